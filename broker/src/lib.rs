@@ -1,0 +1,1 @@
+//! The running server: sockets, one handler per API, shards, coordinators, metrics.

@@ -1,0 +1,1 @@
+//! Speaks Kafka to a broker: connections, routing, admin, produce, consume.

@@ -1,0 +1,1 @@
+//! Carries the engine's decisions to a disk: segments, indexes, checkpoints.

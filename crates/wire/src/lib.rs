@@ -1,0 +1,3 @@
+//! Kafka's language: bytes to values and back.
+pub mod uuid;
+pub use uuid::Uuid;

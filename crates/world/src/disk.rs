@@ -1,0 +1,144 @@
+//! Where bytes stay: files by path, positional reads and writes, explicit syncs.
+//!
+//! Calls are synchronous and take a whole batch of buffers: a shard makes one call for all that a
+//! partition received in a poll round, and no future is boxed for it. A call that may block for long
+//! (sync, cold read, open, unlink) is made inside [`crate::Tasks::blocking`].
+//!
+//! What a crash leaves is decided here: bytes are safe after [`File::sync_data`], and a created,
+//! renamed or removed *name* is safe after [`Disk::sync_dir`] of its folder. The simulated twin takes
+//! full advantage of what was not synced.
+
+use std::io::{self, IoSlice};
+use std::path::Path;
+use std::sync::Arc;
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMode {
+    /// Must exist; read only.
+    Read,
+    /// Must exist; read and write.
+    Write,
+    /// Created if absent; read and write.
+    Create,
+    /// Created; an error if it exists.
+    CreateNew,
+}
+
+/// One entry of a folder.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DirEntry {
+    /// The name within the folder.
+    pub name: String,
+    /// Whether it is a folder.
+    pub is_dir: bool,
+    /// The file's length in bytes; 0 for a folder.
+    pub len: u64,
+}
+
+/// Bytes of space on the volume that holds a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Size of the volume.
+    pub total: u64,
+    /// Bytes that can still be written.
+    pub available: u64,
+}
+
+/// A file system.
+pub trait Disk: Send + Sync {
+    /// Opens the file at `path`.
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>>;
+    /// Removes a file.
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+    /// Removes a folder and all within. Succeeds if there is none.
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// Moves a file or folder, replacing a file at `to` atomically.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Makes a folder and its parents. Succeeds if it exists.
+    fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// The entries of a folder, sorted by name.
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
+    /// Whether there is a file or folder.
+    fn exists(&self, path: &Path) -> bool;
+    /// Makes the names within a folder survive a power loss.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Space on the volume that holds `path`.
+    fn space(&self, path: &Path) -> io::Result<Space>;
+    /// Takes the exclusive lock file at `path`, held until the guard is dropped or the process dies.
+    /// `ErrorKind::WouldBlock` if somebody else holds it.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn LockGuard>>;
+    /// Names the current boot of the machine: equal before and after a process crash, different after
+    /// a power loss. `None` when it cannot be told.
+    fn boot_id(&self) -> Option<String>;
+
+    /// Reads a whole small file.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let file = self.open(path, OpenMode::Read)?;
+        let mut bytes = vec![0; usize::try_from(file.len()?).map_err(io::Error::other)?];
+        file.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
+    }
+
+    /// Replaces a whole small file so that a crash leaves the old or the new content: writes a
+    /// neighbour, syncs it, renames it, syncs the folder.
+    fn write_atomic(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".tmp");
+        let neighbour = path.with_file_name(name);
+        let file = self.open(&neighbour, OpenMode::Create)?;
+        file.set_len(0)?;
+        file.write_all_at(&[IoSlice::new(bytes)], 0)?;
+        file.sync_data()?;
+        self.rename(&neighbour, path)?;
+        self.sync_dir(path.parent().unwrap_or(Path::new("/")))
+    }
+}
+
+/// Holds a lock of [`Disk::lock`] until it is dropped.
+pub trait LockGuard: Send + Sync {}
+
+/// An open file. Shared freely; the owner sees to it that writes do not race.
+pub trait File: Send + Sync {
+    /// Writes all of `buffers` one after the other from `offset` on, in as few system calls as
+    /// possible. On error some prefix may have been written.
+    fn write_all_at(&self, buffers: &[IoSlice<'_>], offset: u64) -> io::Result<()>;
+    /// Reads up to `buffer.len()` bytes at `offset`; 0 at the end of the file.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// As [`File::read_at`], but only what is in memory already: `ErrorKind::WouldBlock` if the disk
+    /// would have to be asked (`RWF_NOWAIT`).
+    fn read_at_nowait(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Length in bytes.
+    fn len(&self) -> io::Result<u64>;
+    /// Whether the file has no bytes.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+    /// Truncates, or extends with zeros.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Asks for blocks up to `len` ahead of the writes; a hint.
+    fn preallocate(&self, len: u64) -> io::Result<()>;
+    /// Makes all written bytes and the length survive a power loss. An error is final: the caller
+    /// must treat the whole log dir as failed and never retry.
+    fn sync_data(&self) -> io::Result<()>;
+    /// Tells that a range will not be read again soon (`POSIX_FADV_DONTNEED`); a hint.
+    fn forget_cached(&self, offset: u64, len: u64);
+    /// The raw descriptor for `sendfile`, where there is one.
+    fn descriptor(&self) -> Option<i32> {
+        None
+    }
+
+    /// Reads exactly `buffer.len()` bytes, or fails with `UnexpectedEof`.
+    fn read_exact_at(&self, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+        while !buffer.is_empty() {
+            match self.read_at(buffer, offset)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => {
+                    buffer = &mut buffer[read..];
+                    offset += read as u64;
+                }
+            }
+        }
+        Ok(())
+    }
+}

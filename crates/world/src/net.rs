@@ -1,0 +1,37 @@
+//! Who can be talked to: ordered byte streams, polled, so that no future is boxed per read or write.
+
+use std::io;
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::clock::LocalFuture;
+
+/// An ordered, reliable byte stream between two parties. TLS wraps it as it would wrap a socket.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
+    /// The other side's address.
+    fn peer(&self) -> SocketAddr;
+    /// This side's address.
+    fn local(&self) -> SocketAddr;
+    /// The raw descriptor for `sendfile`, where there is one.
+    fn descriptor(&self) -> Option<i32> {
+        None
+    }
+}
+
+/// Accepts connections on one address.
+pub trait Listener: Send {
+    /// The address that was bound; tells the port when 0 was asked for.
+    fn local(&self) -> SocketAddr;
+    /// The next connection.
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Box<dyn Stream>>>;
+}
+
+/// A network.
+pub trait Net: Send + Sync {
+    /// Listens on `address` (`host:port`, port 0 for any). The bind happens before this returns.
+    fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn Listener>>;
+    /// Connects to `host:port`; names are resolved each time, never cached.
+    fn connect(&self, host: &str, port: u16) -> LocalFuture<io::Result<Box<dyn Stream>>>;
+}

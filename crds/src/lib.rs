@@ -1,0 +1,1 @@
+//! Cluster, Topic and ConsumerGroup as Rust types.

@@ -1,0 +1,1 @@
+//! Makes the brokers match the resources: observe, plan, apply, status.
