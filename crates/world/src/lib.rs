@@ -29,7 +29,7 @@ pub use bucket::Bucket;
 pub use clock::Clock;
 pub use dice::Dice;
 pub use disk::{Disk, File, OpenMode};
-pub use net::{Listener, Net, Stream};
+pub use net::{Incoming, Listener, Net, Stream};
 pub use tasks::{Pool, Tasks};
 
 /// All that a broker may touch. Cheap to clone.

@@ -20,12 +20,20 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
     }
 }
 
+/// A connection that was accepted and belongs to no shard yet.
+pub trait Incoming: Send {
+    /// The other side's address.
+    fn peer(&self) -> SocketAddr;
+    /// Makes it a stream of the calling shard: from now on that shard is woken for it.
+    fn open(self: Box<Self>) -> io::Result<Box<dyn Stream>>;
+}
+
 /// Accepts connections on one address.
 pub trait Listener: Send {
     /// The address that was bound; tells the port when 0 was asked for.
     fn local(&self) -> SocketAddr;
-    /// The next connection.
-    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Box<dyn Stream>>>;
+    /// The next connection, to be opened on the shard that will serve it.
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Box<dyn Incoming>>>;
 }
 
 /// A network.
