@@ -11,8 +11,10 @@
 //! What is absent: this crate knows no clock, no disk, no socket, no dice and no task. Time arrives as
 //! [`Now`], chance as a number, bytes as slices. That is what lets a whole cluster run from a seed.
 
+pub mod group;
 pub mod ids;
 pub mod now;
+pub mod session;
 
 pub use ids::{BrokerId, LeaderEpoch, Offset, ProducerId, TopicId, TopicPartition};
 pub use now::Now;
