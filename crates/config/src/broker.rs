@@ -1,0 +1,151 @@
+//! The settings of one broker that the code reads.
+
+use crate::setting::{Kind, Setting, Valid};
+use crate::table::settings;
+use crate::value::Listener;
+
+const fn row(key: &'static str, kind: Kind, default: &'static str) -> Setting {
+    Setting::new(key, kind, Some(default))
+}
+
+const fn unset(key: &'static str, kind: Kind) -> Setting {
+    Setting::new(key, kind, None)
+}
+
+settings! {
+    /// What a broker reads, resolved from all its layers.
+    pub struct BrokerConfig {
+        /// This broker's id, unique in its cluster.
+        node_id: i32 = row("node.id", Kind::Int, "1").valid(Valid::AtLeast(0));
+        /// The cluster's id, 22 characters of URL-safe base64. Unset, a new data directory gets a new id
+        /// and an old one keeps its own.
+        cluster_id: Option<String> = unset("klamm.cluster.id", Kind::String);
+        /// Where this broker runs, for placing replicas apart.
+        broker_rack: Option<String> = unset("broker.rack", Kind::String);
+        /// Where clients connect: `PLAINTEXT://host:port`, divided by commas. An empty host is every
+        /// interface, port 0 is any free one.
+        listeners: Vec<Listener> =
+            row("listeners", Kind::List, "PLAINTEXT://:9092").valid(Valid::NonEmpty);
+        /// The addresses that clients are told, if they differ from `listeners`.
+        advertised_listeners: Option<Vec<Listener>> = unset("advertised.listeners", Kind::List);
+        /// The directory of the data. One, for now: more than one is refused.
+        log_dirs: String = row("log.dirs", Kind::List, "klamm-data").valid(Valid::NonEmpty);
+        /// How many partitions a topic gets whose creator did not say.
+        num_partitions: i32 = row("num.partitions", Kind::Int, "1").valid(Valid::AtLeast(1));
+        /// How many replicas a topic gets whose creator did not say.
+        default_replication_factor: i16 =
+            row("default.replication.factor", Kind::Int, "1").valid(Valid::Between(1, 32_767));
+        /// Whether asking for the metadata of a topic that does not exist creates it.
+        auto_create_topics_enable: bool =
+            row("auto.create.topics.enable", Kind::Boolean, "true");
+        /// Whether topics may be deleted.
+        delete_topic_enable: bool = row("delete.topic.enable", Kind::Boolean, "true");
+        /// How many partitions one cluster may have, and one request may create.
+        max_partitions: i32 =
+            row("klamm.max.partitions", Kind::Int, "200000").valid(Valid::AtLeast(1)).cluster_wide();
+
+        /// The largest request that a broker reads. A larger one closes its connection before any of it
+        /// is stored.
+        socket_request_max_bytes: i32 =
+            row("socket.request.max.bytes", Kind::Int, "104857600").valid(Valid::AtLeast(1));
+        /// How many connections a broker keeps at once.
+        max_connections: i32 = row("max.connections", Kind::Int, "2147483647")
+            .valid(Valid::AtLeast(0))
+            .cluster_wide();
+        /// How many connections a broker keeps from one address.
+        max_connections_per_ip: i32 = row("max.connections.per.ip", Kind::Int, "2147483647")
+            .valid(Valid::AtLeast(0))
+            .cluster_wide();
+        /// A connection that was silent for this long is closed.
+        connections_max_idle_ms: i64 = row("connections.max.idle.ms", Kind::Long, "600000");
+        /// How many bytes of requests may be held at once; beyond it, sockets are not read. `-1` takes a
+        /// share of `klamm.memory.bytes`.
+        queued_max_request_bytes: i64 =
+            row("queued.max.request.bytes", Kind::Long, "-1").valid(Valid::AtLeast(-1));
+        /// How many connections the system may queue before they are accepted.
+        socket_listen_backlog_size: i32 =
+            row("socket.listen.backlog.size", Kind::Int, "50").valid(Valid::AtLeast(1));
+
+        /// The most that one Fetch answers, however much was asked for.
+        fetch_max_bytes: i32 =
+            row("fetch.max.bytes", Kind::Int, "57671680").valid(Valid::AtLeast(1024));
+        /// How many incremental fetch sessions a broker remembers.
+        max_incremental_fetch_session_cache_slots: i32 =
+            row("max.incremental.fetch.session.cache.slots", Kind::Int, "1000")
+                .valid(Valid::AtLeast(0));
+        /// How long the state of an idempotent producer is kept after its last batch.
+        producer_id_expiration_ms: i32 = row("producer.id.expiration.ms", Kind::Int, "86400000")
+            .valid(Valid::AtLeast(1))
+            .cluster_wide();
+        /// How often retention looks for segments to drop.
+        log_retention_check_interval_ms: i64 =
+            row("log.retention.check.interval.ms", Kind::Long, "300000").valid(Valid::AtLeast(1));
+
+        /// The shortest session timeout that a member of a classic group may ask for.
+        group_min_session_timeout_ms: i32 = row("group.min.session.timeout.ms", Kind::Int, "6000");
+        /// The longest session timeout that a member of a classic group may ask for.
+        group_max_session_timeout_ms: i32 =
+            row("group.max.session.timeout.ms", Kind::Int, "1800000");
+        /// How long an empty group waits for more members before its first rebalance.
+        group_initial_rebalance_delay_ms: i32 =
+            row("group.initial.rebalance.delay.ms", Kind::Int, "3000");
+        /// How many members a classic group may have.
+        group_max_size: i32 =
+            row("group.max.size", Kind::Int, "2147483647").valid(Valid::AtLeast(1));
+        /// The longest metadata text that may be stored with an offset.
+        offset_metadata_max_bytes: i32 = row("offset.metadata.max.bytes", Kind::Int, "4096");
+        /// How long a commit may wait to be stored before it fails.
+        offsets_commit_timeout_ms: i32 =
+            row("offsets.commit.timeout.ms", Kind::Int, "5000").valid(Valid::AtLeast(1));
+        /// How long the offsets of a group without members are kept.
+        offsets_retention_minutes: i32 =
+            row("offsets.retention.minutes", Kind::Int, "10080").valid(Valid::AtLeast(1));
+        /// How often expired offsets are looked for.
+        offsets_retention_check_interval_ms: i64 =
+            row("offsets.retention.check.interval.ms", Kind::Long, "600000")
+                .valid(Valid::AtLeast(1));
+        /// How many partitions `__consumer_offsets` gets. Later changes have no effect.
+        offsets_topic_num_partitions: i32 =
+            row("offsets.topic.num.partitions", Kind::Int, "50").valid(Valid::AtLeast(1));
+        /// How many replicas `__consumer_offsets` gets; a cluster with fewer brokers takes them all.
+        offsets_topic_replication_factor: i16 =
+            row("offsets.topic.replication.factor", Kind::Short, "3").valid(Valid::AtLeast(1));
+        /// The segment size of `__consumer_offsets`.
+        offsets_topic_segment_bytes: i32 =
+            row("offsets.topic.segment.bytes", Kind::Int, "104857600")
+                .valid(Valid::AtLeast(1 << 20));
+
+        /// How many threads carry partitions and connections; 0 is one per core.
+        num_shards: i32 = row("klamm.shards", Kind::Int, "0").valid(Valid::Between(0, 1024));
+        /// The memory that requests, caches and queues share; 0 takes half of what the process may use.
+        memory_bytes: i64 = row("klamm.memory.bytes", Kind::Long, "0").valid(Valid::AtLeast(0));
+        /// How much of each shard's newest data is served from memory.
+        tail_cache_bytes: i64 =
+            row("klamm.tail.cache.bytes", Kind::Long, "67108864").valid(Valid::AtLeast(0));
+        /// A written record is on disk at the latest after this time.
+        flush_interval_ms: i64 = row("klamm.flush.interval.ms", Kind::Long, "1000")
+            .valid(Valid::Between(1, 60_000))
+            .cluster_wide();
+        /// How many bytes of disk the logs may take before producers are refused; 0 is no limit.
+        storage_limit_bytes: i64 = row("klamm.storage.limit.bytes", Kind::Long, "0")
+            .valid(Valid::AtLeast(0))
+            .per_broker();
+        /// The file whose content changes with every start of the machine.
+        boot_id_path: String =
+            row("klamm.boot.id.path", Kind::String, "/proc/sys/kernel/random/boot_id")
+                .valid(Valid::NonEmpty);
+        /// Where `/livez`, `/readyz`, `/startupz` and `/metrics` are served, `host:port`; empty is
+        /// nowhere.
+        http_listener: String = row("klamm.http.listener", Kind::String, "127.0.0.1:9644");
+        /// How long a stopping broker lets requests finish before it closes their connections.
+        shutdown_timeout_ms: i64 =
+            row("klamm.shutdown.timeout.ms", Kind::Long, "30000").valid(Valid::AtLeast(0));
+    }
+}
+
+impl BrokerConfig {
+    /// The listeners that clients are told.
+    pub fn advertised(&self) -> &[Listener] {
+        self.advertised_listeners.as_deref().unwrap_or(&self.listeners)
+    }
+}

@@ -1,0 +1,1 @@
+//! Broker-wide defaults of topic settings.

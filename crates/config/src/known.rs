@@ -1,0 +1,1 @@
+//! Kafka's broker settings that nothing here reads.
