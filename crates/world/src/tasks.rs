@@ -60,8 +60,9 @@ impl Future for ShardHandle {
     }
 }
 
-/// Runs `work` on `pool` and gives its result back; never runs it on the calling shard (except in the
-/// storm, where virtual time passes instead).
+/// Runs `work` on `pool` and gives its result back. The calling shard does not run it, except when the
+/// pool's bounded queue is full (that slows down who asks for too much), and in the storm, where
+/// virtual time passes instead.
 ///
 /// # Panics
 /// When `work` panicked, or its world ended.

@@ -1,0 +1,53 @@
+//! The calls that only Linux has. `portable.rs` holds the same functions for other systems.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::num::NonZeroU64;
+
+use rustix::fs::{Advice, FallocateFlags};
+use rustix::io::{Errno, ReadWriteFlags};
+
+/// Reads what the page cache holds at `offset`; `WouldBlock` if it holds nothing there.
+pub(super) fn read_cached(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut buffers = [IoSliceMut::new(buffer)];
+    loop {
+        match rustix::io::preadv2(file, &mut buffers, offset, ReadWriteFlags::NOWAIT) {
+            Ok(read) => return Ok(read),
+            Err(Errno::INTR) => {}
+            // A file system without RWF_NOWAIT, or a kernel without preadv2: the caller asks the pool.
+            Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Reserves blocks for the first `len` bytes and leaves the length alone.
+pub(super) fn reserve(file: &File, len: u64) -> io::Result<()> {
+    match rustix::io::retry_on_intr(|| {
+        rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, 0, len)
+    }) {
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Tells the page cache that a range will not be wanted again.
+pub(super) fn forget(file: &File, offset: u64, len: u64) {
+    if let Some(len) = NonZeroU64::new(len) {
+        // A hint: whether it was taken changes nothing that we could act on.
+        let _ = rustix::fs::fadvise(file, offset, Some(len), Advice::DontNeed);
+    }
+}
+
+/// Fills `bytes` from the kernel's generator.
+pub(super) fn fill_random(mut bytes: &mut [u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let filled = rustix::io::retry_on_intr(|| {
+            rustix::rand::getrandom(&mut *bytes, rustix::rand::GetRandomFlags::empty())
+        })?;
+        bytes = &mut bytes[filled..];
+    }
+    Ok(())
+}
