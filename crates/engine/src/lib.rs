@@ -13,6 +13,7 @@
 
 pub mod group;
 pub mod ids;
+pub mod log;
 pub mod now;
 pub mod session;
 
