@@ -14,6 +14,7 @@
 pub mod group;
 pub mod ids;
 pub mod log;
+pub mod metadata;
 pub mod now;
 pub mod session;
 

@@ -1,0 +1,42 @@
+//! Cluster-wide state: topics, partitions, brokers, settings, producer ids.
+//!
+//! ```text
+//! request ──▶ Controller::…(request) ──▶ Decision { records, reply }
+//!                 reads Image                  │
+//!                                              ▼  the broker appends the records to the fsynced
+//!             Arc<Image> ◀── Image::apply ◀── metadata log; only then it sends the reply
+//! ```
+//!
+//! The state changes only through [`Record`]s (design D5). [`Controller`] decides and never writes,
+//! [`Image::apply`] writes and never decides, so replaying the records rebuilds the image. A snapshot is
+//! a list of records as well: [`Image::to_records`].
+//!
+//! What is absent: the log itself, sessions of brokers, and the answer's error codes; each operation has
+//! its own error enum and the broker maps it once.
+
+mod brokers;
+mod codec;
+mod configs;
+mod controller;
+mod elect;
+mod image;
+mod internal;
+mod names;
+pub mod placement;
+mod record;
+mod topics;
+
+pub use brokers::{ProducerIdBlock, RegisterBrokerError, Registration, UnknownBroker};
+pub use codec::DecodeRecordError;
+pub use configs::{
+    AlterConfigs, AlterConfigsError, ConfigChange, ConfigOperation, IncrementalAlterConfigs,
+};
+pub use controller::{Controller, Decision};
+pub use image::{Broker, Image, Partition, Topic, TopicChange};
+pub use internal::{CONSUMER_OFFSETS, TRANSACTION_STATE, is_internal, new_internal_topic};
+pub use names::{TopicNameError, check_topic_name, topic_names_collide};
+pub use record::{Record, Resource, ResourceError};
+pub use topics::{
+    Assignment, ClaimTopicError, CreatePartitionsError, CreateTopicError, CreatedTopic,
+    DeleteTopicError, DeletedTopic, NewPartitions, NewTopic, PARTITIONS_MAX_PER_REQUEST, TopicRef,
+};

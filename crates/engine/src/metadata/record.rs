@@ -1,0 +1,154 @@
+//! The records of the metadata log: every way in which cluster-wide state can change.
+//!
+//! Their bytes are in `codec.rs`. A kind or a version that this build does not know is an error, never
+//! skipped: an image that missed a record is another cluster.
+
+use std::sync::Arc;
+
+use crate::ids::{BrokerId, TopicId};
+
+use super::image::{Broker, Partition};
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// The cluster's id. The first record of a new cluster.
+    Cluster {
+        /// 22 characters of URL-safe base64.
+        cluster_id: Arc<str>,
+    },
+    /// A feature is finalized at this level (KIP-584); 0 removes it.
+    Feature {
+        /// Kafka's name, such as `group.version`.
+        name: Arc<str>,
+        /// The finalized level.
+        level: i16,
+    },
+    /// A broker has registered, for the first time or again.
+    RegisterBroker {
+        /// Its id.
+        id: BrokerId,
+        /// All about it.
+        broker: Broker,
+    },
+    /// A broker may or may not lead and be in sync.
+    FenceBroker {
+        /// Its id.
+        id: BrokerId,
+        /// The epoch that is meant; another one means nothing.
+        epoch: i64,
+        /// Whether it is fenced from now on.
+        fenced: bool,
+    },
+    /// A topic exists, with no partitions yet.
+    Topic {
+        /// Its id.
+        id: TopicId,
+        /// Its name.
+        name: Arc<str>,
+    },
+    /// A partition exists, or has changed. Holds all of its state.
+    Partition {
+        /// Its topic.
+        topic_id: TopicId,
+        /// Its index. A new one is the topic's next.
+        index: i32,
+        /// Its state.
+        partition: Partition,
+    },
+    /// A topic, its partitions and its settings are gone.
+    RemoveTopic {
+        /// Its id.
+        id: TopicId,
+    },
+    /// Who declares this topic.
+    ClaimTopic {
+        /// The topic.
+        topic_id: TopicId,
+        /// `namespace/name/uid` of a `Topic` resource, or nobody.
+        owner: Option<Arc<str>>,
+    },
+    /// A setting of a resource.
+    Config {
+        /// Whose.
+        resource: Resource,
+        /// The key.
+        key: Arc<str>,
+        /// The value; `None` removes the override.
+        value: Option<Arc<str>>,
+    },
+    /// Producer ids below this one are given away.
+    ProducerIds {
+        /// The first id of the next block.
+        next: i64,
+    },
+}
+
+/// What has settings (Kafka's `ConfigResource`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Resource {
+    /// A topic, by name.
+    Topic(Arc<str>),
+    /// One broker.
+    Broker(BrokerId),
+    /// All brokers: the broker resource with the name `""`.
+    AllBrokers,
+    /// A group, by id.
+    Group(Arc<str>),
+}
+
+/// Why a type and a name are no [`Resource`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResourceError {
+    /// Loggers and client metrics have no settings here.
+    #[error("resources of type {0} have no settings here")]
+    Type(i8),
+    /// A broker is named by its id.
+    #[error("the name of a broker resource is a node id, or empty for all brokers: {0:?}")]
+    BrokerName(String),
+    /// A name is needed.
+    #[error("the resource has no name")]
+    Unnamed,
+}
+
+impl Resource {
+    /// Kafka's code of topics.
+    pub const TOPIC: i8 = 2;
+    /// Kafka's code of brokers.
+    pub const BROKER: i8 = 4;
+    /// Kafka's code of groups.
+    pub const GROUP: i8 = 32;
+
+    /// Reads the type and the name of a request.
+    pub fn parse(code: i8, name: &str) -> Result<Self, ResourceError> {
+        match code {
+            Self::TOPIC | Self::GROUP if name.is_empty() => Err(ResourceError::Unnamed),
+            Self::TOPIC => Ok(Self::Topic(name.into())),
+            Self::GROUP => Ok(Self::Group(name.into())),
+            Self::BROKER if name.is_empty() => Ok(Self::AllBrokers),
+            Self::BROKER => match name.parse() {
+                Ok(id) if id >= 0 => Ok(Self::Broker(BrokerId(id))),
+                _ => Err(ResourceError::BrokerName(name.to_owned())),
+            },
+            other => Err(ResourceError::Type(other)),
+        }
+    }
+
+    /// Its type in a response.
+    pub fn code(&self) -> i8 {
+        match self {
+            Self::Topic(_) => Self::TOPIC,
+            Self::Broker(_) | Self::AllBrokers => Self::BROKER,
+            Self::Group(_) => Self::GROUP,
+        }
+    }
+
+    /// Its name in a response.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Topic(name) | Self::Group(name) => name.to_string(),
+            Self::Broker(id) => id.to_string(),
+            Self::AllBrokers => String::new(),
+        }
+    }
+}
