@@ -11,9 +11,12 @@
 //! | numbers, strings, arrays, tagged fields | [`codec`] |
 //! | record batches | [`record`] |
 //! | which APIs and versions there are | [`ApiKey`] |
+//! | error codes | [`ErrorCode`] |
 
 pub mod api_key;
 pub mod codec;
+pub mod error_code;
+pub mod frame;
 mod generated;
 mod message;
 pub mod record;
@@ -21,6 +24,7 @@ pub mod uuid;
 
 pub use api_key::ApiKey;
 pub use codec::{DecodeError, EncodeError, Reader, Records, Segments, Str, TaggedFields, Writer};
+pub use error_code::ErrorCode;
 pub use generated::*;
 pub use message::{Message, Request, Response};
 pub use uuid::Uuid;
