@@ -7,8 +7,13 @@
 //!
 //! What is absent: sequence numbers ([`super::producers`]) and offsets (given at the append).
 
+use wire::record::compress::decompress;
+use wire::record::{
+    Batch, BatchError, Codec, CompressError, Header, Limits, Outlines, RecordError, TimestampType,
+    batch,
+};
+
 use super::config::LogConfig;
-use wire::record::{BatchError, CompressError, RecordError, TimestampType};
 
 /// One record that is at fault (KIP-467).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,4 +96,166 @@ pub enum Origin {
     Client,
     /// A coordinator of this broker: may write control batches, larger ones, and any timestamp.
     Coordinator,
+}
+
+/// A batch that may enter, as it is after stamping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its header. Offsets and leader epoch are not stamped yet.
+    pub header: Header,
+    /// The broker's time, if the topic has `LogAppendTime`.
+    pub append_time_ms: Option<i64>,
+}
+
+/// Decides about `bytes`, which should hold exactly one batch, and stamps its timestamps in place.
+///
+/// # Errors
+/// When the batch may not enter; `bytes` are unchanged then.
+pub fn admit(
+    bytes: &mut [u8],
+    origin: Origin,
+    config: &LogConfig,
+    now_ms: i64,
+) -> Result<Accepted, AdmitError> {
+    let batch = Batch::parse(bytes).map_err(damaged)?;
+    let mut header = *batch.header();
+    check_header(&header, bytes.len(), origin, config)?;
+    batch.verify().map_err(damaged)?;
+    let walked = match origin {
+        Origin::Client => check_records(&batch, config, now_ms)?,
+        Origin::Coordinator => None,
+    };
+    let mut append_time_ms = None;
+    if config.timestamp_type == TimestampType::LogAppendTime {
+        append_time_ms = Some(now_ms);
+        batch::stamp_timestamp(bytes, TimestampType::LogAppendTime, now_ms);
+    } else if let Some(largest) = walked.filter(|largest| *largest != header.max_timestamp) {
+        // Retention and the time index believe the header: it must not lie.
+        batch::stamp_timestamp(bytes, TimestampType::CreateTime, largest);
+    } else {
+        return Ok(Accepted { header, append_time_ms });
+    }
+    header = *Batch::parse(bytes).map_err(damaged)?.header();
+    Ok(Accepted { header, append_time_ms })
+}
+
+fn damaged(error: BatchError) -> AdmitError {
+    match error {
+        BatchError::Magic(magic) => AdmitError::Magic(magic),
+        BatchError::Cut { .. } | BatchError::Length(_) | BatchError::Crc { .. } => {
+            AdmitError::Damaged(error)
+        }
+    }
+}
+
+fn invalid(message: impl Into<String>) -> AdmitError {
+    AdmitError::InvalidRecord { message: message.into(), faults: Vec::new() }
+}
+
+fn check_header(
+    header: &Header,
+    len: usize,
+    origin: Origin,
+    config: &LogConfig,
+) -> Result<(), AdmitError> {
+    if header.size != len {
+        return Err(invalid(format!(
+            "{} bytes follow the batch, one is allowed",
+            len - header.size
+        )));
+    }
+    if origin == Origin::Client && header.size > config.max_message_bytes as usize {
+        let max = config.max_message_bytes;
+        return Err(AdmitError::TooLarge { size: header.size, max });
+    }
+    if header.size > config.segment_bytes as usize {
+        let max = config.segment_bytes;
+        return Err(AdmitError::ExceedsSegment { size: header.size, max });
+    }
+    let count = header.record_count;
+    if count < 1 || header.last_offset_delta != count - 1 {
+        let last = header.last_offset_delta;
+        return Err(invalid(format!("batch has {count} records but last offset delta {last}")));
+    }
+    if let Err(error) = header.codec() {
+        return Err(invalid(error.to_string()));
+    }
+    if origin == Origin::Coordinator {
+        return Ok(());
+    }
+    if header.base_offset != 0 {
+        let base = header.base_offset;
+        return Err(invalid(format!("base offset of a producer's batch is {base}, not 0")));
+    }
+    if header.is_control() {
+        return Err(invalid("producers may not write control records"));
+    }
+    if header.unknown_bits() != 0 || header.delete_horizon_ms().is_some() {
+        return Err(invalid(format!("attributes {:#06x} are not legal", header.attributes)));
+    }
+    if header.has_producer() && (header.base_sequence < 0 || header.producer_epoch < 0) {
+        return Err(invalid("batch of an idempotent producer has no sequence or no epoch"));
+    }
+    if header.is_transactional() && !header.has_producer() {
+        return Err(invalid("transactional batch has no producer id"));
+    }
+    Ok(())
+}
+
+/// Walks the records where a rule needs them. Returns the largest timestamp if they were walked.
+fn check_records(
+    batch: &Batch<'_>,
+    config: &LogConfig,
+    now_ms: i64,
+) -> Result<Option<i64>, AdmitError> {
+    let header = batch.header();
+    let by_creator = config.timestamp_type == TimestampType::CreateTime;
+    if by_creator && header.timestamp_type() == TimestampType::LogAppendTime {
+        let message = "a producer may not claim the broker's timestamp type".to_owned();
+        return Err(AdmitError::InvalidTimestamp {
+            faults: vec![RecordFault { index: 0, message }],
+        });
+    }
+    let latest = now_ms.saturating_add(config.timestamp_after_max_ms);
+    let earliest = now_ms.saturating_sub(config.timestamp_before_max_ms);
+    let codec = header.codec().map_err(AdmitError::Packed)?;
+    let must_walk = codec == Codec::None
+        || config.compact
+        || config.validate_packed
+        || (by_creator
+            && (header.max_timestamp > latest || config.timestamp_before_max_ms != i64::MAX));
+    if !must_walk {
+        return Ok(None);
+    }
+    let records =
+        decompress(codec, batch.payload(), Limits::default()).map_err(AdmitError::Packed)?;
+    let mut keyless = Vec::new();
+    let mut mistimed = Vec::new();
+    let mut largest = i64::MIN;
+    for (index, outline) in (0i32..).zip(Outlines::new(header, &records)) {
+        let outline = outline.map_err(AdmitError::Records)?;
+        if outline.offset_delta != index {
+            let found = outline.offset_delta;
+            return Err(invalid(format!("record {index} has offset delta {found}")));
+        }
+        largest = largest.max(outline.timestamp);
+        if config.compact && !outline.has_key && keyless.len() < FAULTS_MAX {
+            let message = "a compacted topic takes no record without a key".to_owned();
+            keyless.push(RecordFault { index, message });
+        }
+        let timed = (earliest..=latest).contains(&outline.timestamp) || outline.timestamp == -1;
+        if by_creator && !timed && mistimed.len() < FAULTS_MAX {
+            let at = outline.timestamp;
+            let message = format!("timestamp {at} is not within {earliest}..={latest}");
+            mistimed.push(RecordFault { index, message });
+        }
+    }
+    if !mistimed.is_empty() {
+        return Err(AdmitError::InvalidTimestamp { faults: mistimed });
+    }
+    if !keyless.is_empty() {
+        let message = "one or more records have no key, which a compacted topic needs".to_owned();
+        return Err(AdmitError::InvalidRecord { message, faults: keyless });
+    }
+    Ok(Some(largest))
 }

@@ -294,7 +294,12 @@ impl<'a> Iterator for Batches<'a> {
 /// When `batch` is shorter than a header.
 pub fn crc(batch: &[u8]) -> u32 {
     assert!(batch.len() >= HEADER_LEN, "a batch has a header");
-    u32::try_from(checksum(CrcAlgorithm::Crc32Iscsi, &batch[CRC_FROM..]))
+    crc32c(&batch[CRC_FROM..])
+}
+
+/// CRC-32C (Castagnoli), as Kafka uses it for batches and producer snapshots.
+pub fn crc32c(bytes: &[u8]) -> u32 {
+    u32::try_from(checksum(CrcAlgorithm::Crc32Iscsi, bytes))
         .expect("a 32-bit checksum fits 32 bits")
 }
 

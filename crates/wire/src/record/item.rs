@@ -142,6 +142,68 @@ impl<'a> Iterator for RecordIter<'a> {
     }
 }
 
+/// What a check of a record needs, read without walking value and headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outline {
+    /// The record's delta to the base offset.
+    pub offset_delta: i32,
+    /// Milliseconds; the producer's, whatever the timestamp type.
+    pub timestamp: i64,
+    /// Whether the key is not null.
+    pub has_key: bool,
+}
+
+/// Walks the outlines of a batch's unpacked records; ends after the first error.
+#[derive(Clone, Debug)]
+pub struct Outlines<'a> {
+    base_timestamp: i64,
+    count: u32,
+    index: u32,
+    rest: &'a [u8],
+}
+
+impl<'a> Outlines<'a> {
+    /// Walks the unpacked `bytes` of the batch with this header.
+    pub fn new(header: &Header, bytes: &'a [u8]) -> Self {
+        let count = u32::try_from(header.record_count).unwrap_or(0);
+        Self { base_timestamp: header.base_timestamp, count, index: 0, rest: bytes }
+    }
+
+    fn read(&mut self) -> Option<Outline> {
+        let length = usize::try_from(read_varint(&mut self.rest)?).ok()?;
+        let mut body = take(&mut self.rest, length)?;
+        if length < RECORD_LEN_MIN - 1 {
+            return None;
+        }
+        take(&mut body, 1)?;
+        let timestamp = self.base_timestamp.saturating_add(read_varlong(&mut body)?);
+        let offset_delta = read_varint(&mut body)?;
+        let key = read_varint(&mut body)?;
+        if i64::from(key) > body.len() as i64 {
+            return None;
+        }
+        Some(Outline { offset_delta, timestamp, has_key: key >= 0 })
+    }
+}
+
+impl Iterator for Outlines<'_> {
+    type Item = Result<Outline, RecordError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let index = self.index;
+        if index >= self.count {
+            let extra = std::mem::take(&mut self.rest).len();
+            return (extra > 0).then_some(Err(RecordError::Extra { index, extra }));
+        }
+        let outline = self.read().ok_or(RecordError::Cut { index });
+        self.index = if outline.is_ok() { index + 1 } else { self.count };
+        if outline.is_err() {
+            self.rest = &[];
+        }
+        Some(outline)
+    }
+}
+
 fn read_record<'a>(
     header: &Header,
     rest: &mut &'a [u8],

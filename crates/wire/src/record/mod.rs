@@ -20,4 +20,4 @@ pub use batch::{Batch, BatchError, Batches, HEADER_LEN, Header, TimestampType};
 pub use build::{BatchBuilder, NewRecord};
 pub use compress::{Codec, CompressError, Limits};
 pub use control::{ControlType, EndMarker};
-pub use item::{Record, RecordError, Records};
+pub use item::{Outline, Outlines, Record, RecordError, RecordIter, Records};
