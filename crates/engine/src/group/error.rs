@@ -10,9 +10,6 @@ pub enum GroupError {
     /// The metadata string of an offset is too long.
     #[error("OFFSET_METADATA_TOO_LARGE")]
     OffsetMetadataTooLarge = 12,
-    /// The group has just been deleted: look the coordinator up and try again.
-    #[error("COORDINATOR_NOT_AVAILABLE")]
-    CoordinatorNotAvailable = 15,
     /// The generation is not the group's.
     #[error("ILLEGAL_GENERATION")]
     IllegalGeneration = 22,
@@ -34,13 +31,13 @@ pub enum GroupError {
     /// The offsets of one request do not fit a batch.
     #[error("INVALID_COMMIT_OFFSET_SIZE")]
     InvalidCommitOffsetSize = 28,
-    /// A field of the request makes no sense.
+    /// A field of the request makes no sense, or a string is longer than any record can hold.
     #[error("INVALID_REQUEST")]
     InvalidRequest = 42,
     /// The group still has members.
     #[error("NON_EMPTY_GROUP")]
     NonEmptyGroup = 68,
-    /// There is no such group.
+    /// There is no such group. OffsetCommit below version 9 says `ILLEGAL_GENERATION` instead.
     #[error("GROUP_ID_NOT_FOUND")]
     GroupIdNotFound = 69,
     /// Join again with the member id in this answer (KIP-394).

@@ -194,4 +194,6 @@ pub struct ResetTarget {
     pub offset: Offset,
     /// Its leader epoch; `-1` for unknown.
     pub leader_epoch: i32,
+    /// A note kept with the offset.
+    pub metadata: Arc<str>,
 }
