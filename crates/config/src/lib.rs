@@ -2,8 +2,8 @@
 //!
 //! The keys are Kafka's where Kafka has one, and `klamm.…` where it has none. A setting is one row of
 //! one table: [`TopicConfig`] and [`BrokerConfig`] (rows that the code reads, so they are also typed
-//! fields), [`defaults`] (broker-wide defaults of topic settings), [`known`] (Kafka's keys that are
-//! accepted without effect, or refused until their feature exists) and [`group`]. DescribeConfigs,
+//! fields), [`rows::defaults`] (broker-wide defaults of topic settings), [`rows::known`] (Kafka's keys that are
+//! accepted without effect, or refused until their feature exists) and [`rows::group`]. DescribeConfigs,
 //! validation and `docs/reference/settings.md` are made from these rows.
 //!
 //! What is absent: reading files or the environment. Texts and pairs are handed in ([`sources`]).
@@ -26,28 +26,24 @@
 //! in which its row lists them, layer by layer: `log.retention.ms` of the file wins over
 //! `log.retention.hours` of the file, but a dynamic `log.retention.ms` wins over both.
 
-pub mod broker;
-pub mod defaults;
 pub mod describe;
 pub mod error;
-pub mod group;
-pub mod known;
 pub mod properties;
 pub mod reference;
+pub mod rows;
 pub mod setting;
 pub mod settings;
 pub mod sources;
 mod table;
-pub mod topic;
 pub mod value;
 
-pub use broker::BrokerConfig;
 pub use describe::{Described, Source, Synonym};
 pub use error::ConfigError;
-pub use group::validate_group_config;
+pub use rows::broker::BrokerConfig;
+pub use rows::group::validate_group_config;
+pub use rows::topic::{TopicConfig, validate_topic_config};
 pub use setting::{Kind, Setting};
 pub use settings::{Scope, Settings, validate_broker_config};
-pub use topic::{TopicConfig, validate_topic_config};
 pub use value::{CleanupPolicy, Compression, Durability, Listener, TimestampType};
 
 /// Keys and values as a person or a client wrote them, checked or not.

@@ -1,7 +1,7 @@
 //! One row of a table: what a setting is called, what it may hold, what it does.
 
 use crate::error::ConfigError;
-use crate::value::list;
+use crate::value::{Listener, list};
 
 /// Kafka's `ConfigDef.Type`, with the codes that DescribeConfigs v3+ answers (KIP-569).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +51,10 @@ pub enum Valid {
     OneOf(&'static [&'static str]),
     /// A list whose every element is one of these, none twice.
     ListOf(&'static [&'static str]),
-    /// A text that is not empty.
+    /// A text or a list that is not empty.
     NonEmpty,
+    /// A list of listeners that is not empty.
+    Listeners,
 }
 
 /// Who may change a setting of a broker while it runs (KIP-226).
@@ -214,6 +216,7 @@ impl Setting {
         match self.valid {
             Valid::Any => kind.to_owned(),
             Valid::NonEmpty => format!("{kind} that is not empty"),
+            Valid::Listeners => "NAME://host:port, more of them divided by commas".to_owned(),
             Valid::AtLeast(least) => format!("{kind}, at least {least}"),
             Valid::Between(least, most) => format!("{kind} from {least} to {most}"),
             Valid::BetweenOr(least, most, or) => format!("{kind} from {least} to {most}, or {or}"),
@@ -254,6 +257,9 @@ impl Setting {
             Valid::Any => true,
             Valid::NonEmpty if self.kind == Kind::List => list(text).next().is_some(),
             Valid::NonEmpty => !text.is_empty(),
+            Valid::Listeners => {
+                list(text).next().is_some() && list(text).all(|one| one.parse::<Listener>().is_ok())
+            }
             Valid::AtLeast(least) => number().is_ok_and(|n| n >= least),
             Valid::Between(least, most) => number().is_ok_and(|n| (least..=most).contains(&n)),
             Valid::BetweenOr(least, most, or) => {

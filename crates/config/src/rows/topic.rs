@@ -227,8 +227,31 @@ pub fn rows() -> impl Iterator<Item = &'static Setting> {
     TopicConfig::ROWS.iter().chain(KNOWN)
 }
 
-/// Checks the overrides of one topic.
-pub fn validate_topic_config(config: &Properties) -> Result<(), ConfigError> {
-    let _ = config;
-    todo!()
+/// The row of a topic setting.
+pub fn find(key: &str) -> Result<&'static Setting, ConfigError> {
+    rows()
+        .find(|row| row.key == key)
+        .ok_or_else(|| ConfigError::unknown("topic", key, rows().map(|row| row.key)))
 }
+
+/// Checks the overrides of one topic, by themselves and, where two do not go together, with each other.
+pub fn validate_topic_config(config: &Properties) -> Result<(), ConfigError> {
+    config.iter().try_for_each(|(key, value)| find(key)?.check(value))?;
+    let number = |key: &str| config.get(key).and_then(|value| value.trim().parse::<i64>().ok());
+    if let (Some(least), Some(most)) =
+        (number("min.compaction.lag.ms"), number("max.compaction.lag.ms"))
+        && least > most
+    {
+        return Err(ConfigError::Conflict {
+            key: "min.compaction.lag.ms".to_owned(),
+            value: least.to_string(),
+            other: format!("max.compaction.lag.ms = {most}"),
+            hint: "the minimum must not exceed the maximum".to_owned(),
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "topic_test.rs"]
+mod tests;

@@ -1,8 +1,13 @@
 //! The settings of one broker that the code reads.
 
-use crate::setting::{Kind, Setting, Valid};
+use std::fmt;
+
+use crate::error::ConfigError;
+use crate::setting::{Alias, Kind, Setting, Valid};
 use crate::table::settings;
-use crate::value::Listener;
+use crate::value::{Listener, list};
+
+use super::{defaults, known};
 
 const fn row(key: &'static str, kind: Kind, default: &'static str) -> Setting {
     Setting::new(key, kind, Some(default))
@@ -12,11 +17,16 @@ const fn unset(key: &'static str, kind: Kind) -> Setting {
     Setting::new(key, kind, None)
 }
 
+/// Why settings of transactions do nothing yet.
+const TRANSACTIONS: &str = "acts when transactions arrive";
+
 settings! {
     /// What a broker reads, resolved from all its layers.
     pub struct BrokerConfig {
         /// This broker's id, unique in its cluster.
-        node_id: i32 = row("node.id", Kind::Int, "1").valid(Valid::AtLeast(0));
+        node_id: i32 = row("node.id", Kind::Int, "1")
+            .valid(Valid::AtLeast(0))
+            .aliases(&[Alias { key: "broker.id", scale: 1 }]);
         /// The cluster's id, 22 characters of URL-safe base64. Unset, a new data directory gets a new id
         /// and an old one keeps its own.
         cluster_id: Option<String> = unset("klamm.cluster.id", Kind::String);
@@ -25,11 +35,20 @@ settings! {
         /// Where clients connect: `PLAINTEXT://host:port`, divided by commas. An empty host is every
         /// interface, port 0 is any free one.
         listeners: Vec<Listener> =
-            row("listeners", Kind::List, "PLAINTEXT://:9092").valid(Valid::NonEmpty);
+            row("listeners", Kind::List, "PLAINTEXT://:9092").valid(Valid::Listeners);
         /// The addresses that clients are told, if they differ from `listeners`.
-        advertised_listeners: Option<Vec<Listener>> = unset("advertised.listeners", Kind::List);
+        advertised_listeners: Option<Vec<Listener>> = unset("advertised.listeners", Kind::List).valid(Valid::Listeners);
+        /// The security protocol of each listener name, as `NAME:PROTOCOL`. Only `PLAINTEXT` exists in
+        /// this version; a listener with another protocol is refused.
+        listener_security_protocol_map: String = row(
+            "listener.security.protocol.map",
+            Kind::String,
+            "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT",
+        );
         /// The directory of the data. One, for now: more than one is refused.
-        log_dirs: String = row("log.dirs", Kind::List, "klamm-data").valid(Valid::NonEmpty);
+        log_dir: String = row("log.dirs", Kind::List, "klamm-data")
+            .valid(Valid::NonEmpty)
+            .aliases(&[Alias { key: "log.dir", scale: 1 }]);
         /// How many partitions a topic gets whose creator did not say.
         num_partitions: i32 = row("num.partitions", Kind::Int, "1").valid(Valid::AtLeast(1));
         /// How many replicas a topic gets whose creator did not say.
@@ -115,6 +134,22 @@ settings! {
             row("offsets.topic.segment.bytes", Kind::Int, "104857600")
                 .valid(Valid::AtLeast(1 << 20));
 
+        /// How many partitions `__transaction_state` gets. Later changes have no effect.
+        transaction_topic_num_partitions: i32 =
+            row("transaction.state.log.num.partitions", Kind::Int, "50")
+                .valid(Valid::AtLeast(1))
+                .inert(TRANSACTIONS);
+        /// How many replicas `__transaction_state` gets; a cluster with fewer brokers takes them all.
+        transaction_topic_replication_factor: i16 =
+            row("transaction.state.log.replication.factor", Kind::Short, "3")
+                .valid(Valid::AtLeast(1))
+                .inert(TRANSACTIONS);
+        /// The segment size of `__transaction_state`.
+        transaction_topic_segment_bytes: i32 =
+            row("transaction.state.log.segment.bytes", Kind::Int, "104857600")
+                .valid(Valid::AtLeast(1 << 20))
+                .inert(TRANSACTIONS);
+
         /// How many threads carry partitions and connections; 0 is one per core.
         num_shards: i32 = row("klamm.shards", Kind::Int, "0").valid(Valid::Between(0, 1024));
         /// The memory that requests, caches and queues share; 0 takes half of what the process may use.
@@ -148,4 +183,126 @@ impl BrokerConfig {
     pub fn advertised(&self) -> &[Listener] {
         self.advertised_listeners.as_deref().unwrap_or(&self.listeners)
     }
+
+    /// Checks what no single row can.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        self.check_listeners()?;
+        self.check_advertised()?;
+        if list(&self.log_dir).count() != 1 {
+            return Err(conflict("log.dirs", &self.log_dir, "this version", "name one directory"));
+        }
+        let (least, most) = (self.group_min_session_timeout_ms, self.group_max_session_timeout_ms);
+        if least > most {
+            return Err(conflict(
+                "group.min.session.timeout.ms",
+                least,
+                format_args!("group.max.session.timeout.ms = {most}"),
+                "the minimum must not exceed the maximum",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_listeners(&self) -> Result<(), ConfigError> {
+        for (at, listener) in self.listeners.iter().enumerate() {
+            let before = &self.listeners[..at];
+            let same_port = |other: &Listener| {
+                other.port == listener.port && other.port != 0 && other.host == listener.host
+            };
+            if before.iter().any(|other| other.name == listener.name || same_port(other)) {
+                return Err(conflict(
+                    "listeners",
+                    listener,
+                    "a listener before it",
+                    "each needs its own name and port",
+                ));
+            }
+            match self.security_protocol(&listener.name) {
+                Some("PLAINTEXT") => {}
+                Some(protocol) => {
+                    return Err(conflict(
+                        "listeners",
+                        listener,
+                        format_args!("its security protocol {protocol}"),
+                        "only PLAINTEXT exists in this version",
+                    ));
+                }
+                None => {
+                    return Err(conflict(
+                        "listeners",
+                        listener,
+                        "listener.security.protocol.map",
+                        "add NAME:PLAINTEXT for it there",
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_advertised(&self) -> Result<(), ConfigError> {
+        for listener in self.advertised_listeners.iter().flatten() {
+            if !self.listeners.iter().any(|bound| bound.name == listener.name) {
+                return Err(conflict(
+                    "advertised.listeners",
+                    listener,
+                    "listeners",
+                    "advertise only names that stand in listeners",
+                ));
+            }
+            if matches!(listener.host.as_str(), "" | "0.0.0.0" | "::") {
+                return Err(conflict(
+                    "advertised.listeners",
+                    listener,
+                    "clients, who cannot connect to it",
+                    "advertise an address or a name that leads here",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The security protocol of a listener name.
+    fn security_protocol(&self, name: &str) -> Option<&str> {
+        list(&self.listener_security_protocol_map)
+            .filter_map(|entry| entry.split_once(':'))
+            .find(|(listener, _)| listener.trim().eq_ignore_ascii_case(name))
+            .map(|(_, protocol)| protocol.trim())
+    }
 }
+
+fn conflict(
+    key: &str,
+    value: impl fmt::Display,
+    other: impl fmt::Display,
+    hint: &str,
+) -> ConfigError {
+    ConfigError::Conflict {
+        key: key.to_owned(),
+        value: value.to_string(),
+        other: other.to_string(),
+        hint: hint.to_owned(),
+    }
+}
+
+/// Every broker setting.
+pub fn rows() -> impl Iterator<Item = &'static Setting> {
+    BrokerConfig::ROWS.iter().chain(defaults::ROWS).chain(known::CONSTRUCTION).chain(known::LATER)
+}
+
+/// The row of a broker setting.
+pub fn find(key: &str) -> Result<&'static Setting, ConfigError> {
+    if let Some(row) = rows().find(|row| row.key == key) {
+        return Ok(row);
+    }
+    match known::REFUSED.iter().find(|(prefix, _)| key.starts_with(prefix)) {
+        Some((_, hint)) => {
+            Err(ConfigError::Unsupported { key: key.to_owned(), hint: (*hint).to_owned() })
+        }
+        None => Err(ConfigError::unknown("broker", key, rows().map(|row| row.key))),
+    }
+}
+
+#[cfg(test)]
+#[path = "broker_test.rs"]
+mod tests;

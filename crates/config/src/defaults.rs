@@ -1,1 +1,0 @@
-//! Broker-wide defaults of topic settings.

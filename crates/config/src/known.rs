@@ -1,1 +1,0 @@
-//! Kafka's broker settings that nothing here reads.

@@ -1,0 +1,121 @@
+//! What brokers may be given.
+
+use super::*;
+use crate::{Properties, Settings};
+
+fn resolve(text: &str) -> Result<BrokerConfig, String> {
+    let fixed: Properties = crate::properties::parse(text).unwrap();
+    Settings::resolve(fixed).map(|settings| settings.broker).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_broker_starts_with_no_settings_at_all() {
+    let broker = resolve("").unwrap();
+    assert_eq!(broker.node_id, 1);
+    assert_eq!(broker.listeners[0].to_string(), "PLAINTEXT://:9092");
+    assert_eq!(broker.offsets_topic_num_partitions, 50);
+    assert_eq!(broker.http_listener, "127.0.0.1:9644");
+    assert_eq!(broker.cluster_id, None);
+}
+
+#[test]
+fn a_file_made_for_kafka_starts_a_broker() {
+    let broker = resolve(
+        "process.roles=broker,controller\nbroker.id=4\ncontroller.quorum.voters=1@localhost:9093\n\
+         listeners=PLAINTEXT://:9092,CONTROLLER://:9093\ncontroller.listener.names=CONTROLLER\n\
+         inter.broker.listener.name=PLAINTEXT\nadvertised.listeners=PLAINTEXT://localhost:9092\n\
+         listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\n\
+         num.network.threads=3\nnum.io.threads=8\nsocket.send.buffer.bytes=102400\n\
+         log.dir=/data\nnum.partitions=3\nlog.retention.hours=168\nlog.segment.bytes=1073741824\n\
+         transaction.state.log.min.isr=1\noffsets.topic.replication.factor=1",
+    )
+    .unwrap();
+    assert_eq!((broker.node_id, &*broker.log_dir, broker.num_partitions), (4, "/data", 3));
+    assert_eq!(broker.advertised()[0].host, "localhost");
+}
+
+#[test]
+fn what_would_do_harm_is_refused() {
+    for (text, expected) in [
+        (
+            "log.dirs=/a,/b",
+            "log.dirs = /a,/b does not go with this version; hint: name one directory",
+        ),
+        (
+            "log.dirs=",
+            "invalid value for log.dirs: \"\", expected a list divided by commas that is not empty",
+        ),
+        (
+            "listeners=localhost:9092",
+            "invalid value for listeners: \"localhost:9092\", expected NAME://host:port, more of them divided by commas",
+        ),
+        (
+            "listeners=SSL://:9093",
+            "listeners = SSL://:9093 does not go with its security protocol SSL; hint: only PLAINTEXT exists in this version",
+        ),
+        (
+            "listeners=IN://:9093",
+            "listeners = IN://:9093 does not go with listener.security.protocol.map; hint: add NAME:PLAINTEXT for it there",
+        ),
+        (
+            "listeners=PLAINTEXT://:1,PLAINTEXT://:2",
+            "listeners = PLAINTEXT://:2 does not go with a listener before it; hint: each needs its own name and port",
+        ),
+        (
+            "advertised.listeners=PLAINTEXT://0.0.0.0:1",
+            "advertised.listeners = PLAINTEXT://0.0.0.0:1 does not go with clients, who cannot connect to it; hint: advertise an address or a name that leads here",
+        ),
+        (
+            "advertised.listeners=X://a:1",
+            "advertised.listeners = X://a:1 does not go with listeners; hint: advertise only names that stand in listeners",
+        ),
+        (
+            "ssl.keystore.location=/x",
+            "ssl.keystore.location is not supported; hint: TLS is not part of this version",
+        ),
+        (
+            "authorizer.class.name=X",
+            "authorizer.class.name cannot be set to \"X\" in this version; hint: access control is not part of this version; leave it unset",
+        ),
+        (
+            "group.min.session.timeout.ms=10\ngroup.max.session.timeout.ms=5",
+            "group.min.session.timeout.ms = 10 does not go with group.max.session.timeout.ms = 5; hint: the minimum must not exceed the maximum",
+        ),
+        (
+            "num.partition=3",
+            "unknown broker setting: num.partition; hint: did you mean num.partitions?",
+        ),
+    ] {
+        assert_eq!(resolve(text).map(|_| ()), Err(expected.to_owned()), "{text}");
+    }
+}
+
+#[test]
+fn listeners_are_read_and_printed() {
+    for text in ["PLAINTEXT://:9092", "IN-1://localhost:0", "X_Y://[::1]:65535"] {
+        assert_eq!(text.parse::<Listener>().unwrap().to_string(), text);
+    }
+    for text in
+        ["", ":9092", "A://", "A://host", "A://h:65536", "A://::1:9", "A://[::1:9", "://h:1"]
+    {
+        assert!(text.parse::<Listener>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn every_row_is_sound() {
+    let mut keys: Vec<_> = rows().map(|row| row.key).collect();
+    keys.sort_unstable();
+    for pair in keys.windows(2) {
+        assert!(pair[0] != pair[1], "a key has one row: {}", pair[0]);
+    }
+    for row in rows() {
+        if let Some(default) = row.default {
+            assert_eq!(row.check(default), Ok(()), "{}", row.key);
+        }
+        assert!(!row.doc.trim().is_empty(), "{}", row.key);
+        for alias in row.aliases {
+            assert!(find(alias.key).is_ok(), "{}", alias.key);
+        }
+    }
+}
