@@ -13,7 +13,9 @@ use crate::duration::Span;
 use crate::rules;
 
 /// What a person declares of a ConsumerGroup.
-#[derive(Clone, Debug, Default, PartialEq, Eq, CustomResource, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, CustomResource, Serialize, Deserialize, JsonSchema,
+)]
 #[kube(
     group = "klamm.io",
     version = "v1alpha1",
@@ -26,15 +28,15 @@ use crate::rules;
     derive = "PartialEq",
     doc = "A window onto a consumer group, and a journal of offset resets.",
     selectable = ".spec.clusterRef.name",
-    printcolumn(name = "Cluster", type_ = "string", json_path = ".spec.clusterRef.name"),
-    printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
-    printcolumn(name = "Members", type_ = "integer", json_path = ".status.members"),
-    printcolumn(name = "Lag", type_ = "integer", json_path = ".status.lag.total"),
-    printcolumn(name = "Uncommitted", type_ = "integer", json_path = ".status.lag.uncommitted"),
-    printcolumn(name = "Reset", type_ = "string", json_path = ".status.lastReset.phase"),
-    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Group", type_ = "string", json_path = ".spec.groupId", priority = 1)
+    printcolumn = r#"{"name":"Cluster","type":"string","jsonPath":".spec.clusterRef.name"}"#,
+    printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
+    printcolumn = r#"{"name":"Members","type":"integer","jsonPath":".status.members"}"#,
+    printcolumn = r#"{"name":"Lag","type":"integer","jsonPath":".status.lag.total"}"#,
+    printcolumn = r#"{"name":"Uncommitted","type":"integer","jsonPath":".status.lag.uncommitted"}"#,
+    printcolumn = r#"{"name":"Reset","type":"string","jsonPath":".status.lastReset.phase"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name":"Group","type":"string","jsonPath":".spec.groupId","priority":1}"#
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = rules::consumer_group_spec)]
@@ -233,7 +235,9 @@ pub struct ConsumerGroupStatus {
 }
 
 /// The group's state, as Kafka names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub enum GroupState {
     /// Committed offsets, no members.
     Empty,
@@ -328,7 +332,9 @@ pub struct LastReset {
 }
 
 /// How far a reset came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub enum ResetPhase {
     /// It waits for the members to leave.
     Pending,

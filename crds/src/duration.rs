@@ -12,7 +12,9 @@ pub struct Span(pub String);
 
 /// A text is not a [`Span`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a span of time; hint: numbers with w, d, h, m, s or ms, for example 7d or 1h30m")]
+#[error(
+    "{0:?} is not a span of time; hint: numbers with w, d, h, m, s or ms, for example 7d or 1h30m"
+)]
 pub struct SpanError(String);
 
 const PATTERN: &str = r"^([0-9]{1,9}(ms|s|m|h|d|w))+$";

@@ -33,7 +33,7 @@ pub struct ParseError {
     /// The resource, for example `Topic orders`, if the document came that far.
     pub resource: Option<String>,
     /// What is wrong. The path is empty if the text is not YAML.
-    pub error: FieldError,
+    pub error: Box<FieldError>,
 }
 
 impl fmt::Display for ParseError {
@@ -68,7 +68,7 @@ pub fn parse(text: &str, source: &str) -> Vec<Result<Resource, ParseError>> {
     let mut results = Vec::new();
     for document in documents {
         let mut places = BTreeMap::new();
-        let value = located(document, String::new(), &mut places);
+        let value = located(document, "", &mut places);
         if value.is_null() {
             continue;
         }
@@ -78,7 +78,7 @@ pub fn parse(text: &str, source: &str) -> Vec<Result<Resource, ParseError>> {
                 let name = name_of(&value);
                 results.extend(errors.into_iter().map(|error| {
                     let (line, column) = place(&places, &error.path);
-                    let resource = name.clone();
+                    let (resource, error) = (name.clone(), Box::new(error));
                     Err(ParseError { source: source.to_owned(), line, column, resource, error })
                 }));
             }
@@ -163,24 +163,24 @@ impl<'de> Visitor<'de> for NodeVisitor {
 type Places = BTreeMap<String, (u64, u64)>;
 
 /// Splits a node into its value and the places of its fields; a field's place is that of its key.
-fn located(node: Spanned<Node>, path: String, places: &mut Places) -> Value {
+fn located(node: Spanned<Node>, path: &str, places: &mut Places) -> Value {
     let here = (node.referenced.line(), node.referenced.column());
-    places.entry(path.clone()).or_insert(here);
+    places.entry(path.to_owned()).or_insert(here);
     match node.value {
         Node::Leaf(value) => value,
         Node::List(items) => Value::Array(
             items
                 .into_iter()
                 .enumerate()
-                .map(|(at, item)| located(item, item_path(&path, at), places))
+                .map(|(at, item)| located(item, &item_path(path, at), places))
                 .collect(),
         ),
         Node::Fields(fields) => {
             let mut object = Map::new();
             for (key, value) in fields {
-                let path = field_path(&path, &key.value);
+                let path = field_path(path, &key.value);
                 places.insert(path.clone(), (key.referenced.line(), key.referenced.column()));
-                object.insert(key.value, located(value, path, places));
+                object.insert(key.value, located(value, &path, places));
             }
             Value::Object(object)
         }
@@ -222,8 +222,9 @@ fn kind(value: &Value) -> Result<Kind, FieldError> {
         return Err(FieldError::new("kind", "is required").hint(format!("one of {kinds}")));
     };
     let Some(version) = text("apiVersion") else {
-        return Err(FieldError::new("apiVersion", "is required")
-            .hint(format!("apiVersion: {API_VERSION}")));
+        return Err(
+            FieldError::new("apiVersion", "is required").hint(format!("apiVersion: {API_VERSION}"))
+        );
     };
     if version != API_VERSION {
         let ours = version.split('/').next() == Some(GROUP);
@@ -353,6 +354,6 @@ fn not_yaml(error: &serde_saphyr::Error, source: &str) -> ParseError {
         line,
         column,
         resource: None,
-        error: FieldError::new("", format!("not YAML: {first}")),
+        error: Box::new(FieldError::new("", format!("not YAML: {first}"))),
     }
 }

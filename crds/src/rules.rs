@@ -342,11 +342,9 @@ const CONSUMER_GROUP: &[Rule<ConsumerGroupSpec>] = &[
         cel: "!has(self.lag) || !has(self.lag.warn) || !has(self.lag.critical) || \
               self.lag.warn <= self.lag.critical",
         message: "may not exceed lag.critical",
-        holds: Holds::Always(|new| {
-            match new.lag.as_ref().map(|lag| (lag.warn, lag.critical)) {
-                Some((Some(warn), Some(critical))) => warn <= critical,
-                Some((None, _) | (_, None)) | None => true,
-            }
+        holds: Holds::Always(|new| match new.lag.as_ref().map(|lag| (lag.warn, lag.critical)) {
+            Some((Some(warn), Some(critical))) => warn <= critical,
+            Some((None, _) | (_, None)) | None => true,
         }),
     },
 ];

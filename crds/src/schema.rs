@@ -136,12 +136,7 @@ fn fields(
     count(schema, ("minProperties", "maxProperties"), object.len(), "fields", path, errors);
 }
 
-fn list(
-    schema: &Map<String, Value>,
-    items: &[Value],
-    path: &str,
-    errors: &mut Vec<FieldError>,
-) {
+fn list(schema: &Map<String, Value>, items: &[Value], path: &str, errors: &mut Vec<FieldError>) {
     count(schema, ("minItems", "maxItems"), items.len(), "items", path, errors);
     for (at, item) in items.iter().enumerate() {
         node(schema.get("items").unwrap_or(&Value::Null), item, &item_path(path, at), errors);

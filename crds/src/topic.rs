@@ -13,7 +13,9 @@ use crate::quantity::Quantity;
 use crate::rules;
 
 /// What a person declares of a Topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq, CustomResource, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, CustomResource, Serialize, Deserialize, JsonSchema,
+)]
 #[kube(
     group = "klamm.io",
     version = "v1alpha1",
@@ -25,14 +27,14 @@ use crate::rules;
     derive = "PartialEq",
     doc = "One Kafka topic: partitions, replicas and settings.",
     selectable = ".spec.clusterRef.name",
-    printcolumn(name = "Cluster", type_ = "string", json_path = ".spec.clusterRef.name"),
-    printcolumn(name = "Partitions", type_ = "integer", json_path = ".status.partitions"),
-    printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.replicas"),
-    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
-    printcolumn(name = "Status", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "TopicId", type_ = "string", json_path = ".status.topicId", priority = 1),
-    printcolumn(name = "Policy", type_ = "string", json_path = ".spec.deletionPolicy", priority = 1)
+    printcolumn = r#"{"name":"Cluster","type":"string","jsonPath":".spec.clusterRef.name"}"#,
+    printcolumn = r#"{"name":"Partitions","type":"integer","jsonPath":".status.partitions"}"#,
+    printcolumn = r#"{"name":"Replicas","type":"integer","jsonPath":".status.replicas"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Status","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name":"TopicId","type":"string","jsonPath":".status.topicId","priority":1}"#,
+    printcolumn = r#"{"name":"Policy","type":"string","jsonPath":".spec.deletionPolicy","priority":1}"#
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = rules::topic_spec)]

@@ -20,7 +20,8 @@ pub fn yaml() -> Vec<(String, String)> {
 fn definition<T: CustomResourceExt>() -> (String, String) {
     let crd = T::crd();
     let text = serde_saphyr::to_string(&crd).expect("a CRD is made of strings, numbers and maps");
-    let head = "# Generated from crds/src; change it there, then run the tests with KLAMM_UPDATE=1.\n";
+    let head =
+        "# Generated from crds/src; change it there, then run the tests with KLAMM_UPDATE=1.\n";
     (format!("{}.yaml", crd.spec.names.plural), format!("{head}{text}"))
 }
 

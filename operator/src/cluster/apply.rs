@@ -1,0 +1,29 @@
+//! Carries out the steps of a Cluster's plan through the platform.
+
+use crds::cluster::ClusterReason;
+use crds::{Cluster, Key, Kind};
+
+use super::{Outcome, Plan, Refused, Step};
+use crate::platform::Platform;
+
+/// Carries out `plan`, up to the first step that fails.
+pub async fn apply(cluster: &Cluster, plan: &Plan, platform: &dyn Platform) -> Outcome {
+    let key: Key = crds::resource::key(Kind::Cluster, &cluster.metadata);
+    let mut outcome = Outcome::default();
+    for step in &plan.steps {
+        let result = match step {
+            Step::Run(wanted) => platform.run_brokers(&key, wanted).await,
+            Step::Stop => platform.stop_brokers(&key).await,
+            Step::Release => platform.release(&key).await,
+        };
+        match result {
+            Ok(()) => outcome.done.push(step.clone()),
+            Err(error) => {
+                outcome.failure =
+                    Some(Refused { reason: ClusterReason::BrokerDown, message: error.to_string() });
+                break;
+            }
+        }
+    }
+    outcome
+}
