@@ -1,1 +1,26 @@
-//! The running server: sockets, one handler per API, shards, coordinators, metrics.
+//! The running server: sockets, one handler per API, shards, coordinators.
+//!
+//! ```text
+//! client ─► net (frames, order) ─► api (one handler per key) ─► shard ─► partition ─► storage
+//!                                        │                        └────► coordinator ─► partition
+//!                                        └─► metadata (decide, journal, publish)
+//! ```
+//!
+//! What is absent: decisions. What a batch must look like, which segment to drop, what a group does
+//! next, whether a topic may be created: `crates/engine` knows. This crate carries it out.
+
+mod admin_http;
+mod api;
+mod broker;
+mod coordinator;
+mod data_dir;
+mod memory;
+mod metadata;
+mod metrics;
+mod net;
+mod partition;
+mod shard;
+mod shared;
+
+pub use broker::{Broker, Running, StartError};
+pub use data_dir::DataDirError;

@@ -1,0 +1,5 @@
+//! What the broker speaks, and what the cluster looks like.
+
+pub(super) mod api_versions;
+pub(super) mod describe_cluster;
+pub(super) mod metadata;

@@ -1,0 +1,478 @@
+//! Answers ApiKey 1, Fetch: reads what a session names, waits for more if there is too little, reads
+//! again. What may be read is decided by the partition; which partitions an answer names, by
+//! [`engine::session`].
+//!
+//! ```text
+//! session.begin ─► read round ─► enough, an error, or out of time? ─► session.finish ─► answer
+//!                      ▲                     │ no
+//!                      └── woken by ◄── watch every partition named
+//! ```
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::session::{FetchPlan, Outcome, PartitionKey, SessionRequest, TopicKey, Wanted};
+use engine::{LeaderEpoch, TopicId};
+use storage::{AbortedSearch, FileRead, Read, ReadError};
+use wire::fetch::response::{
+    AbortedTransaction, EpochEndOffset, FetchableTopicResponse, PartitionData,
+};
+use wire::visit::TopicRef;
+use wire::visit::fetch::Fetch;
+use wire::{ApiKey, ErrorCode, FetchResponse, Records, Str, Uuid};
+use world::tasks::{Pool, blocking};
+
+use super::super::context::Call;
+use super::super::errors::KafkaCode;
+use super::super::{Body, encode, number};
+use crate::metadata::State;
+use crate::net::Reply;
+use crate::partition::{FetchWait, PartitionId};
+use crate::shard::Shard;
+
+/// The request without its partitions.
+struct Terms {
+    max_wait: Duration,
+    min_bytes: usize,
+    max_bytes: usize,
+    committed: bool,
+}
+
+/// One partition to read, sent to its owner.
+#[derive(Clone)]
+struct Ask {
+    /// Its place in the plan.
+    slot: usize,
+    id: PartitionId,
+    wanted: Wanted,
+}
+
+/// What a partition's owner found.
+struct Found {
+    slot: usize,
+    error: i16,
+    high_watermark: i64,
+    last_stable: i64,
+    log_start: i64,
+    records: Records,
+    bytes: usize,
+    cold: Option<FileRead>,
+    diverging: Option<(LeaderEpoch, i64)>,
+    aborted: Option<AbortedSearch>,
+}
+
+impl Found {
+    fn refused(slot: usize, code: ErrorCode) -> Self {
+        Self {
+            slot,
+            error: number(code),
+            high_watermark: -1,
+            last_stable: -1,
+            log_start: -1,
+            records: Records::EMPTY,
+            bytes: 0,
+            cold: None,
+            diverging: None,
+            aborted: None,
+        }
+    }
+}
+
+pub(crate) async fn handle(call: Call, body: Body) -> Reply {
+    let (terms, session) = match read_request(&call, &body) {
+        Ok(read) => read,
+        Err(reason) => return Reply::Close(reason),
+    };
+    call.shared().metrics.decoded(ApiKey::Fetch);
+    let Some(session) = session else {
+        let error_code = number(ErrorCode::ClusterAuthorizationFailed);
+        let response = FetchResponse { error_code, ..Default::default() };
+        return encode(&response, call.version, call.correlation_id);
+    };
+    let begun = call.shard().sessions.borrow_mut().begin(session, call.now());
+    let response = match begun {
+        Ok(plan) => fetch(&call, plan, &terms).await,
+        Err(error) => FetchResponse { error_code: error.code(), ..Default::default() },
+    };
+    encode(&response, call.version, call.correlation_id)
+}
+
+/// `None` for the session of somebody who claims to be a replica: there are none yet.
+fn read_request(call: &Call, body: &Body) -> Result<(Terms, Option<SessionRequest>), String> {
+    let request = Fetch::parse(&body.frame, body.at, call.version)
+        .map_err(|error| format!("cannot read FetchRequest v{}: {error}", call.version))?;
+    let unsigned = |value: i32| usize::try_from(value).unwrap_or(0);
+    let fetch_max = call.state().settings.broker.fetch_max_bytes;
+    let terms = Terms {
+        max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
+        min_bytes: unsigned(request.min_bytes.min(request.max_bytes)),
+        max_bytes: unsigned(request.max_bytes.min(fetch_max)),
+        committed: request.isolation_level == 1,
+    };
+    if request.replica_id >= 0 {
+        return Ok((terms, None));
+    }
+    let mut names = Names::default();
+    let session = SessionRequest {
+        session_id: request.session_id,
+        epoch: request.session_epoch,
+        uses_topic_ids: call.version >= 13,
+        privileged: false,
+        partitions: request
+            .partitions()
+            .map(|partition| {
+                let wanted = Wanted {
+                    fetch_offset: partition.fetch_offset,
+                    max_bytes: partition.max_bytes,
+                    current_leader_epoch: partition.current_leader_epoch,
+                    last_fetched_epoch: partition.last_fetched_epoch,
+                    log_start_offset: partition.log_start_offset,
+                };
+                ((names.key(partition.topic), partition.index), wanted)
+            })
+            .collect(),
+        forgotten: request
+            .forgotten()
+            .map(|partition| (names.key(partition.topic), partition.index))
+            .collect(),
+    };
+    Ok((terms, Some(session)))
+}
+
+/// Shares one allocation among the partitions of a topic, which follow each other in a request.
+#[derive(Default)]
+struct Names {
+    last: Option<Arc<str>>,
+}
+
+impl Names {
+    fn key(&mut self, topic: TopicRef<'_>) -> TopicKey {
+        match topic {
+            TopicRef::Id(id) => TopicKey::Id(id),
+            TopicRef::Name(name) => match &self.last {
+                Some(last) if **last == *name => TopicKey::Name(Arc::clone(last)),
+                _ => {
+                    let name: Arc<str> = name.into();
+                    self.last = Some(Arc::clone(&name));
+                    TopicKey::Name(name)
+                }
+            },
+        }
+    }
+}
+
+async fn fetch(call: &Call, plan: FetchPlan, terms: &Terms) -> FetchResponse {
+    let clock = Arc::clone(&call.shared().world.clock);
+    let deadline = clock.tick() + terms.max_wait;
+    loop {
+        let (asks, mut found) = resolve(&call.state(), &plan);
+        read_round(call, &asks, &mut found, terms).await;
+        let bytes: usize = found.iter().map(|one| one.bytes).sum();
+        let failed = found.iter().any(|one| one.error != 0 || one.diverging.is_some());
+        if bytes >= terms.min_bytes || failed || clock.tick() >= deadline {
+            return finish(call, plan, found, terms).await;
+        }
+        let wait = FetchWait::new(terms.min_bytes - bytes);
+        watch(call, &asks, &found, &wait).await;
+        tokio::select! {
+            biased;
+            () = wait.ready() => {}
+            () = clock.sleep_until(deadline) => {}
+        }
+    }
+}
+
+/// Names to ids. What does not exist is answered without asking anybody.
+fn resolve(state: &State, plan: &FetchPlan) -> (Vec<Ask>, Vec<Found>) {
+    let mut asks = Vec::with_capacity(plan.partitions.len());
+    let mut found = Vec::new();
+    for (slot, ((topic, index), wanted)) in plan.partitions.iter().enumerate() {
+        let (topic, unknown) = match topic {
+            TopicKey::Id(id) => (state.image.topic_by_id(*id), ErrorCode::UnknownTopicId),
+            TopicKey::Name(name) => {
+                (state.image.topic(name), ErrorCode::UnknownTopicOrPartition)
+            }
+        };
+        match topic {
+            None => found.push(Found::refused(slot, unknown)),
+            Some(topic) if topic.partition(*index).is_none() => {
+                found.push(Found::refused(slot, ErrorCode::UnknownTopicOrPartition));
+            }
+            Some(topic) => {
+                let id = PartitionId { topic: topic.id, index: *index };
+                asks.push(Ask { slot, id, wanted: *wanted });
+            }
+        }
+    }
+    (asks, found)
+}
+
+/// Reads every partition once, each on its owner, within the request's bytes.
+async fn read_round(call: &Call, asks: &[Ask], found: &mut Vec<Found>, terms: &Terms) {
+    let shards = call.shared().shards();
+    let (mut budget, committed) = (terms.max_bytes, terms.committed);
+    // The owner of the partition that waited longest goes first.
+    let first = asks.first().map_or(0, |ask| ask.id.shard(shards));
+    for owner in (0..shards).map(|step| (first + step) % shards) {
+        let mine: Vec<Ask> =
+            asks.iter().filter(|ask| ask.id.shard(shards) == owner).cloned().collect();
+        let Some(id) = mine.first().map(|ask| ask.id) else { continue };
+        let nothing_yet = budget == terms.max_bytes;
+        let work = move |shard: &Rc<Shard>| read_here(shard, &mine, budget, nothing_yet, committed);
+        let Some(read) = call.shared().on_owner(call.shard(), id, work).await else { continue };
+        for mut one in read {
+            if let Some(cold) = one.cold.take() {
+                read_cold(call, &mut one, cold).await;
+            }
+            budget = budget.saturating_sub(one.bytes);
+            found.push(one);
+        }
+    }
+}
+
+/// Runs on the owner. What needs the disk is left to the asker.
+fn read_here(
+    shard: &Rc<Shard>,
+    asks: &[Ask],
+    mut budget: usize,
+    mut nothing_yet: bool,
+    committed: bool,
+) -> Vec<Found> {
+    asks.iter()
+        .map(|ask| {
+            let one = read_one(shard, ask, budget, nothing_yet, committed);
+            let taken = if one.cold.is_some() {
+                budget.min(usize::try_from(ask.wanted.max_bytes).unwrap_or(0))
+            } else {
+                one.bytes
+            };
+            nothing_yet &= one.bytes == 0 && one.cold.is_none();
+            budget = budget.saturating_sub(taken);
+            one
+        })
+        .collect()
+}
+
+fn read_one(
+    shard: &Rc<Shard>,
+    ask: &Ask,
+    budget: usize,
+    at_least_one: bool,
+    committed: bool,
+) -> Found {
+    let Ask { slot, id, wanted } = ask;
+    let partition = match shard.partition(*id) {
+        Ok(partition) => partition,
+        Err(missing) => return Found::refused(*slot, missing.code()),
+    };
+    let mut partition = partition.borrow_mut();
+    if let Some(code) = stale_epoch(wanted.current_leader_epoch, partition.settings.epoch) {
+        return Found::refused(*slot, code);
+    }
+    let max_bytes = budget.min(usize::try_from(wanted.max_bytes).unwrap_or(0));
+    let outcome =
+        partition.read(wanted.fetch_offset, max_bytes, at_least_one, committed, shard.now());
+    let mut found = Found {
+        high_watermark: outcome.high_watermark,
+        last_stable: outcome.last_stable,
+        log_start: outcome.log_start,
+        aborted: outcome.aborted,
+        ..Found::refused(*slot, ErrorCode::None)
+    };
+    if wanted.last_fetched_epoch >= 0 {
+        let asked = LeaderEpoch(wanted.last_fetched_epoch);
+        found.diverging = match partition.log.end_offset_for_epoch(asked) {
+            Some((epoch, end)) if epoch < asked || end < wanted.fetch_offset => Some((epoch, end)),
+            Some(_) | None => None,
+        };
+        if found.diverging.is_some() {
+            return found;
+        }
+    }
+    match outcome.result {
+        Ok(Read::Memory(chunks)) => {
+            for chunk in chunks {
+                found.bytes += chunk.len();
+                found.records.push(chunk);
+            }
+        }
+        Ok(Read::File(file)) => match file.try_now() {
+            Err(ReadError::WouldBlock) => found.cold = Some(file),
+            read => take(&mut found, read),
+        },
+        Err(error) => take(&mut found, Err(error)),
+    }
+    found
+}
+
+/// The client's idea of the leader epoch against ours (KIP-320).
+pub(crate) fn stale_epoch(asked: i32, current: LeaderEpoch) -> Option<ErrorCode> {
+    match asked {
+        ..0 => None,
+        asked if asked < current.0 => Some(ErrorCode::FencedLeaderEpoch),
+        asked if asked > current.0 => Some(ErrorCode::UnknownLeaderEpoch),
+        _ => None,
+    }
+}
+
+fn take(found: &mut Found, read: Result<bytes::Bytes, ReadError>) {
+    match read {
+        Ok(bytes) => {
+            found.bytes = bytes.len();
+            found.records = Records::from(bytes);
+        }
+        Err(error) => {
+            found.error = number(error.code());
+            if found.error == number(ErrorCode::KafkaStorageError) {
+                tracing::error!(%error, "cannot read a partition");
+            }
+            // Kafka tells offsets with OFFSET_OUT_OF_RANGE as well; clients look at log_start only.
+            (found.high_watermark, found.last_stable) = (-1, -1);
+        }
+    }
+}
+
+async fn read_cold(call: &Call, found: &mut Found, file: FileRead) {
+    let tasks = Arc::clone(&call.shared().world.tasks);
+    let read = blocking(&*tasks, Pool::Read, move || file.run()).await;
+    take(found, read);
+}
+
+/// Has every partition wake `wait` when it grows. A partition that has grown since it was read does at
+/// once.
+async fn watch(call: &Call, asks: &[Ask], found: &[Found], wait: &Arc<FetchWait>) {
+    let shards = call.shared().shards();
+    let mut seen = vec![-1; asks.last().map_or(0, |ask| ask.slot + 1)];
+    for one in found {
+        if let Some(seen) = seen.get_mut(one.slot) {
+            *seen = one.high_watermark;
+        }
+    }
+    for owner in 0..shards {
+        let mine: Vec<(PartitionId, i64)> = asks
+            .iter()
+            .filter(|ask| ask.id.shard(shards) == owner)
+            .map(|ask| (ask.id, seen[ask.slot]))
+            .collect();
+        let Some((id, _)) = mine.first().copied() else { continue };
+        let wait = Arc::clone(wait);
+        let work = move |shard: &Rc<Shard>| {
+            for (id, seen) in mine {
+                let Ok(partition) = shard.partition(id) else {
+                    wait.wake();
+                    continue;
+                };
+                let mut partition = partition.borrow_mut();
+                if partition.log.state().high_watermark() > seen {
+                    wait.wake();
+                } else {
+                    partition.readers.watch(&wait);
+                }
+            }
+        };
+        let _ = call.shared().on_owner(call.shard(), id, work).await;
+    }
+}
+
+async fn finish(
+    call: &Call,
+    plan: FetchPlan,
+    mut found: Vec<Found>,
+    terms: &Terms,
+) -> FetchResponse {
+    found.sort_unstable_by_key(|one| one.slot);
+    let outcomes: Vec<(usize, Outcome)> =
+        found.iter().map(|one| (one.slot, one.outcome())).collect();
+    let keys: Vec<PartitionKey> = plan.partitions.iter().map(|(key, _)| key.clone()).collect();
+    let dice = call.shared().world.dice.next_u64("fetch-session");
+    let fresh_id = i32::try_from(dice >> 33).expect("31 bits");
+    let answer =
+        call.shard().sessions.borrow_mut().finish(plan, &outcomes, fresh_id, call.now());
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => return FetchResponse { error_code: error.code(), ..Default::default() },
+    };
+    let mut responses: Vec<FetchableTopicResponse> = Vec::new();
+    for (one, include) in found.into_iter().zip(answer.include) {
+        if !include {
+            continue;
+        }
+        let (topic, index) = &keys[one.slot];
+        let (name, id) = match topic {
+            TopicKey::Id(id) => (Str::default(), *id),
+            TopicKey::Name(name) => (Str::from(&**name), Uuid::ZERO),
+        };
+        let partition = describe(call, one, *index, terms.committed).await;
+        push(&mut responses, name, id, partition);
+    }
+    FetchResponse { session_id: answer.session_id, responses, ..Default::default() }
+}
+
+impl Found {
+    fn outcome(&self) -> Outcome {
+        Outcome {
+            has_records: self.bytes > 0,
+            error: self.error,
+            high_watermark: self.high_watermark,
+            last_stable_offset: self.last_stable,
+            log_start_offset: self.log_start,
+            preferred_read_replica: -1,
+            diverging: self.diverging.is_some(),
+        }
+    }
+}
+
+async fn describe(call: &Call, one: Found, index: i32, committed: bool) -> PartitionData {
+    let aborted = match one.aborted {
+        Some(search) => {
+            let tasks = Arc::clone(&call.shared().world.tasks);
+            blocking(&*tasks, Pool::Read, move || search.run()).await.unwrap_or_default()
+        }
+        None => Vec::new(),
+    };
+    let mut partition = PartitionData {
+        partition_index: index,
+        error_code: one.error,
+        high_watermark: one.high_watermark,
+        last_stable_offset: one.last_stable,
+        log_start_offset: one.log_start,
+        preferred_read_replica: -1,
+        records: Some(one.records),
+        aborted_transactions: committed.then(|| {
+            aborted
+                .into_iter()
+                .map(|transaction| AbortedTransaction {
+                    producer_id: transaction.producer_id,
+                    first_offset: transaction.first_offset,
+                    ..Default::default()
+                })
+                .collect()
+        }),
+        ..Default::default()
+    };
+    if let Some((epoch, end_offset)) = one.diverging {
+        partition.diverging_epoch =
+            EpochEndOffset { epoch: epoch.0, end_offset, ..Default::default() };
+    }
+    partition
+}
+
+fn push(
+    responses: &mut Vec<FetchableTopicResponse>,
+    topic: Str,
+    topic_id: TopicId,
+    partition: PartitionData,
+) {
+    match responses.last_mut() {
+        Some(last) if last.topic == topic && last.topic_id == topic_id => {
+            last.partitions.push(partition);
+        }
+        _ => responses.push(FetchableTopicResponse {
+            topic,
+            topic_id,
+            partitions: vec![partition],
+            ..Default::default()
+        }),
+    }
+}

@@ -1,0 +1,7 @@
+//! Records in, records out, and where they are.
+
+pub(super) mod delete_records;
+pub(super) mod fetch;
+pub(super) mod list_offsets;
+pub(super) mod offset_for_leader_epoch;
+pub(super) mod produce;

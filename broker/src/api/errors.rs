@@ -1,0 +1,161 @@
+//! What failed, as Kafka's error code: one arm per failure, so that the compiler finds a missing one.
+
+use engine::group::GroupError;
+use engine::log::{AdmitError, SequenceError};
+use engine::metadata::{
+    AlterConfigsError, CreatePartitionsError, CreateTopicError, DeleteTopicError,
+};
+use storage::{AppendError, ReadError};
+use wire::ErrorCode;
+
+use crate::coordinator::Unavailable;
+use crate::metadata::CommitError;
+use crate::partition::{Missing, Refused};
+
+/// The code by which a client is told of this failure.
+pub(crate) trait KafkaCode {
+    fn code(&self) -> ErrorCode;
+}
+
+impl KafkaCode for Refused {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Append(error) => error.code(),
+            Self::Missing(missing) => missing.code(),
+            // Retriable: the client tries again, and finds room once retention has made some.
+            Self::StorageLimit => ErrorCode::KafkaStorageError,
+            Self::NotEnoughReplicas { .. } => ErrorCode::NotEnoughReplicas,
+        }
+    }
+}
+
+impl KafkaCode for Missing {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Unknown => ErrorCode::UnknownTopicOrPartition,
+            Self::Offline(_) => ErrorCode::KafkaStorageError,
+            Self::Stopping => ErrorCode::NotLeaderOrFollower,
+        }
+    }
+}
+
+impl KafkaCode for AppendError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Refused(error) => error.code(),
+            Self::Sequence(error) => error.code(),
+            Self::NotContiguous { .. }
+            | Self::EpochWentBack { .. }
+            | Self::DiskFull { .. }
+            | Self::Failed(_) => ErrorCode::KafkaStorageError,
+        }
+    }
+}
+
+impl KafkaCode for AdmitError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Damaged(_) | Self::Packed(_) => ErrorCode::CorruptMessage,
+            Self::Magic(_) => ErrorCode::UnsupportedForMessageFormat,
+            Self::TooLarge { .. } => ErrorCode::MessageTooLarge,
+            Self::ExceedsSegment { .. } => ErrorCode::RecordListTooLarge,
+            Self::InvalidRecord { .. } | Self::Records(_) => ErrorCode::InvalidRecord,
+            Self::InvalidTimestamp { .. } => ErrorCode::InvalidTimestamp,
+        }
+    }
+}
+
+impl KafkaCode for SequenceError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::OutOfOrder { .. } => ErrorCode::OutOfOrderSequenceNumber,
+            Self::StaleEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+            Self::StaleCoordinator { .. } => ErrorCode::TransactionCoordinatorFenced,
+        }
+    }
+}
+
+impl KafkaCode for ReadError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+            // The segment went away between look-up and read: the client asks again.
+            Self::Gone(_) | Self::WouldBlock => ErrorCode::NotLeaderOrFollower,
+            Self::Corrupt { .. } | Self::Io { .. } => ErrorCode::KafkaStorageError,
+        }
+    }
+}
+
+impl KafkaCode for Unavailable {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Loading => ErrorCode::CoordinatorLoadInProgress,
+            Self::NotCoordinator => ErrorCode::NotCoordinator,
+        }
+    }
+}
+
+impl KafkaCode for GroupError {
+    fn code(&self) -> ErrorCode {
+        // The engine's enum carries Kafka's numbers.
+        ErrorCode::from_number(*self as i16).unwrap_or(ErrorCode::UnknownServerError)
+    }
+}
+
+impl KafkaCode for CommitError {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::KafkaStorageError
+    }
+}
+
+impl KafkaCode for CreateTopicError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Duplicate | Self::Request(_) => ErrorCode::InvalidRequest,
+            Self::Name(_) => ErrorCode::InvalidTopic,
+            Self::Exists { .. } => ErrorCode::TopicAlreadyExists,
+            Self::Partitions { .. } => ErrorCode::InvalidPartitions,
+            Self::ReplicationFactor { .. } => ErrorCode::InvalidReplicationFactor,
+            Self::Assignment(_) => ErrorCode::InvalidReplicaAssignment,
+            Self::TooManyPartitions { .. } => ErrorCode::PolicyViolation,
+            Self::Config(_) => ErrorCode::InvalidConfig,
+        }
+    }
+}
+
+impl KafkaCode for DeleteTopicError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownName => ErrorCode::UnknownTopicOrPartition,
+            Self::UnknownId => ErrorCode::UnknownTopicId,
+            Self::Duplicate => ErrorCode::InvalidRequest,
+            Self::Disabled => ErrorCode::TopicDeletionDisabled,
+        }
+    }
+}
+
+impl KafkaCode for CreatePartitionsError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Duplicate => ErrorCode::InvalidRequest,
+            Self::UnknownTopic { .. } => ErrorCode::UnknownTopicOrPartition,
+            Self::NotMore { .. } => ErrorCode::InvalidPartitions,
+            Self::ReplicationFactor { .. } => ErrorCode::InvalidReplicationFactor,
+            Self::Assignment(_) => ErrorCode::InvalidReplicaAssignment,
+            Self::TooManyPartitions { .. } => ErrorCode::PolicyViolation,
+        }
+    }
+}
+
+impl KafkaCode for AlterConfigsError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::DuplicateResource | Self::DuplicateKey { .. } | Self::NullValue { .. } => {
+                ErrorCode::InvalidRequest
+            }
+            Self::NotAList { .. } | Self::Config(_) => ErrorCode::InvalidConfig,
+            Self::UnknownTopic { .. } => ErrorCode::UnknownTopicOrPartition,
+            Self::UnknownBroker { .. } => ErrorCode::BrokerIdNotRegistered,
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The switchboard: which handler answers which API, and nothing about what an answer means.
+//!
+//! ```text
+//! frame ─► head ─► version gate ─► decode ─► room::file::handle(call, request) ─► encode ─► reply
+//! ```
+//!
+//! A request that cannot be read ends its connection, as in Kafka: what follows it cannot be trusted.
+//! Produce and Fetch take the raw frame, because their visitors materialise nothing.
+
+mod cluster;
+mod context;
+mod data;
+mod errors;
+mod group;
+mod offsets;
+mod settings;
+mod topics;
+mod txn;
+
+use std::rc::Rc;
+
+use bytes::{Bytes, BytesMut};
+use wire::frame::{self, Head, HeadError};
+use wire::{ApiKey, DecodeError, ErrorCode, Reader, Request, Response, Str};
+use world::clock::LocalFuture;
+
+pub(crate) use context::Context;
+
+use crate::net::Reply;
+use context::Call;
+
+/// The list of what this broker answers. One row, one file.
+macro_rules! switchboard {
+    (
+        raw { $($raw_api:ident => $raw_room:ident::$raw_file:ident,)* }
+        decoded { $($api:ident => $room:ident::$file:ident,)* }
+    ) => {
+        /// Every API that is answered, and so advertised.
+        pub(crate) const SERVED: &[ApiKey] = &[$(ApiKey::$raw_api,)* $(ApiKey::$api,)*];
+
+        fn dispatch(call: Call, key: ApiKey, body: Body) -> LocalFuture<Reply> {
+            match key {
+                $(ApiKey::$raw_api => Box::pin($raw_room::$raw_file::handle(call, body)),)*
+                $(ApiKey::$api => decoded(call, body, $room::$file::handle),)*
+                other => refuse(format!("{} is not served", other.name())),
+            }
+        }
+    };
+}
+
+switchboard! {
+    raw {
+        Produce => data::produce,
+        Fetch => data::fetch,
+    }
+    decoded {
+        ListOffsets => data::list_offsets,
+        OffsetForLeaderEpoch => data::offset_for_leader_epoch,
+        DeleteRecords => data::delete_records,
+        FindCoordinator => group::find_coordinator,
+        JoinGroup => group::join_group,
+        SyncGroup => group::sync_group,
+        Heartbeat => group::heartbeat,
+        LeaveGroup => group::leave_group,
+        DescribeGroups => group::describe_groups,
+        ListGroups => group::list_groups,
+        DeleteGroups => group::delete_groups,
+        ResetGroupOffsets => offsets::reset_group_offsets,
+        OffsetCommit => offsets::offset_commit,
+        OffsetFetch => offsets::offset_fetch,
+        OffsetDelete => offsets::offset_delete,
+        InitProducerId => txn::init_producer_id,
+        CreateTopics => topics::create_topics,
+        DeleteTopics => topics::delete_topics,
+        CreatePartitions => topics::create_partitions,
+        DescribeLogDirs => topics::describe_log_dirs,
+        DescribeConfigs => settings::describe_configs,
+        AlterConfigs => settings::alter_configs,
+        IncrementalAlterConfigs => settings::incremental_alter_configs,
+        ApiVersions => cluster::api_versions,
+        Metadata => cluster::metadata,
+        DescribeCluster => cluster::describe_cluster,
+    }
+}
+
+/// A request's frame, and where its body begins.
+pub(crate) struct Body {
+    pub(crate) frame: BytesMut,
+    pub(crate) at: usize,
+}
+
+/// Starts the request that a frame holds.
+pub(crate) fn start(context: &Rc<Context>, frame: BytesMut) -> LocalFuture<Reply> {
+    let (head, at) = match head(&frame) {
+        Ok(read) => read,
+        Err(error) => return refuse(format!("cannot read the request's header: {error}")),
+    };
+    let Head { key, version, correlation_id, client_id } = head;
+    let call = Call { context: Rc::clone(context), version, correlation_id, client_id };
+    call.shared().metrics.request(key);
+    if !versions(key).contains(&version) {
+        if key == ApiKey::ApiVersions {
+            return Box::pin(std::future::ready(cluster::api_versions::unsupported(&call)));
+        }
+        return refuse(format!("version {version} of {} is not served", key.name()));
+    }
+    dispatch(call, key, Body { frame, at })
+}
+
+/// Reads the header off a copy of the frame's first bytes: the frame must stay the only owner of its
+/// buffer, so that Produce can stamp batches in place. Returns where the body begins.
+fn head(frame: &[u8]) -> Result<(Head, usize), HeadError> {
+    /// Enough for any header but one with a very long client id or with tagged fields that nobody uses.
+    const USUAL_BYTES: usize = 128;
+    let read = |bytes: &[u8]| {
+        let mut reader = Reader::new(Bytes::copy_from_slice(bytes));
+        let before = reader.remaining();
+        Head::decode(&mut reader).map(|head| (head, before - reader.remaining()))
+    };
+    match read(&frame[..frame.len().min(USUAL_BYTES)]) {
+        Err(HeadError::Decode(DecodeError::UnexpectedEnd { .. })) => read(frame),
+        read => read,
+    }
+}
+
+/// The versions that are answered. Equal to Kafka's stable ones, but for what stands here.
+///
+/// | API | answered | why |
+/// | --- | --- | --- |
+/// | Produce | 3 to 13, advertised from 0 | older librdkafka stops compressing if 0 is missing (KAFKA-18659) |
+/// | InitProducerId | 0 to 5 | version 6 is unstable in Kafka 4.4 |
+fn versions(key: ApiKey) -> std::ops::RangeInclusive<i16> {
+    key.versions()
+}
+
+/// What ApiVersions tells: [`versions`], and the one exception.
+pub(crate) fn advertised(key: ApiKey) -> std::ops::RangeInclusive<i16> {
+    let versions = versions(key);
+    if key == ApiKey::Produce { 0..=*versions.end() } else { versions }
+}
+
+/// Reads the request, has it answered, writes the response.
+fn decoded<R, F>(call: Call, body: Body, handle: fn(Call, R) -> F) -> LocalFuture<Reply>
+where
+    R: Request + 'static,
+    F: Future<Output = R::Response> + 'static,
+{
+    let mut bytes = body.frame.freeze();
+    let request = R::decode_exact(bytes.split_off(body.at), call.version);
+    let (version, correlation_id) = (call.version, call.correlation_id);
+    match request {
+        Ok(request) => {
+            call.shared().metrics.decoded(R::API_KEY);
+            let answer = handle(call, request);
+            Box::pin(async move { encode(&answer.await, version, correlation_id) })
+        }
+        Err(error) => refuse(format!("cannot read {} v{version}: {error}", R::NAME)),
+    }
+}
+
+/// A response as the connection sends it.
+fn encode<R: Response>(response: &R, version: i16, correlation_id: i32) -> Reply {
+    match frame::response(response, version, correlation_id) {
+        Ok(segments) => Reply::Send(segments.into_iter().collect()),
+        // A handler has filled a field that the version lacks: our bug, told loudly.
+        Err(error) => Reply::Close(format!("cannot write {} v{version}: {error}", R::NAME)),
+    }
+}
+
+fn refuse(reason: String) -> LocalFuture<Reply> {
+    Box::pin(std::future::ready(Reply::Close(reason)))
+}
+
+/// A code's number, which is what messages hold.
+fn number(code: ErrorCode) -> i16 {
+    code.number()
+}
+
+/// A message for the client.
+fn text(error: &impl std::fmt::Display) -> Option<Str> {
+    Some(Str::from(error.to_string().as_str()))
+}

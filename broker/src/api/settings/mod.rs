@@ -1,0 +1,5 @@
+//! Settings of topics, brokers and groups.
+
+pub(super) mod alter_configs;
+pub(super) mod describe_configs;
+pub(super) mod incremental_alter_configs;

@@ -1,0 +1,475 @@
+//! The assembly: the only file that knows all rooms.
+//!
+//! Start: take the data directory, replay the metadata log, bind the listeners, start the shards, let
+//! them open their logs, register in the metadata, accept. Stop: accept nothing more, answer what runs,
+//! close the logs cleanly.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use config::{BrokerConfig, Listener, Settings};
+use engine::BrokerId;
+use engine::metadata::{CONSUMER_OFFSETS, Decision, Record, Registration};
+use storage::{Checkpoint, LogDir};
+use tokio::sync::{mpsc, oneshot};
+use world::clock::LocalFuture;
+use world::tasks::{ShardHandle, spawn_local};
+use world::{Incoming, World};
+
+use crate::api::{self, Context};
+use crate::data_dir::{DataDir, DataDirError};
+use crate::metadata::{CommitError, Control, OpenControlError};
+use crate::net::{Accepted, Limits, accept, serve};
+use crate::partition::PartitionId;
+use crate::shard::{Job, Shard, ShardRef};
+use crate::shared::{Parts, Shared};
+use crate::{admin_http, net};
+
+/// How often checkpoint files are brought up to date.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
+/// Requests of one connection that run at once.
+const INFLIGHT_MAX: usize = 64;
+/// Response bytes that wait for a slow reader before its connection is not read any more.
+const OUTPUT_BYTES_MAX: usize = 8 << 20;
+/// A request that has begun must be whole by then.
+const FRAME_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Why a broker does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The metadata log.
+    #[error("{0}")]
+    Metadata(String),
+    /// The logs.
+    #[error("cannot open the logs: {0}")]
+    Logs(#[from] storage::OpenError),
+    /// A listener cannot be bound.
+    #[error("cannot listen on {address}: {source}{}", listen_hint(source))]
+    Listen {
+        /// Where.
+        address: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A listener's address is no address.
+    #[error(
+        "cannot listen on {0}: not an address of this machine; hint: bind an IP address or nothing, \
+         and tell clients the name with advertised.listeners"
+    )]
+    NotAnAddress(String),
+    /// Only PLAINTEXT exists so far.
+    #[error("the listener {0} is not PLAINTEXT; hint: TLS and SASL arrive later, until then only \
+             PLAINTEXT listeners are accepted")]
+    Protocol(String),
+    /// A shard ended while starting.
+    #[error("a shard ended while it started")]
+    Shard,
+}
+
+fn listen_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; hint: another process listens there, perhaps another klamm; choose another port"
+        }
+        io::ErrorKind::PermissionDenied => "; hint: ports below 1024 need a privilege",
+        io::ErrorKind::AddrNotAvailable => "; hint: this machine does not have that address",
+        _ => "",
+    }
+}
+
+impl From<OpenControlError> for StartError {
+    fn from(error: OpenControlError) -> Self {
+        Self::Metadata(error.to_string())
+    }
+}
+
+impl From<CommitError> for StartError {
+    fn from(error: CommitError) -> Self {
+        Self::Metadata(error.to_string())
+    }
+}
+
+/// A broker that is to be started.
+pub struct Broker;
+
+/// A broker that serves clients. Dropping it ends its tasks without closing its logs: as a crash would.
+pub struct Running {
+    shared: Arc<Shared>,
+    data_dir: DataDir,
+    addresses: Vec<(String, SocketAddr)>,
+    http_address: Option<SocketAddr>,
+    shards: Vec<(ShardHandle, oneshot::Receiver<Vec<Checkpoint>>)>,
+}
+
+impl Broker {
+    /// Starts a broker. Must be called within a `LocalSet`, whose thread becomes the control thread.
+    ///
+    /// # Errors
+    /// When its directory, its settings or its ports cannot be used; nothing is left running then.
+    pub async fn start(world: World, settings: Settings) -> Result<Running, StartError> {
+        let broker = settings.broker.clone();
+        let node = BrokerId(broker.node_id);
+        let path = Path::new(&broker.log_dir);
+        let data_dir = DataDir::open(&world, path, node, broker.cluster_id.as_deref())?;
+        let metadata = data_dir.path.join("__cluster_metadata");
+        let (control, control_ref, states) =
+            Control::open(Arc::clone(&world.disk), &metadata, settings, node)?;
+        let log_dir = LogDir::open(Arc::clone(&world.disk), &data_dir.path)?;
+        let listeners = bind(&world, &broker)?;
+        let http = bind_http(&world, &broker)?;
+        let shard_count = match usize::try_from(broker.num_shards) {
+            Ok(0) | Err(_) => world.tasks.cores(),
+            Ok(count) => count,
+        };
+        let cluster_id: Arc<str> = data_dir.cluster_id.as_str().into();
+        let shared = Shared::new(Parts {
+            world,
+            cluster_id,
+            log_dir,
+            control: control_ref,
+            states,
+            shard_count,
+        });
+        spawn_local(control.run());
+        let http_address = http.as_ref().map(|http| http.local());
+        if let Some(http) = http {
+            spawn_local(admin_http::serve(http, Arc::clone(&shared)));
+        }
+        let shards = start_shards(&shared).await?;
+        register(&shared, &broker, &listeners).await?;
+        spawn_local(checkpoint_now_and_then(Arc::clone(&shared)));
+        let addresses =
+            listeners.iter().map(|(name, one)| (name.clone(), one.local())).collect();
+        for (name, listener) in listeners {
+            spawn_local(accept_on(Arc::clone(&shared), name.into(), listener));
+        }
+        shared.set_ready();
+        Ok(Running { shared, data_dir, addresses, http_address, shards })
+    }
+}
+
+impl Running {
+    /// Listener names and the addresses that were bound.
+    pub fn addresses(&self) -> &[(String, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// Where `/metrics` and the probes are served, if anywhere.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http_address
+    }
+
+    /// The cluster's id.
+    pub fn cluster_id(&self) -> &str {
+        &self.shared.cluster_id
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir.path
+    }
+
+    /// Bytes that all logs take.
+    pub fn storage_bytes(&self) -> u64 {
+        self.shared.storage.used()
+    }
+
+    /// Stops cleanly: what runs is answered, logs are closed so that they open without a scan.
+    ///
+    /// # Errors
+    /// When the marker of a clean stop cannot be written; nothing is lost, the next start takes longer.
+    pub async fn stop(self) -> io::Result<()> {
+        self.shared.begin_stop();
+        let mut checkpoints = Vec::new();
+        for (ended, closed) in self.shards {
+            checkpoints.extend(closed.await.unwrap_or_default());
+            if let Err(error) = ended.await {
+                tracing::error!(error, "a shard ended badly");
+            }
+        }
+        self.shared.log_dir.close(&checkpoints)
+    }
+}
+
+type Bound = Vec<(String, Box<dyn world::Listener>)>;
+
+fn bind(world: &World, broker: &BrokerConfig) -> Result<Bound, StartError> {
+    broker
+        .listeners
+        .iter()
+        .map(|listener| {
+            if listener.name != "PLAINTEXT" {
+                return Err(StartError::Protocol(listener.to_string()));
+            }
+            let address = SocketAddr::new(bind_address(&listener.host)?, listener.port);
+            let bound = world.net.listen(address).map_err(|source| StartError::Listen {
+                address: address.to_string(),
+                source,
+            })?;
+            Ok((listener.name.clone(), bound))
+        })
+        .collect()
+}
+
+fn bind_address(host: &str) -> Result<IpAddr, StartError> {
+    match host {
+        "" => Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        "localhost" => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        host => host.parse().map_err(|_| StartError::NotAnAddress(host.to_owned())),
+    }
+}
+
+fn bind_http(
+    world: &World,
+    broker: &BrokerConfig,
+) -> Result<Option<Box<dyn world::Listener>>, StartError> {
+    let address = broker.http_listener.trim();
+    if address.is_empty() {
+        return Ok(None);
+    }
+    let parsed: SocketAddr =
+        address.parse().map_err(|_| StartError::NotAnAddress(address.to_owned()))?;
+    let listen = world.net.listen(parsed);
+    let failed = |source| StartError::Listen { address: address.to_owned(), source };
+    listen.map(Some).map_err(failed)
+}
+
+/// What clients are told: the advertised listeners, or the bound ones with their real ports.
+fn advertised(broker: &BrokerConfig, bound: &Bound) -> Vec<Listener> {
+    if let Some(advertised) = &broker.advertised_listeners {
+        return advertised.clone();
+    }
+    bound
+        .iter()
+        .map(|(name, listener)| {
+            let address = listener.local();
+            let host = if address.ip().is_unspecified() {
+                tracing::warn!(
+                    "clients are told to connect to 127.0.0.1; hint: set advertised.listeners to let \
+                     clients of other machines in"
+                );
+                "127.0.0.1".to_owned()
+            } else {
+                address.ip().to_string()
+            };
+            Listener { name: name.clone(), host, port: address.port() }
+        })
+        .collect()
+}
+
+async fn register(
+    shared: &Arc<Shared>,
+    broker: &BrokerConfig,
+    bound: &Bound,
+) -> Result<(), StartError> {
+    let cluster_id = Arc::clone(&shared.cluster_id);
+    let registration = Registration {
+        id: shared.node,
+        incarnation: shared.incarnation,
+        listeners: advertised(broker, bound),
+        rack: broker.broker_rack.as_deref().map(Into::into),
+        fenced: false,
+        predecessor_is_alive: false,
+    };
+    let registered = shared
+        .control
+        .decide(move |controller| {
+            let Decision { mut records, reply } = controller.register_broker(registration);
+            if controller.image.cluster_id().is_none() {
+                records.insert(0, Record::Cluster { cluster_id });
+            }
+            Decision { records, reply }
+        })
+        .await?;
+    match registered {
+        Ok(epoch) => {
+            tracing::debug!(epoch, "registered");
+            Ok(())
+        }
+        Err(error) => Err(StartError::Metadata(error.to_string())),
+    }
+}
+
+async fn checkpoint_now_and_then(shared: Arc<Shared>) {
+    loop {
+        shared.world.clock.sleep(CHECKPOINT_INTERVAL).await;
+        if let Err(error) = shared.write_checkpoints().await {
+            tracing::warn!(%error, "cannot write checkpoints: a restart will take longer");
+        }
+    }
+}
+
+type Started = Vec<(ShardHandle, oneshot::Receiver<Vec<Checkpoint>>)>;
+
+async fn start_shards(shared: &Arc<Shared>) -> Result<Started, StartError> {
+    let (refs, inboxes): (Vec<ShardRef>, Vec<mpsc::Receiver<Job>>) =
+        (0..shared.shards()).map(|_| ShardRef::new()).unzip();
+    shared.set_shards(refs);
+    let mut started = Vec::new();
+    let mut loading = Vec::new();
+    for (index, inbox) in inboxes.into_iter().enumerate() {
+        let (loaded, is_loaded) = oneshot::channel();
+        let (close, closed) = oneshot::channel();
+        let of_shard = Arc::clone(shared);
+        let main: Box<dyn FnOnce() -> LocalFuture<()> + Send> =
+            Box::new(move || Box::pin(run_shard(index, of_shard, inbox, loaded, close)));
+        started.push((shared.world.tasks.start_shard(format!("shard-{index}"), main), closed));
+        loading.push(is_loaded);
+    }
+    for loaded in loading {
+        loaded.await.map_err(|_| StartError::Shard)?;
+    }
+    Ok(started)
+}
+
+/// A shard's life.
+async fn run_shard(
+    index: usize,
+    shared: Arc<Shared>,
+    mut inbox: mpsc::Receiver<Job>,
+    loaded: oneshot::Sender<()>,
+    closed: oneshot::Sender<Vec<Checkpoint>>,
+) {
+    let state = shared.state();
+    let shard = Shard::new(index, Arc::clone(&shared));
+    shard.load(&state).await;
+    spawn_local(Rc::clone(&shard).write_rounds());
+    spawn_local(Rc::clone(&shard).flush_now_and_then());
+    spawn_local(Rc::clone(&shard).housekeep());
+    spawn_local(Rc::clone(&shard).follow(state));
+    load_groups(&shard).await;
+    let _ = loaded.send(());
+    let mut stopping = shared.stopping();
+    loop {
+        tokio::select! {
+            biased;
+            job = inbox.recv() => match job {
+                Some(job) => job(&shard),
+                None => break,
+            },
+            stop = stopping.changed() => if stop.is_err() || *stopping.borrow() { break },
+        }
+    }
+    drain(&shard, &mut inbox).await;
+    let _ = closed.send(shard.close().await);
+}
+
+/// Lets requests that run come to their end, for a bounded time.
+async fn drain(shard: &Rc<Shard>, inbox: &mut mpsc::Receiver<Job>) {
+    const STEP: Duration = Duration::from_millis(10);
+    let clock = &shard.shared.world.clock;
+    let bound = shard.shared.state().settings.broker.shutdown_timeout_ms;
+    let deadline = clock.tick() + Duration::from_millis(bound.unsigned_abs());
+    while shard.shared.connections.open() > 0 && clock.tick() < deadline {
+        tokio::select! {
+            biased;
+            job = inbox.recv() => if let Some(job) = job { job(shard) },
+            () = clock.sleep(STEP) => {}
+        }
+    }
+}
+
+/// Reads the groups that this shard coordinates, before clients ask for them.
+async fn load_groups(shard: &Rc<Shard>) {
+    const STEP: Duration = Duration::from_millis(1);
+    for partition in shard.open_partitions() {
+        let (id, is_offsets): (PartitionId, bool) = {
+            let partition = partition.borrow();
+            (partition.id, &*partition.name().topic == CONSUMER_OFFSETS)
+        };
+        if is_offsets {
+            shard.coordinator.host(shard, id);
+        }
+    }
+    while !shard.coordinator.is_loaded() {
+        shard.shared.world.clock.sleep(STEP).await;
+    }
+}
+
+/// Deals connections out to the shards in turn.
+async fn accept_on(shared: Arc<Shared>, name: Arc<str>, listener: Box<dyn world::Listener>) {
+    let mut turn = 0;
+    let clock = Arc::clone(&shared.world.clock);
+    let dealing = Arc::clone(&shared);
+    let serving = accept(listener, &*clock, async move |incoming| {
+        let peer = incoming.peer();
+        if !dealing.connections.enter(peer.ip(), &dealing.state().settings.broker) {
+            tracing::warn!(%peer, "connection refused: max.connections or max.connections.per.ip");
+            return;
+        }
+        turn = (turn + 1) % dealing.shards();
+        let name = Arc::clone(&name);
+        let job: Job = Box::new(move |shard| {
+            spawn_local(serve_on(Rc::clone(shard), name, incoming));
+        });
+        dealing.shard(turn).send(job).await;
+    });
+    let mut stopping = shared.stopping();
+    tokio::select! {
+        biased;
+        _ = stopping.wait_for(|stopping| *stopping) => {}
+        () = serving => {}
+    }
+}
+
+async fn serve_on(shard: Rc<Shard>, listener: Arc<str>, incoming: Box<dyn Incoming>) {
+    let shared = Arc::clone(&shard.shared);
+    let peer = incoming.peer();
+    let _left = LeaveOnDrop { shared: Arc::clone(&shared), peer: peer.ip() };
+    let stream = match incoming.open() {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::debug!(%peer, %error, "cannot open the connection");
+            return;
+        }
+    };
+    let accepted = Accepted {
+        stream,
+        governor: shared.governor.clone(),
+        scratch: Rc::clone(&shard.scratch),
+        limits: limits(&shared.state().settings.broker),
+        stopping: shared.stopping(),
+    };
+    let context = Rc::new(Context { shard, listener, peer });
+    let end =
+        serve(accepted, &*shared.world.clock, |frame| api::start(&context, frame)).await;
+    match end {
+        net::End::Client | net::End::Idle => tracing::trace!(%peer, %end, "connection ended"),
+        net::End::Io(error) => tracing::debug!(%peer, %error, "connection ended"),
+        net::End::SlowFrame | net::End::Refused(_) | net::End::Frame(_) => {
+            shared.metrics.closed_connections.fetch_add(1, Ordering::Relaxed);
+            tracing::info!(%peer, reason = %end, "connection closed");
+        }
+    }
+}
+
+/// Counts the connection out, also when its task is dropped.
+struct LeaveOnDrop {
+    shared: Arc<Shared>,
+    peer: IpAddr,
+}
+
+impl Drop for LeaveOnDrop {
+    fn drop(&mut self) {
+        self.shared.connections.leave(self.peer);
+    }
+}
+
+fn limits(broker: &BrokerConfig) -> Limits {
+    let idle = u64::try_from(broker.connections_max_idle_ms).unwrap_or(u64::MAX);
+    Limits {
+        frame_bytes_max: usize::try_from(broker.socket_request_max_bytes).unwrap_or(0),
+        inflight_max: INFLIGHT_MAX,
+        output_bytes_max: OUTPUT_BYTES_MAX,
+        idle_max: Duration::from_millis(idle),
+        frame_time_max: FRAME_TIME_MAX,
+    }
+}

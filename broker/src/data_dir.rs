@@ -1,0 +1,152 @@
+//! The data directory: whose it is, which format it has, and that nobody else uses it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use engine::BrokerId;
+use world::disk::LockGuard;
+use world::{Disk, World};
+
+/// Layout of the data directory; a higher one comes from a newer Klamm and is refused.
+const FORMAT: u32 = 1;
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// Another process holds it.
+    #[error("{path} is in use by another klamm; hint: stop it, or choose another directory")]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// It belongs to somebody else.
+    #[error(
+        "{path} belongs to {key} {found}, this broker has {wanted}; hint: it is another broker's \
+         directory, or the configuration has changed"
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// What differs.
+        key: &'static str,
+        /// What the directory says.
+        found: String,
+        /// What the configuration says.
+        wanted: String,
+    },
+    /// It was written by a newer version.
+    #[error("{path} has format {found}, this klamm knows up to {FORMAT}; hint: run the newer version")]
+    Newer {
+        /// The directory.
+        path: PathBuf,
+        /// Its format.
+        found: String,
+    },
+    /// The identity file is damaged.
+    #[error("{path}: {problem}; hint: restore meta.properties from a backup")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The system refused.
+    #[error("cannot use {path}: {source}{}", hint(source))]
+    Io {
+        /// The directory.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "; hint: the user that runs klamm must own it",
+        io::ErrorKind::ReadOnlyFilesystem => "; hint: it is mounted read-only",
+        io::ErrorKind::StorageFull => "; hint: free some space on its volume",
+        _ => "",
+    }
+}
+
+/// A directory that is ours until this is dropped.
+pub(crate) struct DataDir {
+    pub(crate) path: PathBuf,
+    pub(crate) cluster_id: String,
+    _lock: Box<dyn LockGuard>,
+}
+
+impl DataDir {
+    /// Takes the directory, making it and its identity if it is new.
+    pub(crate) fn open(
+        world: &World,
+        path: &Path,
+        node: BrokerId,
+        cluster_id: Option<&str>,
+    ) -> Result<Self, DataDirError> {
+        let disk = &*world.disk;
+        let failed = |source| DataDirError::Io { path: path.to_owned(), source };
+        disk.create_dir_all(path).map_err(failed)?;
+        let lock = disk.lock(&path.join(".lock")).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => DataDirError::InUse { path: path.to_owned() },
+            _ => failed(error),
+        })?;
+        let file = path.join("meta.properties");
+        let cluster_id = if disk.exists(&file) {
+            check(disk, path, &file, node, cluster_id)?
+        } else {
+            let cluster_id = cluster_id.map_or_else(|| fresh_id(world), str::to_owned);
+            let text = format!(
+                "# Whose directory this is. Do not edit.\nversion=1\nklamm.format={FORMAT}\n\
+                 cluster.id={cluster_id}\nnode.id={node}\ndirectory.id={}\n",
+                fresh_id(world)
+            );
+            disk.write_atomic(&file, text.as_bytes()).map_err(failed)?;
+            cluster_id
+        };
+        Ok(Self { path: path.to_owned(), cluster_id, _lock: lock })
+    }
+}
+
+fn fresh_id(world: &World) -> String {
+    let mut id = [0; 16];
+    world.dice.fill("cluster-id", &mut id);
+    wire::Uuid(id).to_string()
+}
+
+fn check(
+    disk: &dyn Disk,
+    path: &Path,
+    file: &Path,
+    node: BrokerId,
+    cluster_id: Option<&str>,
+) -> Result<String, DataDirError> {
+    let bytes = disk.read(file).map_err(|source| DataDirError::Io { path: path.into(), source })?;
+    let damaged = |problem: String| DataDirError::Damaged { path: file.to_owned(), problem };
+    let text = String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
+    let said: BTreeMap<String, String> =
+        config::properties::parse(&text).map_err(|error| damaged(error.to_string()))?;
+    let get = |key: &str| said.get(key).ok_or_else(|| damaged(format!("{key} is missing")));
+    let format = get("klamm.format")?;
+    if format.parse::<u32>().map_or(true, |format| format > FORMAT) {
+        return Err(DataDirError::Newer { path: path.to_owned(), found: format.clone() });
+    }
+    let foreign = |key, found: &String, wanted: String| DataDirError::Foreign {
+        path: path.to_owned(),
+        key,
+        found: found.clone(),
+        wanted,
+    };
+    let found = get("node.id")?;
+    if *found != node.to_string() {
+        return Err(foreign("node.id", found, node.to_string()));
+    }
+    let found = get("cluster.id")?;
+    match cluster_id {
+        Some(wanted) if wanted != found => {
+            Err(foreign("cluster.id", found, wanted.to_owned()))
+        }
+        Some(_) | None => Ok(found.clone()),
+    }
+}

@@ -1,0 +1,61 @@
+//! Makes a partition's records survive a power loss, one job at a time: while one runs, appends gather
+//! for the next (group commit).
+
+use std::rc::Rc;
+
+use world::tasks::{Pool, blocking, spawn_local};
+use world::World;
+
+use super::PartitionRef;
+
+/// Starts a flush unless one runs already, and goes on while the log has grown meanwhile and somebody
+/// waits for it. A failed flush takes the log out of service: what is on disk is unknown.
+pub(crate) fn flush(world: &World, partition: &PartitionRef) {
+    let Some(mut job) = begin(partition) else { return };
+    let world = world.clone();
+    let partition = Rc::clone(partition);
+    spawn_local(async move {
+        loop {
+            match blocking(&*world.tasks, Pool::Flush, move || job.run()).await {
+                Ok(ticket) => {
+                    let mut partition = partition.borrow_mut();
+                    partition.flushing = false;
+                    if partition.gone {
+                        return;
+                    }
+                    let flushed = partition.log.flushed(ticket);
+                    if partition.settings.durability == config::Durability::Fsync {
+                        partition.commit(flushed);
+                    }
+                    if partition.acks.is_empty() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    let mut partition = partition.borrow_mut();
+                    partition.flushing = false;
+                    tracing::error!(
+                        partition = %partition.name(), %error,
+                        "a flush failed: the partition is out of service until the broker restarts"
+                    );
+                    partition.fail(&error.to_string());
+                    return;
+                }
+            }
+            match begin(&partition) {
+                Some(next) => job = next,
+                None => return,
+            }
+        }
+    });
+}
+
+fn begin(partition: &PartitionRef) -> Option<storage::FlushJob> {
+    let mut partition = partition.borrow_mut();
+    if partition.flushing || partition.gone {
+        return None;
+    }
+    let job = partition.log.flush_job()?;
+    partition.flushing = true;
+    Some(job)
+}

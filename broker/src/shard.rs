@@ -1,0 +1,440 @@
+//! A shard: one thread's worth of partitions, connections and group coordinators.
+//!
+//! A partition lives on exactly one shard ([`PartitionId::shard`]); nobody else touches it. What another
+//! shard wants of it arrives as a [`Job`]; on the owner's own shard the same call is a plain function
+//! call. The poll round ends with one write per partition that was appended to: the task that writes is
+//! woken by the first append and runs after every connection that was ready has been polled.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use engine::log::admit::Origin;
+use engine::metadata::TopicChange;
+use engine::session::{FetchSessions, SessionConfig};
+use engine::{Now, TopicPartition};
+use storage::Checkpoint;
+use tokio::sync::{Notify, mpsc, oneshot};
+use world::tasks::{Pool, blocking, spawn_local};
+
+use crate::coordinator::Coordinator;
+use crate::metadata::State;
+use crate::partition::{
+    Acks, AppendOutcome, Missing, Partition, PartitionId, PartitionRef, Refused, flush,
+};
+use crate::shared::Shared;
+
+/// Jobs that may wait for a shard; who sends more waits as well.
+const INBOX_MAX: usize = 4096;
+/// Files of a partition that nobody used for so long are closed.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Something to do on a shard.
+pub(crate) type Job = Box<dyn FnOnce(&Rc<Shard>) + Send>;
+
+/// How the others reach a shard.
+#[derive(Clone)]
+pub(crate) struct ShardRef {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl ShardRef {
+    /// A way to a shard that is to be started with the receiver.
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Job>) {
+        let (jobs, inbox) = mpsc::channel(INBOX_MAX);
+        (Self { jobs }, inbox)
+    }
+
+    /// Leaves a job; waits while the inbox is full. A shard that has ended drops it.
+    pub(crate) async fn send(&self, job: Job) {
+        // An ended shard is a stopping broker: whoever waits for an answer sees its channel closed.
+        let _ = self.jobs.send(job).await;
+    }
+
+    /// Runs `work` on the shard and brings back its result; `None` if the shard has ended.
+    pub(crate) async fn call<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Rc<Shard>) -> R + Send + 'static,
+    ) -> Option<R> {
+        let (tell, told) = oneshot::channel();
+        self.send(Box::new(move |shard| {
+            let _ = tell.send(work(shard));
+        }))
+        .await;
+        told.await.ok()
+    }
+}
+
+/// One shard. Lives in an [`Rc`] on its thread.
+pub(crate) struct Shard {
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) coordinator: Coordinator,
+    /// Where all connections of this shard read into.
+    pub(crate) scratch: Rc<RefCell<Vec<u8>>>,
+    partitions: RefCell<BTreeMap<PartitionId, PartitionRef>>,
+    /// Logs that could not be opened, and why.
+    offline: RefCell<BTreeMap<PartitionId, String>>,
+    /// Appended to in this poll round.
+    round: RefCell<Vec<PartitionRef>>,
+    round_due: Notify,
+    /// Written and not known to be on disk; the flusher's work.
+    unflushed: RefCell<Vec<PartitionRef>>,
+    tail_bytes: Cell<usize>,
+    /// The incremental fetch sessions of this shard's connections (KIP-227).
+    pub(crate) sessions: RefCell<FetchSessions>,
+}
+
+impl Shard {
+    pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Rc<Self> {
+        Rc::new(Self {
+            index,
+            coordinator: Coordinator::new(),
+            scratch: Rc::new(RefCell::new(vec![0; crate::net::SCRATCH_BYTES])),
+            partitions: RefCell::default(),
+            offline: RefCell::default(),
+            round: RefCell::default(),
+            round_due: Notify::new(),
+            unflushed: RefCell::default(),
+            tail_bytes: Cell::new(0),
+            sessions: RefCell::new(FetchSessions::new(SessionConfig {
+                max_sessions: session_slots(&shared),
+                ..SessionConfig::default()
+            })),
+            shared,
+        })
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        self.shared.now()
+    }
+
+    /// Opens the logs that this shard owns and that have a folder. Damage takes one partition offline,
+    /// never the shard.
+    pub(crate) async fn load(self: &Rc<Self>, state: &State) {
+        let mine: Vec<(TopicPartition, PartitionId)> = self
+            .shared
+            .log_dir
+            .found()
+            .iter()
+            .filter_map(|found| {
+                let topic = state.image.topic(&found.partition.topic)?;
+                topic.partition(found.partition.partition)?;
+                let id = PartitionId { topic: topic.id, index: found.partition.partition };
+                let owner = id.shard(self.shared.shards());
+                (owner == self.index).then(|| (found.partition.clone(), id))
+            })
+            .collect();
+        // A few at a time: opening is a matter of seeks, and the pool is small.
+        let mut queue = mine.into_iter();
+        let mut running = futures_util::stream::FuturesUnordered::new();
+        loop {
+            while running.len() < 8
+                && let Some((name, id)) = queue.next()
+            {
+                running.push(self.open(state, name, id));
+            }
+            if futures_util::StreamExt::next(&mut running).await.is_none() {
+                break;
+            }
+        }
+    }
+
+    async fn open(&self, state: &State, name: TopicPartition, id: PartitionId) {
+        let settings = self.shared.partition_settings(state, id);
+        let Some(settings) = settings else { return };
+        let log_dir = self.shared.log_dir.clone();
+        let (log, wall_ms) = (Arc::clone(&settings.log), self.now().wall_ms);
+        let asked = name.clone();
+        let work = move || log_dir.load(&asked, id.topic, log, wall_ms);
+        match blocking(&*self.shared.world.tasks, Pool::Files, work).await {
+            Ok((mut log, recovered)) => {
+                if let Some(cut) = &recovered.truncated {
+                    tracing::warn!(
+                        partition = %name, end = cut.end, bytes = cut.bytes, problem = cut.problem,
+                        "cut a torn tail off the log"
+                    );
+                }
+                // One replica: what survived is committed.
+                log.advance_high_watermark(log.state().end());
+                log.set_tail_cap(self.tail_cap());
+                self.shared.storage.add(log.size_bytes());
+                let partition = Partition::new(id, log, settings, self.now());
+                self.partitions.borrow_mut().insert(id, Rc::new(RefCell::new(partition)));
+            }
+            Err(error) => {
+                tracing::error!(partition = %name, %error, "the partition stays offline");
+                self.offline.borrow_mut().insert(id, error.to_string());
+            }
+        }
+    }
+
+    fn tail_cap(&self) -> usize {
+        (self.shared.tail_budget / 4).max(1 << 20)
+    }
+
+    /// A partition of this shard. One that nobody has used yet costs nothing until now.
+    pub(crate) fn partition(&self, id: PartitionId) -> Result<PartitionRef, Missing> {
+        debug_assert_eq!(id.shard(self.shared.shards()), self.index, "asked the wrong shard");
+        if let Some(partition) = self.partitions.borrow().get(&id) {
+            return Ok(Rc::clone(partition));
+        }
+        if let Some(why) = self.offline.borrow().get(&id) {
+            return Err(Missing::Offline(why.clone()));
+        }
+        let state = self.shared.state();
+        let topic = state.image.topic_by_id(id.topic).ok_or(Missing::Unknown)?;
+        let settings = self.shared.partition_settings(&state, id).ok_or(Missing::Unknown)?;
+        let name = TopicPartition { topic: Arc::clone(&topic.name), partition: id.index };
+        let mut log = self.shared.log_dir.create(&name, id.topic, Arc::clone(&settings.log));
+        log.set_tail_cap(self.tail_cap());
+        let partition = Rc::new(RefCell::new(Partition::new(id, log, settings, self.now())));
+        self.partitions.borrow_mut().insert(id, Rc::clone(&partition));
+        Ok(partition)
+    }
+
+    /// All partitions that are open, by id.
+    pub(crate) fn open_partitions(&self) -> Vec<PartitionRef> {
+        self.partitions.borrow().values().cloned().collect()
+    }
+
+    /// Appends one batch; `tell` hears how it ended.
+    pub(crate) fn append(
+        &self,
+        id: PartitionId,
+        batch: BytesMut,
+        origin: Origin,
+        acks: Acks,
+        tell: oneshot::Sender<AppendOutcome>,
+    ) {
+        let partition = match self.partition(id) {
+            Ok(partition) => partition,
+            Err(missing) => {
+                let _ = tell.send(Err(Refused::Missing(missing)));
+                return;
+            }
+        };
+        if origin == Origin::Client && self.shared.storage.is_full() {
+            let _ = tell.send(Err(Refused::StorageLimit));
+            return;
+        }
+        if let Err(refused) = partition.borrow().enough_replicas(acks) {
+            let _ = tell.send(Err(refused));
+            return;
+        }
+        if partition.borrow_mut().append(batch, origin, self.now(), tell) {
+            self.round.borrow_mut().push(partition);
+            self.round_due.notify_one();
+        }
+    }
+
+    /// Ends poll rounds for ever.
+    pub(crate) async fn write_rounds(self: Rc<Self>) {
+        loop {
+            self.round_due.notified().await;
+            let round = std::mem::take(&mut *self.round.borrow_mut());
+            for partition in round {
+                self.write(&partition);
+            }
+            self.trim_tails();
+        }
+    }
+
+    fn write(&self, partition: &PartitionRef) {
+        let flush_now = {
+            let mut partition = partition.borrow_mut();
+            let (tail, size) = (partition.log.tail_bytes(), partition.log.size_bytes());
+            let flush_now = partition.write(self.now());
+            let tail_now = partition.log.tail_bytes();
+            self.tail_bytes.set(self.tail_bytes.get().saturating_sub(tail) + tail_now);
+            self.shared.storage.add(partition.log.size_bytes().saturating_sub(size));
+            flush_now
+        };
+        if flush_now {
+            flush(&self.shared.world, partition);
+        } else {
+            let mut unflushed = self.unflushed.borrow_mut();
+            if !unflushed.iter().any(|other| Rc::ptr_eq(other, partition)) {
+                unflushed.push(Rc::clone(partition));
+            }
+        }
+    }
+
+    /// Keeps the newest data of all partitions within the shard's budget: the longest tails give first.
+    fn trim_tails(&self) {
+        let budget = self.shared.tail_budget;
+        if self.tail_bytes.get() <= budget {
+            return;
+        }
+        let partitions = self.partitions.borrow();
+        let tails: Vec<(usize, &PartitionRef)> = partitions
+            .values()
+            .map(|partition| (partition.borrow().log.tail_bytes(), partition))
+            .filter(|(bytes, _)| *bytes > 0)
+            .collect();
+        // An equal share each, with room to grow before the next trim.
+        let share = budget / tails.len().max(1) * 3 / 4;
+        let mut total = 0;
+        for (bytes, partition) in tails {
+            let freed = partition.borrow_mut().log.trim_tail(share);
+            total += bytes - freed;
+        }
+        self.tail_bytes.set(total);
+    }
+
+    /// Bounds what a power loss can take from topics that do not wait for the disk.
+    pub(crate) async fn flush_now_and_then(self: Rc<Self>) {
+        loop {
+            let interval = self.shared.state().settings.broker.flush_interval_ms;
+            self.shared.world.clock.sleep(Duration::from_millis(interval.unsigned_abs())).await;
+            for partition in std::mem::take(&mut *self.unflushed.borrow_mut()) {
+                flush(&self.shared.world, &partition);
+            }
+        }
+    }
+
+    /// Drops what retention says, forgets silent producers, closes idle files.
+    pub(crate) async fn housekeep(self: Rc<Self>) {
+        const STEP: Duration = Duration::from_secs(30);
+        let mut retain_at = self.now().tick;
+        loop {
+            let interval = self.shared.state().settings.broker.log_retention_check_interval_ms;
+            let interval = Duration::from_millis(interval.unsigned_abs());
+            self.shared.world.clock.sleep(STEP.min(interval)).await;
+            let now = self.now();
+            let retain = now.tick >= retain_at;
+            if retain {
+                retain_at = now.after(interval);
+            }
+            for partition in self.open_partitions() {
+                if retain {
+                    self.retain(&partition, now);
+                }
+                partition.borrow_mut().rest(now, IDLE);
+            }
+        }
+    }
+
+    fn retain(&self, partition: &PartitionRef, now: Now) {
+        let (removal, delay) = {
+            let mut partition = partition.borrow_mut();
+            partition.log.expire_producers(now);
+            (partition.log.retain(now), partition.settings.delete_delay)
+        };
+        if let Some(removal) = removal {
+            partition.borrow_mut().readers.wake_all();
+            self.remove(partition.borrow().name().clone(), removal, delay);
+        }
+    }
+
+    /// Removes files in the background, after readers have had time to finish.
+    pub(crate) fn remove(&self, name: TopicPartition, job: storage::RemoveJob, delay: Duration) {
+        let shared = Arc::clone(&self.shared);
+        spawn_local(async move {
+            shared.world.clock.sleep(delay).await;
+            match blocking(&*shared.world.tasks, Pool::Files, move || job.run()).await {
+                Ok(removed) => {
+                    shared.storage.remove(removed.bytes);
+                    if removed.segments > 0 {
+                        tracing::info!(
+                            partition = %name, segments = removed.segments, bytes = removed.bytes,
+                            "dropped old segments"
+                        );
+                    }
+                }
+                Err(error) => tracing::warn!(partition = %name, %error, "cannot remove files"),
+            }
+        });
+    }
+
+    /// Follows the cluster's state: new settings, deleted topics.
+    pub(crate) async fn follow(self: Rc<Self>, mut last: Arc<State>) {
+        let mut states = self.shared.states();
+        while states.changed().await.is_ok() {
+            let next = Arc::clone(&states.borrow_and_update());
+            let mut deleted = Vec::new();
+            for change in next.image.changed_topics(&last.image) {
+                match change {
+                    TopicChange::Set(_) => {}
+                    TopicChange::Removed(topic) => {
+                        for index in 0..topic.partitions.len() {
+                            let index = i32::try_from(index).expect("partition indexes are i32");
+                            self.delete(PartitionId { topic: topic.id, index });
+                        }
+                        deleted.push(Arc::clone(&topic.name));
+                    }
+                }
+            }
+            self.reconfigure(&next);
+            if !deleted.is_empty() {
+                self.coordinator.topics_deleted(&deleted);
+            }
+            last = next;
+        }
+    }
+
+    fn reconfigure(&self, state: &State) {
+        for partition in self.partitions.borrow().values() {
+            let mut partition = partition.borrow_mut();
+            if let Some(settings) = self.shared.partition_settings(state, partition.id)
+                && settings != partition.settings
+            {
+                partition.configure(settings);
+            }
+        }
+    }
+
+    fn delete(&self, id: PartitionId) {
+        self.offline.borrow_mut().remove(&id);
+        let Some(partition) = self.partitions.borrow_mut().remove(&id) else { return };
+        self.unflushed.borrow_mut().retain(|other| !Rc::ptr_eq(other, &partition));
+        let unique = self.shared.world.dice.next_u64("deleted-folder");
+        let (job, name) = {
+            let mut partition = partition.borrow_mut();
+            let name = partition.name().clone();
+            let empty = self.empty_log(&partition);
+            let log = partition.give_up(empty, "the topic was deleted");
+            (log.delete(u128::from(unique)), name)
+        };
+        self.remove(name, job, Duration::ZERO);
+    }
+
+    /// Stands in for a log that was given away. Touches no disk.
+    fn empty_log(&self, partition: &Partition) -> storage::PartitionLog {
+        let config = Arc::clone(&partition.settings.log);
+        self.shared.log_dir.create(partition.name(), partition.id.topic, config)
+    }
+
+    /// What the checkpoint files are to say of this shard's logs.
+    pub(crate) fn checkpoints(&self) -> Vec<Checkpoint> {
+        self.partitions.borrow().values().map(|one| one.borrow().log.checkpoint()).collect()
+    }
+
+    /// Ends all logs cleanly: after this, they open without a scan.
+    pub(crate) async fn close(&self) -> Vec<Checkpoint> {
+        self.coordinator.close();
+        let partitions = std::mem::take(&mut *self.partitions.borrow_mut());
+        let mut checkpoints = Vec::new();
+        for partition in partitions.into_values() {
+            let job = {
+                let mut partition = partition.borrow_mut();
+                let empty = self.empty_log(&partition);
+                partition.give_up(empty, "the broker is stopping").close()
+            };
+            match blocking(&*self.shared.world.tasks, Pool::Flush, move || job.run()).await {
+                Ok(checkpoint) => checkpoints.push(checkpoint),
+                Err(error) => tracing::error!(%error, "a log could not be closed cleanly"),
+            }
+        }
+        checkpoints
+    }
+}
+
+/// This shard's part of `max.incremental.fetch.session.cache.slots`.
+fn session_slots(shared: &Shared) -> usize {
+    let slots = shared.state().settings.broker.max_incremental_fetch_session_cache_slots;
+    usize::try_from(slots).unwrap_or(0).div_ceil(shared.shards())
+}

@@ -1,0 +1,379 @@
+//! What every shard and the control thread share. All of it is `Send`, and none of it is a partition.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use config::{BrokerConfig, Durability, TopicConfig};
+use engine::log::LogConfig;
+use engine::metadata::{CONSUMER_OFFSETS, Resource, TRANSACTION_STATE};
+use engine::{BrokerId, Now};
+use storage::Checkpoint;
+use tokio::sync::{oneshot, watch};
+use wire::Uuid;
+use world::World;
+use world::tasks::{Pool, blocking};
+
+use crate::memory::Governor;
+use crate::metadata::{CommitError, ControlRef, State};
+use crate::metrics::Metrics;
+use crate::partition::{Acks, AppendOutcome, PartitionId, Settings};
+use crate::shard::{Shard, ShardRef};
+
+/// What every shard and the control thread share.
+pub(crate) struct Shared {
+    pub(crate) world: World,
+    pub(crate) node: BrokerId,
+    pub(crate) cluster_id: Arc<str>,
+    /// Drawn at this start; tells this process from an earlier one of the same broker.
+    pub(crate) incarnation: Uuid,
+    pub(crate) log_dir: storage::LogDir,
+    pub(crate) control: ControlRef,
+    pub(crate) governor: Governor,
+    pub(crate) metrics: Metrics,
+    pub(crate) storage: StorageUse,
+    pub(crate) connections: Connections,
+    /// Bytes of recent records that each shard keeps in memory.
+    pub(crate) tail_budget: usize,
+    phase: AtomicUsize,
+    stopping: watch::Sender<bool>,
+    /// Held while checkpoints are written; holds what was written last.
+    checkpointed: tokio::sync::Mutex<Vec<Checkpoint>>,
+    producer_ids: Mutex<ProducerIds>,
+    states: watch::Receiver<Arc<State>>,
+    shard_count: usize,
+    shards: OnceLock<Vec<ShardRef>>,
+}
+
+/// Where a broker is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Starting = 0,
+    Ready = 1,
+    Stopping = 2,
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Stopping => "stopping",
+        })
+    }
+}
+
+/// What [`Shared::new`] is made of.
+pub(crate) struct Parts {
+    pub(crate) world: World,
+    pub(crate) cluster_id: Arc<str>,
+    pub(crate) log_dir: storage::LogDir,
+    pub(crate) control: ControlRef,
+    pub(crate) states: watch::Receiver<Arc<State>>,
+    pub(crate) shard_count: usize,
+}
+
+/// Producer ids that this broker may still give away.
+#[derive(Clone, Copy, Debug, Default)]
+struct ProducerIds {
+    next: i64,
+    left: i64,
+}
+
+impl Shared {
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        let Parts { world, cluster_id, log_dir, control, states, shard_count } = parts;
+        let settings = states.borrow().settings.clone();
+        let broker = &settings.broker;
+        let mut incarnation = [0; 16];
+        world.dice.fill("incarnation", &mut incarnation);
+        Arc::new(Self {
+            node: BrokerId(broker.node_id),
+            cluster_id,
+            incarnation: Uuid(incarnation),
+            log_dir,
+            control,
+            governor: Governor::new(request_budget(broker)),
+            metrics: Metrics::new(),
+            storage: StorageUse::new(broker.storage_limit_bytes),
+            connections: Connections::default(),
+            tail_budget: usize::try_from(broker.tail_cache_bytes).unwrap_or(0) / shard_count,
+            phase: AtomicUsize::new(Phase::Starting as usize),
+            stopping: watch::channel(false).0,
+            checkpointed: tokio::sync::Mutex::default(),
+            producer_ids: Mutex::default(),
+            states,
+            shard_count,
+            shards: OnceLock::new(),
+            world,
+        })
+    }
+
+    /// Tells how the shards are reached, once they exist.
+    ///
+    /// # Panics
+    /// When called twice, or with another number of shards than announced.
+    pub(crate) fn set_shards(&self, shards: Vec<ShardRef>) {
+        assert_eq!(shards.len(), self.shard_count, "as many shards as announced");
+        assert!(self.shards.set(shards).is_ok(), "the shards are started once");
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Starting,
+            1 => Phase::Ready,
+            _ => Phase::Stopping,
+        }
+    }
+
+    /// Everything is loaded: clients are served.
+    pub(crate) fn set_ready(&self) {
+        self.phase.store(Phase::Ready as usize, Ordering::Release);
+    }
+
+    /// Tells everybody to come to an end.
+    pub(crate) fn begin_stop(&self) {
+        self.phase.store(Phase::Stopping as usize, Ordering::Release);
+        self.stopping.send_replace(true);
+    }
+
+    /// Becomes `true` when the broker stops.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
+    }
+
+    /// Writes the checkpoint files of all shards, unless they say so already.
+    pub(crate) async fn write_checkpoints(&self) -> std::io::Result<()> {
+        let mut last = self.checkpointed.lock().await;
+        let mut all = Vec::new();
+        for shard in self.shards.get().expect("shards are set before anything runs") {
+            if let Some(some) = shard.call(|shard| shard.checkpoints()).await {
+                all.extend(some);
+            }
+        }
+        if *last == all {
+            return Ok(());
+        }
+        let log_dir = self.log_dir.clone();
+        let writing = all.clone();
+        let write = move || log_dir.write_checkpoints(&writing);
+        blocking(&*self.world.tasks, Pool::Flush, write).await?;
+        *last = all;
+        Ok(())
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        Now { wall_ms: self.world.clock.wall_ms(), tick: self.world.clock.tick() }
+    }
+
+    pub(crate) fn shards(&self) -> usize {
+        self.shard_count
+    }
+
+    pub(crate) fn shard(&self, index: usize) -> &ShardRef {
+        &self.shards.get().expect("shards are set before anything runs")[index]
+    }
+
+    /// The newest state.
+    pub(crate) fn state(&self) -> Arc<State> {
+        Arc::clone(&self.states.borrow())
+    }
+
+    /// To follow the state.
+    pub(crate) fn states(&self) -> watch::Receiver<Arc<State>> {
+        self.states.clone()
+    }
+
+    /// Runs `work` on the shard that owns `partition`: in place if that is `here`, else as a job.
+    /// `None` if the broker is stopping.
+    pub(crate) async fn on_owner<R: Send + 'static>(
+        &self,
+        here: &std::rc::Rc<Shard>,
+        partition: PartitionId,
+        work: impl FnOnce(&std::rc::Rc<Shard>) -> R + Send + 'static,
+    ) -> Option<R> {
+        let owner = partition.shard(self.shard_count);
+        if owner == here.index { Some(work(here)) } else { self.shard(owner).call(work).await }
+    }
+
+    /// Appends a batch on whichever shard owns the partition; hears how it ended.
+    pub(crate) async fn append(
+        &self,
+        here: &std::rc::Rc<Shard>,
+        id: PartitionId,
+        batch: BytesMut,
+        origin: engine::log::admit::Origin,
+        acks: Acks,
+    ) -> oneshot::Receiver<AppendOutcome> {
+        let (tell, told) = oneshot::channel();
+        let owner = id.shard(self.shard_count);
+        if owner == here.index {
+            here.append(id, batch, origin, acks, tell);
+        } else {
+            let job = move |shard: &std::rc::Rc<Shard>| shard.append(id, batch, origin, acks, tell);
+            self.shard(owner).send(Box::new(job)).await;
+        }
+        told
+    }
+
+    /// What a partition obeys; `None` if there is none of that id on this broker.
+    pub(crate) fn partition_settings(&self, state: &State, id: PartitionId) -> Option<Settings> {
+        let topic = state.image.topic_by_id(id.topic)?;
+        let partition = topic.partition(id.index)?;
+        if !partition.replicas.contains(&self.node) {
+            return None;
+        }
+        let overrides = state.image.config(&Resource::Topic(Arc::clone(&topic.name)));
+        // Overrides were checked when they were set; a newer version may refuse one.
+        let topic_config = state.settings.topic(&overrides).unwrap_or_else(|error| {
+            tracing::error!(topic = %topic.name, %error, "the topic's settings are ignored");
+            state.settings.topic(&BTreeMap::new()).expect("no overrides, nothing to refuse")
+        });
+        let internal = matches!(&*topic.name, CONSUMER_OFFSETS | TRANSACTION_STATE);
+        let durability = match topic_config.durability {
+            Some(durability) => durability,
+            None if internal || partition.replicas.len() == 1 => Durability::Fsync,
+            None => Durability::Replicated,
+        };
+        Some(Settings {
+            log: Arc::new(log_config(&topic_config, &state.settings.broker)),
+            durability,
+            min_insync_replicas: topic_config.min_insync_replicas,
+            in_sync: partition.isr.len(),
+            epoch: partition.leader_epoch,
+            delete_delay: Duration::from_millis(topic_config.file_delete_delay_ms.unsigned_abs()),
+        })
+    }
+
+    /// A producer id that nobody had before (KIP-98), from a block that the controller gave.
+    pub(crate) async fn next_producer_id(&self) -> Result<i64, CommitError> {
+        loop {
+            if let Some(id) = self.take_producer_id() {
+                return Ok(id);
+            }
+            let block = self.control.decide(|c| c.allocate_producer_ids()).await?;
+            let mut ids = self.producer_ids.lock().expect("no panic while it is held");
+            // Two askers may have asked at once: the later block wins, ids of the other are skipped.
+            *ids = ProducerIds { next: block.first, left: block.len };
+        }
+    }
+
+    fn take_producer_id(&self) -> Option<i64> {
+        let mut ids = self.producer_ids.lock().expect("no panic while it is held");
+        if ids.left == 0 {
+            return None;
+        }
+        let id = ids.next;
+        *ids = ProducerIds { next: id + 1, left: ids.left - 1 };
+        Some(id)
+    }
+}
+
+/// A share of the memory that the process may use.
+fn request_budget(broker: &BrokerConfig) -> usize {
+    const DEFAULT_MEMORY: i64 = 512 << 20;
+    let asked = broker.queued_max_request_bytes;
+    let memory = if broker.memory_bytes > 0 { broker.memory_bytes } else { DEFAULT_MEMORY };
+    let bytes = if asked >= 0 { asked } else { memory / 2 };
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+fn log_config(topic: &TopicConfig, broker: &BrokerConfig) -> LogConfig {
+    let unsigned = |value: i32| u32::try_from(value).unwrap_or(0);
+    LogConfig {
+        segment_bytes: unsigned(topic.segment_bytes),
+        segment_ms: topic.segment_ms,
+        segment_jitter_ms: 0,
+        index_interval_bytes: unsigned(topic.index_interval_bytes),
+        index_size_max: unsigned(topic.segment_index_bytes),
+        retention_ms: (topic.retention_ms >= 0).then_some(topic.retention_ms),
+        retention_bytes: u64::try_from(topic.retention_bytes).ok(),
+        max_message_bytes: unsigned(topic.max_message_bytes),
+        timestamp_type: match topic.message_timestamp_type {
+            config::TimestampType::CreateTime => wire::record::TimestampType::CreateTime,
+            config::TimestampType::LogAppendTime => wire::record::TimestampType::LogAppendTime,
+        },
+        timestamp_before_max_ms: topic.message_timestamp_before_max_ms,
+        timestamp_after_max_ms: topic.message_timestamp_after_max_ms,
+        compact: topic.cleanup_policy.compact,
+        // Until compaction arrives, nothing is dropped from a topic that asks for it.
+        delete: topic.cleanup_policy.delete && !topic.cleanup_policy.compact,
+        validate_packed: false,
+        producer_id_expiration_ms: i64::from(broker.producer_id_expiration_ms),
+    }
+}
+
+/// Bytes that all logs take, against `klamm.storage.limit.bytes`.
+pub(crate) struct StorageUse {
+    used: AtomicU64,
+    limit: Option<u64>,
+}
+
+impl StorageUse {
+    fn new(limit: i64) -> Self {
+        let limit = u64::try_from(limit).ok().filter(|limit| *limit > 0);
+        Self { used: AtomicU64::new(0), limit }
+    }
+
+    pub(crate) fn add(&self, bytes: u64) {
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn remove(&self, bytes: u64) {
+        // Never below zero, whatever was counted twice.
+        let _ = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+            Some(used.saturating_sub(bytes))
+        });
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.limit.is_some_and(|limit| self.used() >= limit)
+    }
+
+    pub(crate) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+}
+
+/// Connections that are open, in all and by address.
+#[derive(Default)]
+pub(crate) struct Connections {
+    open: AtomicUsize,
+    by_address: Mutex<BTreeMap<std::net::IpAddr, usize>>,
+}
+
+impl Connections {
+    /// Counts one more, unless a bound is reached.
+    pub(crate) fn enter(&self, from: std::net::IpAddr, broker: &BrokerConfig) -> bool {
+        let bound = |value: i32| usize::try_from(value).unwrap_or(0);
+        if self.open() >= bound(broker.max_connections) {
+            return false;
+        }
+        let mut by_address = self.by_address.lock().expect("no panic while it is held");
+        let count = by_address.entry(from).or_default();
+        if *count >= bound(broker.max_connections_per_ip) {
+            return false;
+        }
+        *count += 1;
+        self.open.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    /// Counts one less.
+    pub(crate) fn leave(&self, from: std::net::IpAddr) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        let mut by_address = self.by_address.lock().expect("no panic while it is held");
+        if let Some(count) = by_address.get_mut(&from) {
+            *count -= 1;
+            if *count == 0 {
+                by_address.remove(&from);
+            }
+        }
+    }
+
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+}
