@@ -9,7 +9,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::conditions::Condition;
+use crate::conditions::{Condition, reasons};
 use crate::quantity::Quantity;
 use crate::rules;
 
@@ -124,52 +124,17 @@ pub struct ListenerStatus {
     pub bootstrap: String,
 }
 
-/// Why a Cluster is, or is not, `Ready`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ClusterReason {
-    /// Every broker that was asked for serves.
-    Available,
-    /// Brokers are starting.
-    Creating,
-    /// Fewer brokers run than were asked for, because this place cannot run more.
-    NotEnoughBrokers,
-    /// A broker does not run, or does not answer.
-    BrokerDown,
-    /// The brokers refused a setting.
-    InvalidConfig,
-    /// The spec breaks a rule.
-    InvalidSpec,
-    /// Reconciliation is paused.
-    Paused,
-    /// The Cluster is being deleted.
-    Deleting,
-}
-
-impl ClusterReason {
-    /// All reasons, for the reference.
-    pub const ALL: [Self; 8] = [
-        Self::Available,
-        Self::Creating,
-        Self::NotEnoughBrokers,
-        Self::BrokerDown,
-        Self::InvalidConfig,
-        Self::InvalidSpec,
-        Self::Paused,
-        Self::Deleting,
-    ];
-
-    /// The word in the condition.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Available => "Available",
-            Self::Creating => "Creating",
-            Self::NotEnoughBrokers => "NotEnoughBrokers",
-            Self::BrokerDown => "BrokerDown",
-            Self::InvalidConfig => "InvalidConfig",
-            Self::InvalidSpec => "InvalidSpec",
-            Self::Paused => "Paused",
-            Self::Deleting => "Deleting",
-        }
+reasons! {
+    /// Why a Cluster is, or is not, `Ready`.
+    ClusterReason {
+        Available: "Every broker that was asked for serves.",
+        Creating: "Brokers are starting.",
+        NotEnoughBrokers: "Fewer brokers run than were asked for, because this place cannot run more.",
+        BrokerDown: "A broker does not run, or does not answer.",
+        InvalidConfig: "The brokers refused a setting.",
+        InvalidSpec: "The spec breaks a rule.",
+        Paused: "Reconciliation is paused.",
+        Deleting: "The Cluster is being deleted.",
     }
 }
 

@@ -58,6 +58,37 @@ pub struct Condition {
     pub last_transition_time: String,
 }
 
+/// Declares the closed set of reasons of one kind: the enum, its words and what they mean.
+macro_rules! reasons {
+    ($(#[$doc:meta])* $name:ident { $($reason:ident: $meaning:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $name {
+            $(#[doc = $meaning] $reason,)*
+        }
+
+        impl $name {
+            /// All reasons, for the reference.
+            pub const ALL: &[Self] = &[$(Self::$reason,)*];
+
+            /// The word in the condition.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$reason => stringify!($reason),)*
+                }
+            }
+
+            /// What the word means, in a sentence.
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$reason => $meaning,)*
+                }
+            }
+        }
+    };
+}
+pub(crate) use reasons;
+
 /// Sets `new` in `conditions`, kept sorted by type. A condition whose status did not change keeps its
 /// `lastTransitionTime`.
 pub fn set(conditions: &mut Vec<Condition>, mut new: Condition) {

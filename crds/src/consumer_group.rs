@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster_ref::ClusterRef;
-use crate::conditions::Condition;
+use crate::conditions::{Condition, reasons};
 use crate::duration::Span;
 use crate::rules;
 
@@ -366,104 +366,30 @@ pub struct ResetMove {
     pub to: i64,
 }
 
-/// Why a ConsumerGroup's conditions are what they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum GroupReason {
-    /// The group is observed, and no reset is open.
-    Observed,
-    /// The group does not exist. It will when its first member joins.
-    GroupNotFound,
-    /// The Cluster does not exist.
-    ClusterNotFound,
-    /// The Cluster exists, and its brokers do not answer.
-    ClusterNotReady,
-    /// A reset waits for the members to leave.
-    ResetPending,
-    /// A reset is being carried out.
-    ResetApplying,
-    /// The reset was done, and read back.
-    ResetComplete,
-    /// The reset was shown, not done.
-    ResetPlanned,
-    /// The reset was refused.
-    ResetRejected,
-    /// The reset was done, and a member committed an old position again.
-    ResetOverwritten,
-    /// The group has members.
-    HasMembers,
-    /// The group has no members.
-    NoMembers,
-    /// The lag is below its limits.
-    WithinLimits,
-    /// The lag reached `lag.warn`.
-    Warning,
-    /// The lag reached `lag.critical`.
-    Critical,
-    /// The committed offsets do not move, and there is something to read.
-    NoProgress,
-    /// The group cannot be deleted while it has members.
-    NotEmpty,
-    /// The spec breaks a rule.
-    InvalidSpec,
-    /// The brokers refused or failed a step; it is tried again.
-    StepFailed,
-    /// Reconciliation is paused.
-    Paused,
-    /// The resource is being deleted.
-    Deleting,
-}
-
-impl GroupReason {
-    /// All reasons, for the reference.
-    pub const ALL: [Self; 21] = [
-        Self::Observed,
-        Self::GroupNotFound,
-        Self::ClusterNotFound,
-        Self::ClusterNotReady,
-        Self::ResetPending,
-        Self::ResetApplying,
-        Self::ResetComplete,
-        Self::ResetPlanned,
-        Self::ResetRejected,
-        Self::ResetOverwritten,
-        Self::HasMembers,
-        Self::NoMembers,
-        Self::WithinLimits,
-        Self::Warning,
-        Self::Critical,
-        Self::NoProgress,
-        Self::NotEmpty,
-        Self::InvalidSpec,
-        Self::StepFailed,
-        Self::Paused,
-        Self::Deleting,
-    ];
-
-    /// The word in the condition.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Observed => "Observed",
-            Self::GroupNotFound => "GroupNotFound",
-            Self::ClusterNotFound => "ClusterNotFound",
-            Self::ClusterNotReady => "ClusterNotReady",
-            Self::ResetPending => "ResetPending",
-            Self::ResetApplying => "ResetApplying",
-            Self::ResetComplete => "ResetComplete",
-            Self::ResetPlanned => "ResetPlanned",
-            Self::ResetRejected => "ResetRejected",
-            Self::ResetOverwritten => "ResetOverwritten",
-            Self::HasMembers => "HasMembers",
-            Self::NoMembers => "NoMembers",
-            Self::WithinLimits => "WithinLimits",
-            Self::Warning => "Warning",
-            Self::Critical => "Critical",
-            Self::NoProgress => "NoProgress",
-            Self::NotEmpty => "NotEmpty",
-            Self::InvalidSpec => "InvalidSpec",
-            Self::StepFailed => "StepFailed",
-            Self::Paused => "Paused",
-            Self::Deleting => "Deleting",
-        }
+reasons! {
+    /// Why a ConsumerGroup's conditions are what they are.
+    GroupReason {
+        Observed: "The group is observed, and no reset is open.",
+        GroupNotFound: "The group does not exist. It will when its first member joins.",
+        ClusterNotFound: "The Cluster does not exist.",
+        ClusterNotReady: "The Cluster exists, and its brokers do not answer.",
+        ResetPending: "A reset waits for the members to leave.",
+        ResetApplying: "A reset is being carried out.",
+        ResetComplete: "The reset was done, and read back.",
+        ResetPlanned: "The reset was shown, not done.",
+        ResetRejected: "The reset was refused.",
+        ResetOverwritten: "The reset was done, and a member committed an old position again.",
+        HasMembers: "The group has members.",
+        NoMembers: "The group has no members.",
+        WithinLimits: "The lag is below its limits.",
+        Warning: "The lag reached `lag.warn`.",
+        Critical: "The lag reached `lag.critical`.",
+        NoProgress: "The committed offsets do not move, and there is something to read.",
+        NotEmpty: "The group cannot be deleted while it has members.",
+        InvalidSpec: "The spec breaks a rule.",
+        StepFailed: "The brokers refused or failed a step; it is tried again.",
+        Paused: "Reconciliation is paused.",
+        Deleting: "The resource is being deleted.",
     }
 }
 

@@ -348,7 +348,10 @@ fn name_of(value: &Value) -> Option<String> {
 fn not_yaml(error: &serde_saphyr::Error, source: &str) -> ParseError {
     let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
     let text = error.without_snippet().to_string();
-    let first = text.lines().next().unwrap_or_default().to_owned();
+    // The place is said already, and the library's options are not the reader's.
+    let first = text.lines().next().unwrap_or_default();
+    let first = first.split(" at line ").next().unwrap_or_default();
+    let first = first.split(", set ").next().unwrap_or_default();
     ParseError {
         source: source.to_owned(),
         line,

@@ -6,7 +6,7 @@
 
 use kube::CustomResourceExt;
 use regex_lite::Regex;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::rules::FieldError;
 
@@ -36,10 +36,15 @@ pub const KEYWORDS: [&str; 22] = [
     "x-kubernetes-validations",
 ];
 
-/// The schema of one kind, as the CRD holds it.
+/// The schema of one kind, as the CRD holds it, with the three fields that every kind has.
 pub fn of<T: CustomResourceExt>() -> Value {
     let crd = serde_json::to_value(T::crd()).expect("a CRD is made of strings, numbers and maps");
-    crd.pointer("/spec/versions/0/schema/openAPIV3Schema").cloned().expect("every CRD has a schema")
+    let schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema");
+    let mut schema = schema.cloned().expect("every CRD has a schema");
+    for (field, type_) in [("apiVersion", "string"), ("kind", "string"), ("metadata", "object")] {
+        schema["properties"][field] = json!({ "type": type_ });
+    }
+    schema
 }
 
 /// What is wrong with `value` by `schema`; empty if nothing is.
@@ -84,7 +89,10 @@ fn node(schema: &Value, value: &Value, path: &str, errors: &mut Vec<FieldError>)
                 ("string", Value::Number(_) | Value::Bool(_)) => {
                     error.hint(format!("put it in quotes: \"{found}\""))
                 }
-                ("integer" | "boolean", Value::String(_)) => error.hint("leave the quotes out"),
+                ("integer", Value::String(text)) if text.parse::<i64>().is_ok() => {
+                    error.hint(format!("leave the quotes out: {text}"))
+                }
+                ("boolean", Value::String(_)) => error.hint("write true or false, without quotes"),
                 (_, Value::Null) => error.hint("leave the field out, or give it a value"),
                 _ => error,
             });

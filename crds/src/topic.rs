@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster_ref::ClusterRef;
-use crate::conditions::Condition;
+use crate::conditions::{Condition, reasons};
 use crate::duration::Span;
 use crate::quantity::Quantity;
 use crate::rules;
@@ -206,88 +206,26 @@ pub struct Drift {
     pub keys: Vec<String>,
 }
 
-/// Why a Topic is, or is not, `Ready`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TopicReason {
-    /// The topic was created as declared.
-    Created,
-    /// The topic existed; it is as declared now.
-    Adopted,
-    /// The topic is as declared.
-    InSync,
-    /// Somebody changed the topic; it was put right.
-    DriftCorrected,
-    /// Steps are being carried out.
-    Syncing,
-    /// The Cluster does not exist.
-    ClusterNotFound,
-    /// The Cluster exists, and its brokers do not answer.
-    ClusterNotReady,
-    /// Fewer partitions were asked for than there are.
-    PartitionsLower,
-    /// More replicas were asked for than there are brokers.
-    NotEnoughBrokers,
-    /// The replicas of an existing topic cannot be changed yet.
-    ReplicasDiffer,
-    /// A setting is unknown, or its value is wrong.
-    InvalidConfig,
-    /// The spec breaks a rule.
-    InvalidSpec,
-    /// Another resource, or `existing: Fail`, stands in the way.
-    Conflict,
-    /// The topic was deleted and created again by somebody else.
-    RecreatedExternally,
-    /// The brokers refused or failed a step; it is tried again.
-    StepFailed,
-    /// Reconciliation is paused.
-    Paused,
-    /// The resource is being deleted.
-    Deleting,
-}
-
-impl TopicReason {
-    /// All reasons, for the reference.
-    pub const ALL: [Self; 17] = [
-        Self::Created,
-        Self::Adopted,
-        Self::InSync,
-        Self::DriftCorrected,
-        Self::Syncing,
-        Self::ClusterNotFound,
-        Self::ClusterNotReady,
-        Self::PartitionsLower,
-        Self::NotEnoughBrokers,
-        Self::ReplicasDiffer,
-        Self::InvalidConfig,
-        Self::InvalidSpec,
-        Self::Conflict,
-        Self::RecreatedExternally,
-        Self::StepFailed,
-        Self::Paused,
-        Self::Deleting,
-    ];
-
-    /// The word in the condition.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "Created",
-            Self::Adopted => "Adopted",
-            Self::InSync => "InSync",
-            Self::DriftCorrected => "DriftCorrected",
-            Self::Syncing => "Syncing",
-            Self::ClusterNotFound => "ClusterNotFound",
-            Self::ClusterNotReady => "ClusterNotReady",
-            Self::PartitionsLower => "PartitionsLower",
-            Self::NotEnoughBrokers => "NotEnoughBrokers",
-            Self::ReplicasDiffer => "ReplicasDiffer",
-            Self::InvalidConfig => "InvalidConfig",
-            Self::InvalidSpec => "InvalidSpec",
-            Self::Conflict => "Conflict",
-            Self::RecreatedExternally => "RecreatedExternally",
-            Self::StepFailed => "StepFailed",
-            Self::Paused => "Paused",
-            Self::Deleting => "Deleting",
-        }
+reasons! {
+    /// Why a Topic is, or is not, `Ready`.
+    TopicReason {
+        Created: "The topic was created as declared.",
+        Adopted: "The topic existed; it is as declared now.",
+        InSync: "The topic is as declared.",
+        DriftCorrected: "Somebody changed the topic; it was put right.",
+        Syncing: "Steps are being carried out.",
+        ClusterNotFound: "The Cluster does not exist.",
+        ClusterNotReady: "The Cluster exists, and its brokers do not answer.",
+        PartitionsLower: "Fewer partitions were asked for than there are.",
+        NotEnoughBrokers: "More replicas were asked for than there are brokers.",
+        ReplicasDiffer: "The replicas of an existing topic cannot be changed yet.",
+        InvalidConfig: "A setting is unknown, or its value is wrong.",
+        InvalidSpec: "The spec breaks a rule.",
+        Conflict: "Another resource, or `existing: Fail`, stands in the way.",
+        RecreatedExternally: "The topic was deleted and created again by somebody else.",
+        StepFailed: "The brokers refused or failed a step; it is tried again.",
+        Paused: "Reconciliation is paused.",
+        Deleting: "The resource is being deleted.",
     }
 }
 
