@@ -1,6 +1,15 @@
 //! The project's own commands: `cargo xtask COMMAND`. Each has a file or folder of its own.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a command of the project talks to a terminal, real files and real time"
+)]
+
 mod codegen;
+mod suite;
+mod tidy;
 
 use clap::{Parser, Subcommand};
 
@@ -15,10 +24,26 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Codegen(codegen::Args),
+    /// Check the house rules: layers, sizes, names, handlers, dependencies.
+    Tidy,
+    /// Run all that a pull request must pass, or some stages of it.
+    Test(suite::Args),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {
+fn main() -> std::process::ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Codegen(args) => codegen::run(&args),
+        Command::Tidy => tidy::run(suite::root()),
+        Command::Test(args) => suite::run(suite::root(), &args),
     }
 }

@@ -1,5 +1,5 @@
 //! The house rules that a machine can check: who may use whom, how large a room may grow, one handler
-//! per API key, no TODO without a number, no name that says nothing.
+//! per API key, no unfinished work without an issue number, no name that says nothing.
 //!
 //! `cargo xtask tidy` prints every breach; `cargo xtask test` runs it. It reads, it never writes.
 
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 /// A rule that was broken: where, and what to do.
-pub struct Breach {
+pub(crate) struct Breach {
     place: String,
     advice: String,
 }
@@ -33,7 +33,7 @@ struct Source {
 }
 
 /// Runs all rules.
-pub fn run(root: &Path) -> Result<()> {
+pub(crate) fn run(root: &Path) -> Result<()> {
     let sources = sources(root)?;
     let rules: [(&str, Vec<Breach>); 5] = [
         ("layers", layers::check(&sources)?),

@@ -17,7 +17,7 @@ pub(super) fn check(sources: &[Source]) -> Vec<Breach> {
             if banned.iter().any(|word| line.contains(word.as_str())) {
                 breaches.push(Breach::new(place(), "do it, or write an issue"));
             }
-            if line.contains("select!") && !line.trim_start().starts_with("//") {
+            if line.contains(&format!("{}!", "select")) && !line.trim_start().starts_with("//") {
                 let body = source.text.lines().nth(number + 1).unwrap_or_default();
                 if !line.contains("biased") && !body.contains("biased") {
                     breaches.push(Breach::new(place(), "begin select! with `biased;` (the storm)"));

@@ -91,12 +91,12 @@ fn flexibility(spec: &Spec, of: &Struct) -> (&'static str, String) {
     }
 }
 
-fn place<'a>(spec: &Spec, of: &'a Struct, field: &Field, flex: &'a str) -> Place<'a> {
-    let _ = spec;
+fn place<'a>(of: &'a Struct, field: &Field, flex: &'a str) -> Place<'a> {
     Place {
         of: &of.name,
         versions: of.versions.and(regular(field)),
         flex: if field.never_flexible { "false" } else { flex },
+        in_tag: false,
     }
 }
 
@@ -115,7 +115,7 @@ fn read(spec: &Spec, of: &Struct) -> String {
     let tagged = of.fields.iter().any(|field| !field.tagged.and(of.versions).is_empty());
     let mut fields = String::new();
     for field in &of.fields {
-        let at = place(spec, of, field, flex);
+        let at = place(of, field, flex);
         let value = values::read(field, at, element_min(spec, field, of.versions));
         let value = match regular(field).test(of.versions) {
             Test::Always => value,
@@ -149,7 +149,7 @@ fn read_tags(spec: &Spec, of: &Struct) -> String {
     let mut out = String::from("let (tag, mut field) = r.tag()?;\nmatch tag {\n");
     for field in of.fields.iter().filter(|field| !field.tagged.and(of.versions).is_empty()) {
         let versions = of.versions.and(field.tagged);
-        let at = Place { of: &of.name, versions, flex: "true" };
+        let at = Place { of: &of.name, versions, flex: "true", in_tag: true };
         let value = values::read(field, at, element_min(spec, field, versions));
         let guard = match field.tagged.test(of.versions.and(spec.flexible)) {
             Test::When(when) => format!(" if {when}"),
@@ -169,7 +169,7 @@ fn write(spec: &Spec, of: &Struct) -> String {
     let (flex, flex_line) = flexibility(spec, of);
     let mut body = String::new();
     for field in &of.fields {
-        write_field(&mut body, spec, of, field, flex);
+        write_field(&mut body, of, field, flex);
     }
     let mut tagged: Vec<_> =
         of.fields.iter().filter(|field| !field.tagged.and(of.versions).is_empty()).collect();
@@ -189,8 +189,8 @@ fn write(spec: &Spec, of: &Struct) -> String {
     function("fn write(&self, w: &mut Writer", "Result<(), EncodeError>", &body)
 }
 
-fn write_field(out: &mut String, spec: &Spec, of: &Struct, field: &Field, flex: &str) {
-    let value = values::write(field, place(spec, of, field, flex));
+fn write_field(out: &mut String, of: &Struct, field: &Field, flex: &str) {
+    let value = values::write(field, place(of, field, flex));
     let absent = format!(
         "absent({}, {}, v)?;",
         values::is_default(field),
@@ -236,7 +236,7 @@ fn write_tags(spec: &Spec, of: &Struct, tagged: &[&Field]) -> String {
             Test::When(when) => format!("{when} && {set}"),
             Test::Always | Test::Never => set,
         };
-        let at = Place { of: &of.name, versions, flex: "true" };
+        let at = Place { of: &of.name, versions, flex: "true", in_tag: true };
         let value = values::write(field, at);
         let _ = writeln!(flags, "let tag_{tag} = {set};");
         count.push(format!("usize::from(tag_{tag})"));

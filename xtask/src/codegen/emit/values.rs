@@ -13,6 +13,8 @@ pub(super) struct Place<'a> {
     pub(super) versions: Versions,
     /// An expression for "lengths are compact".
     pub(super) flex: &'a str,
+    /// Whether this is the content of a tagged field.
+    pub(super) in_tag: bool,
 }
 
 /// The Rust type, without the `Option` of a nullable field.
@@ -160,7 +162,10 @@ pub(super) fn read(field: &Field, at: Place<'_>, element_min: usize) -> String {
         return plain;
     }
     let nullable = match &field.ty {
-        Type::Struct(_) => format!("if r.present()? {{ Some({plain}) }} else {{ None }}"),
+        Type::Struct(_) => {
+            let present = if at.in_tag { "tag_present" } else { "present" };
+            format!("if r.{present}()? {{ Some({plain}) }} else {{ None }}")
+        }
         ty => read_plain(ty, at, element_min, true),
     };
     match field.nullable.test(at.versions) {
