@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use engine::Offset;
 use engine::log::{AdmitError, SequenceError};
+use engine::{Offset, TopicId};
 
 /// Why records were not appended. Nothing of the failed round is in the log.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +115,16 @@ pub enum OpenError {
         path: PathBuf,
         /// What is wrong.
         problem: String,
+    },
+    /// The folder belongs to another topic of the same name: one that was deleted, or a foreign disk.
+    #[error("{path} belongs to topic id {found}, not {expected}")]
+    OtherTopic {
+        /// The folder.
+        path: PathBuf,
+        /// What its metadata says.
+        found: TopicId,
+        /// Who asked.
+        expected: TopicId,
     },
     /// The system refused.
     #[error("cannot open {path}: {source}")]

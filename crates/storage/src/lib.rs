@@ -10,10 +10,14 @@
 //! once a second   flush_job → run on Pool::Flush → flushed; LogDir::write_checkpoints
 //! ```
 
+mod checkpoint;
 pub mod error;
 pub mod job;
 pub mod log_dir;
 pub mod partition_log;
+mod recover;
+mod segment;
+mod tail;
 
 pub use error::{AppendError, FlushError, OpenError, ReadError};
 pub use job::{

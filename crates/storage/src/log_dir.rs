@@ -1,18 +1,37 @@
 //! A disk's worth of partitions: what is there, what was flushed, how it was left.
 
+use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::log::LogConfig;
 use engine::{Offset, TopicId, TopicPartition};
-use world::Disk;
+use world::{Disk, OpenMode};
 
+use crate::checkpoint::{self, Offsets};
 use crate::error::OpenError;
 use crate::partition_log::PartitionLog;
+use crate::recover::{self, Opening};
+use crate::segment::name;
+
+/// Says that the last owner stopped cleanly. Kafka's name and content, so that either opens the other's.
+const CLEAN_MARKER: &str = ".kafka_cleanshutdown";
 
 /// One log dir. Cheap to clone, may be used from any thread.
 #[derive(Clone)]
-pub struct LogDir {}
+pub struct LogDir {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    disk: Arc<dyn Disk>,
+    root: PathBuf,
+    was_clean: bool,
+    found: Vec<FoundPartition>,
+    recovery_points: Offsets,
+    log_starts: Offsets,
+    high_watermarks: Offsets,
+}
 
 /// A partition's folder that was found at the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,35 +87,59 @@ pub struct Truncated {
 
 impl LogDir {
     /// Reads the checkpoints and lists the folders; opens no log. Removes what interrupted deletions
-    /// left. `clean` is consumed: the marker is gone when this returns.
+    /// left. The marker of a clean stop is consumed: it is gone, durably, when this returns. Blocks.
     ///
     /// # Errors
     /// When the folder or a checkpoint file cannot be read.
     pub fn open(disk: Arc<dyn Disk>, root: &Path) -> Result<Self, OpenError> {
-        let _ = (disk, root);
-        todo!()
+        let failed = |source| OpenError::Io { path: root.to_owned(), source };
+        disk.create_dir_all(root).map_err(failed)?;
+        let mut found = Vec::new();
+        for entry in disk.read_dir(root).map_err(failed)?.iter().filter(|entry| entry.is_dir) {
+            let path = root.join(&entry.name);
+            if entry.name.ends_with(name::DELETED_DIR) {
+                disk.remove_dir_all(&path).map_err(failed)?;
+            } else if let Some(partition) = name::parse_dir(&entry.name) {
+                let topic_id = read_topic_id(&*disk, &path)?;
+                found.push(FoundPartition { partition, topic_id });
+            }
+        }
+        found.sort_by(|a, b| a.partition.cmp(&b.partition));
+        let marker = root.join(CLEAN_MARKER);
+        let was_clean = disk.exists(&marker);
+        let read = |file: &str| checkpoint::read(&*disk, &root.join(file));
+        let recovery_points = read(checkpoint::RECOVERY_POINT)?;
+        let log_starts = read(checkpoint::LOG_START)?;
+        let high_watermarks = read(checkpoint::HIGH_WATERMARK)?;
+        if was_clean {
+            disk.remove_file(&marker).and_then(|()| disk.sync_dir(root)).map_err(failed)?;
+        }
+        let root = root.to_owned();
+        let inner =
+            Inner { disk, root, was_clean, found, recovery_points, log_starts, high_watermarks };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        todo!()
+        &self.inner.root
     }
 
     /// Whether the last owner closed it cleanly.
     pub fn was_clean(&self) -> bool {
-        todo!()
+        self.inner.was_clean
     }
 
     /// The partitions that had a folder when the dir was opened, sorted.
     pub fn found(&self) -> &[FoundPartition] {
-        todo!()
+        &self.inner.found
     }
 
     /// Opens a partition's log, recovering it after a crash. Blocks: run it on `Pool::Files`. Also right
     /// for a partition that never had a folder; then it touches nothing.
     ///
     /// # Errors
-    /// When the folder cannot be read, or is damaged below its recovery point.
+    /// When the folder cannot be read, belongs to another topic, or is damaged below its recovery point.
     pub fn load(
         &self,
         partition: &TopicPartition,
@@ -104,8 +147,29 @@ impl LogDir {
         config: Arc<LogConfig>,
         now_ms: i64,
     ) -> Result<(PartitionLog, Recovered), OpenError> {
-        let _ = (partition, topic_id, config, now_ms);
-        todo!()
+        let inner = &*self.inner;
+        let dir = inner.root.join(partition.to_string());
+        if let Some(found) = read_topic_id(&*inner.disk, &dir)?
+            && found != topic_id
+        {
+            return Err(OpenError::OtherTopic { path: dir, found, expected: topic_id });
+        }
+        let log_start = inner.log_starts.get(partition).copied();
+        let opening = Opening {
+            disk: &*inner.disk,
+            dir,
+            partition: partition.clone(),
+            topic_id,
+            config,
+            // Without a checkpoint nothing is known to be safe below the first segment.
+            recovery_point: inner.recovery_points.get(partition).copied(),
+            log_start: log_start.unwrap_or(0),
+            high_watermark: inner.high_watermarks.get(partition).copied().unwrap_or(0),
+            was_clean: inner.was_clean,
+            now_ms,
+        };
+        let (parts, recovered) = recover::open(opening)?;
+        Ok((PartitionLog::assemble(inner.disk.clone(), parts), recovered))
     }
 
     /// A new, empty partition. No I/O: folder and files appear with the first append.
@@ -115,26 +179,50 @@ impl LogDir {
         topic_id: TopicId,
         config: Arc<LogConfig>,
     ) -> PartitionLog {
-        let _ = (partition, topic_id, config);
-        todo!()
+        let dir = self.inner.root.join(partition.to_string());
+        let parts = recover::empty(dir, partition.clone(), topic_id, config, 0);
+        PartitionLog::assemble(self.inner.disk.clone(), parts)
     }
 
     /// Writes the three checkpoint files, all partitions at once. Blocks: run it on `Pool::Flush`, one at
-    /// a time.
+    /// a time. Partitions that are not named are forgotten.
     ///
     /// # Errors
     /// The system's answer.
-    pub fn write_checkpoints(&self, all: &[Checkpoint]) -> std::io::Result<()> {
-        let _ = all;
-        todo!()
+    pub fn write_checkpoints(&self, all: &[Checkpoint]) -> io::Result<()> {
+        type Pick = fn(&Checkpoint) -> Offset;
+        let files: [(&str, Pick); 3] = [
+            (checkpoint::LOG_START, |one| one.log_start),
+            (checkpoint::RECOVERY_POINT, |one| one.recovery_point),
+            (checkpoint::HIGH_WATERMARK, |one| one.high_watermark),
+        ];
+        for (file, pick) in files {
+            let entries = all.iter().map(|one| (&one.partition, pick(one)));
+            checkpoint::write(&*self.inner.disk, &self.inner.root.join(file), entries)?;
+        }
+        Ok(())
     }
 
-    /// Writes the checkpoints and the marker of a clean stop. All logs were closed before.
+    /// Writes the checkpoints and the marker of a clean stop. All logs were closed before, and none had
+    /// failed. Blocks.
     ///
     /// # Errors
     /// The system's answer.
-    pub fn close(&self, all: &[Checkpoint]) -> std::io::Result<()> {
-        let _ = all;
-        todo!()
+    pub fn close(&self, all: &[Checkpoint]) -> io::Result<()> {
+        self.write_checkpoints(all)?;
+        let marker = self.inner.root.join(CLEAN_MARKER);
+        let file = self.inner.disk.open(&marker, OpenMode::Create)?;
+        file.write_all_at(&[IoSlice::new(br#"{"version":0,"brokerEpoch":-1}"#)], 0)?;
+        file.sync_data()?;
+        self.inner.disk.sync_dir(&self.inner.root)
+    }
+}
+
+fn read_topic_id(disk: &dyn Disk, dir: &Path) -> Result<Option<TopicId>, OpenError> {
+    let path = dir.join(name::PARTITION_METADATA);
+    match disk.read(&path) {
+        Ok(bytes) => Ok(std::str::from_utf8(&bytes).ok().and_then(name::parse_metadata)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(OpenError::Io { path, source }),
     }
 }

@@ -1,21 +1,101 @@
 //! One partition's log: the single writer's view.
+//!
+//! | what | file |
+//! | --- | --- |
+//! | batches in: checked, queued, written | `append` |
+//! | batches out: from memory, or as a job | `read` |
+//! | what makes written bytes safe; the end of a log's use | `flush` |
+//! | the end goes back (a follower that diverged) | `truncate` |
+//! | the start goes forward (retention, DeleteRecords); deletion | `remove` |
+//!
+//! Opening one is [`crate::LogDir::load`].
 
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use engine::log::admit::Origin;
 use engine::log::{Epochs, LogConfig, LogState, Producers};
 use engine::{LeaderEpoch, Now, Offset, TopicId, TopicPartition};
+use world::Disk;
 
-use crate::error::{AppendError, ReadError};
-use crate::job::{
-    AbortedSearch, CloseJob, FileRead, FlushJob, FlushTicket, RemoveJob, TimestampFound,
-    TimestampSearch,
-};
+use crate::job::FileRead;
 use crate::log_dir::Checkpoint;
+use crate::segment::Segment;
+use crate::tail::Tail;
+
+mod append;
+mod flush;
+mod read;
+mod remove;
+mod truncate;
+
+use append::Queued;
+
+/// Bytes of recent records that a log keeps in memory unless its owner says otherwise.
+pub const TAIL_CAP_DEFAULT: usize = 1 << 20;
 
 /// A partition's log. `Send`, but not shared: its owner alone calls it.
-pub struct PartitionLog {}
+pub struct PartitionLog {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    partition: TopicPartition,
+    topic_id: TopicId,
+    config: Arc<LogConfig>,
+    state: LogState,
+    epochs: Epochs,
+    producers: Producers,
+    /// Ascending; the last one is active. Empty until the first append.
+    segments: VecDeque<Segment>,
+    tail: Tail,
+    queue: Vec<Queued>,
+    /// Small batches of the queue, one after the other.
+    copied: BytesMut,
+    unsynced: Unsynced,
+    recovery_point: Offset,
+    failure: Option<String>,
+    /// The wall clock when the log last heard it.
+    heard_ms: i64,
+}
+
+/// What the next flush has to do besides syncing segments.
+#[derive(Default)]
+struct Unsynced {
+    /// The folder is new: its parent must be synced.
+    folder: bool,
+    /// Files were created, renamed or removed in the folder.
+    names: bool,
+    epochs: bool,
+    /// Taken at a roll, to be written: offset and content.
+    snapshots: Vec<(Offset, Vec<u8>)>,
+    /// A job is out.
+    in_flight: bool,
+    /// Counts truncations: a ticket from before one proves nothing.
+    generation: u64,
+    /// The log's end when the last producer snapshot was taken.
+    snapshot_end: Offset,
+    /// Bytes appended since.
+    since_snapshot: u64,
+}
+
+/// What opening a log found out; see [`PartitionLog::assemble`].
+pub(crate) struct Parts {
+    pub dir: PathBuf,
+    pub partition: TopicPartition,
+    pub topic_id: TopicId,
+    pub config: Arc<LogConfig>,
+    pub state: LogState,
+    pub epochs: Epochs,
+    pub producers: Producers,
+    pub segments: VecDeque<Segment>,
+    pub recovery_point: Offset,
+    pub snapshot_end: Offset,
+    /// The epochs on disk are not those in memory.
+    pub epochs_changed: bool,
+    /// Nobody knows whether the names of files and folder were synced.
+    pub names_unsynced: bool,
+    pub now_ms: i64,
+}
 
 /// What became of a batch. It is in the log only after the next [`PartitionLog::write`] succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,249 +153,180 @@ pub enum TimestampQuery {
 }
 
 impl PartitionLog {
+    pub(crate) fn assemble(disk: Arc<dyn Disk>, parts: Parts) -> Self {
+        Self {
+            disk,
+            dir: parts.dir,
+            partition: parts.partition,
+            topic_id: parts.topic_id,
+            config: parts.config,
+            state: parts.state,
+            epochs: parts.epochs,
+            producers: parts.producers,
+            segments: parts.segments,
+            tail: Tail::new(TAIL_CAP_DEFAULT),
+            queue: Vec::new(),
+            copied: BytesMut::new(),
+            unsynced: Unsynced {
+                epochs: parts.epochs_changed,
+                folder: parts.names_unsynced,
+                names: parts.names_unsynced,
+                snapshot_end: parts.snapshot_end,
+                ..Unsynced::default()
+            },
+            recovery_point: parts.recovery_point,
+            failure: None,
+            heard_ms: parts.now_ms,
+        }
+    }
+
     /// Whose log it is.
     pub fn partition(&self) -> &TopicPartition {
-        todo!()
+        &self.partition
     }
 
     /// The topic's id.
     pub fn topic_id(&self) -> TopicId {
-        todo!()
+        self.topic_id
+    }
+
+    /// Its folder, which exists from the first append on.
+    pub fn path(&self) -> &Path {
+        &self.dir
     }
 
     /// The settings in force.
     pub fn config(&self) -> &LogConfig {
-        todo!()
+        &self.config
     }
 
     /// Changes the settings, from the next append or plan on.
     pub fn set_config(&mut self, config: Arc<LogConfig>) {
-        let _ = config;
-        todo!()
+        self.config = config;
     }
 
     /// Start, end, high watermark.
     pub fn state(&self) -> &LogState {
-        todo!()
+        &self.state
     }
 
     /// The first offset that a transaction still holds back, at most the high watermark.
     pub fn last_stable_offset(&self) -> Offset {
-        todo!()
+        let watermark = self.state.high_watermark();
+        self.producers
+            .first_unstable()
+            .map_or(watermark, |first| first.clamp(self.state.start(), watermark))
     }
 
     /// Everything below survives a power loss.
     pub fn flushed_offset(&self) -> Offset {
-        todo!()
+        self.recovery_point
     }
 
     /// Bytes on disk, all segments.
     pub fn size_bytes(&self) -> u64 {
-        todo!()
+        self.segments.iter().map(|segment| segment.size).sum()
+    }
+
+    /// How many segments there are.
+    pub fn segment_count(&self) -> usize {
+        self.segments.len()
     }
 
     /// Why the log is out of service, if it is.
     pub fn failure(&self) -> Option<&str> {
-        todo!()
+        self.failure.as_deref()
     }
 
     /// Takes the log out of service: appends fail from now on.
     pub fn fail(&mut self, why: &str) {
-        let _ = why;
-        todo!()
-    }
-
-    /// Checks one batch of a producer or coordinator, gives it offsets, and queues it for the next write.
-    /// `batch` is exactly one batch; it is stamped in place and, if large, kept by reference.
-    ///
-    /// # Errors
-    /// When the batch may not enter; nothing is queued then.
-    pub fn admit(
-        &mut self,
-        batch: BytesMut,
-        origin: Origin,
-        epoch: LeaderEpoch,
-        now: Now,
-    ) -> Result<Admitted, AppendError> {
-        let _ = (batch, origin, epoch, now);
-        todo!()
-    }
-
-    /// Queues batches as the leader sent them: one or more, offsets and epochs given. Returns the end
-    /// that the log will have. A cut batch at the end is ignored.
-    ///
-    /// # Errors
-    /// When a batch is damaged or does not continue the log; those before it stay queued.
-    pub fn admit_replica(&mut self, batches: Bytes, now: Now) -> Result<Offset, AppendError> {
-        let _ = (batches, now);
-        todo!()
-    }
-
-    /// Bytes queued for the next write.
-    pub fn queued_bytes(&self) -> usize {
-        todo!()
-    }
-
-    /// Writes all that is queued, with one call per segment touched.
-    ///
-    /// # Errors
-    /// The log is as it was after the last write that succeeded ([`LogState::end`] says where); of the
-    /// round, treat all as failed. Disk full leaves it in service, anything else does not.
-    pub fn write(&mut self, now: Now) -> Result<Written, AppendError> {
-        let _ = now;
-        todo!()
+        if self.failure.is_none() {
+            tracing::error!(partition = %self.partition, why, "log is out of service");
+            self.failure = Some(why.to_owned());
+        }
     }
 
     /// Moves the high watermark forward, at most to the end; says whether it moved.
     pub fn advance_high_watermark(&mut self, to: Offset) -> bool {
-        let _ = to;
-        todo!()
-    }
-
-    /// Finds what a fetch wants. Never blocks.
-    ///
-    /// # Errors
-    /// [`ReadError::OutOfRange`] when `from` is below the start or beyond the end.
-    pub fn read(&mut self, request: ReadRequest) -> Result<Read, ReadError> {
-        let _ = request;
-        todo!()
-    }
-
-    /// Finds a record by time. Answers at once if the log is empty.
-    pub fn search_timestamp(&self, query: TimestampQuery) -> TimestampSearch {
-        let _ = query;
-        todo!()
-    }
-
-    /// Aborted transactions that a read of `from..to` must name; `None` if the log knows of none.
-    pub fn search_aborted(&self, from: Offset, to: Offset) -> Option<AbortedSearch> {
-        let _ = (from, to);
-        todo!()
+        let moved = self.state.commit(to);
+        if moved {
+            self.producers.commit(self.state.high_watermark());
+        }
+        moved
     }
 
     /// How many bytes of recent records are kept in memory.
     pub fn tail_bytes(&self) -> usize {
-        todo!()
+        self.tail.bytes()
     }
 
     /// Lets go of the oldest records in memory until at most `keep` bytes are left; returns what was
-    /// freed. The next appends add to the tail, up to `cap`.
+    /// freed. The next appends add to the tail, up to its cap.
     pub fn trim_tail(&mut self, keep: usize) -> usize {
-        let _ = keep;
-        todo!()
+        if keep == 0 && self.queue.is_empty() {
+            self.copied = BytesMut::new();
+        }
+        self.tail.trim(keep)
     }
 
     /// The tail's own bound: appends trim it to this. 0 keeps nothing.
     pub fn set_tail_cap(&mut self, cap: usize) {
-        let _ = cap;
-        todo!()
+        self.tail.set_cap(cap);
     }
 
     /// Closes the files of an idle log; they are opened again when needed.
     pub fn release_files(&mut self) {
-        todo!()
+        for segment in &mut self.segments {
+            // A file with unflushed bytes stays: a write error that the kernel has to tell is told to
+            // those who hold it open.
+            if !segment.is_dirty() {
+                segment.file = None;
+            }
+        }
     }
 
     /// Open files, for the owner's bound.
     pub fn open_files(&self) -> usize {
-        todo!()
-    }
-
-    /// What makes all that was written so far survive a power loss; `None` if it does, or if a job is
-    /// out already.
-    pub fn flush_job(&mut self) -> Option<FlushJob> {
-        todo!()
-    }
-
-    /// Takes note of a flush; returns [`PartitionLog::flushed_offset`].
-    pub fn flushed(&mut self, ticket: FlushTicket) -> Offset {
-        let _ = ticket;
-        todo!()
+        self.segments.iter().filter(|segment| segment.file.is_some()).count()
     }
 
     /// What the checkpoint files are to say of this log.
     pub fn checkpoint(&self) -> Checkpoint {
-        todo!()
-    }
-
-    /// Plans retention and lets go of segments that are due; the start moves. `None` if none is.
-    pub fn retain(&mut self, now: Now) -> Option<RemoveJob> {
-        let _ = now;
-        todo!()
-    }
-
-    /// Moves the start forward (DeleteRecords, or the leader's start), at most to the high watermark, and
-    /// lets go of segments below it. Write the checkpoints before you acknowledge it.
-    pub fn advance_start(&mut self, to: Offset) -> Option<RemoveJob> {
-        let _ = to;
-        todo!()
-    }
-
-    /// Cuts the log back so that it ends at `to`, or before it if `to` lies within a batch. Blocks
-    /// (followers do it once per leader change). Write the checkpoints before appending again.
-    ///
-    /// # Errors
-    /// The log is out of service then.
-    pub fn truncate_to(&mut self, to: Offset) -> Result<Offset, AppendError> {
-        let _ = to;
-        todo!()
-    }
-
-    /// Empties the log; the next record gets `start`. Blocks; write the checkpoints before appending.
-    ///
-    /// # Errors
-    /// The log is out of service then.
-    pub fn truncate_fully_and_start_at(&mut self, start: Offset) -> Result<(), AppendError> {
-        let _ = start;
-        todo!()
-    }
-
-    /// Makes the folder unreachable under its name, and removes it.
-    pub fn delete(self, unique: u128) -> RemoveJob {
-        let _ = unique;
-        todo!()
-    }
-
-    /// Ends the log's use.
-    pub fn close(self) -> CloseJob {
-        todo!()
+        Checkpoint {
+            partition: self.partition.clone(),
+            recovery_point: self.recovery_point,
+            log_start: self.state.start(),
+            high_watermark: self.state.high_watermark(),
+        }
     }
 
     /// The leader epochs.
     pub fn epochs(&self) -> &Epochs {
-        todo!()
+        &self.epochs
     }
 
     /// A new leader begins here, though it has not written yet.
     pub fn assign_epoch(&mut self, epoch: LeaderEpoch, start: Offset) {
-        let _ = (epoch, start);
-        todo!()
+        self.unsynced.epochs |= self.epochs.assign(epoch, start);
     }
 
     /// The newest epoch in the log.
     pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
-        todo!()
+        self.epochs.latest().map(|latest| latest.epoch)
     }
 
     /// Where the largest epoch that is at most `epoch` ends (OffsetForLeaderEpoch); `None` is (-1, -1).
     pub fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
-        let _ = epoch;
-        todo!()
+        self.epochs.end_offset_for(epoch, self.state.end())
     }
 
     /// The idempotent producers.
     pub fn producers(&self) -> &Producers {
-        todo!()
+        &self.producers
     }
 
     /// Forgets producers that were silent for too long.
     pub fn expire_producers(&mut self, now: Now) {
-        let _ = now;
-        todo!()
-    }
-
-    /// As a search would find: the timestamp index's answer is a job; this one needs none.
-    pub fn largest_timestamp(&self) -> Option<TimestampFound> {
-        todo!()
+        self.producers.expire(self.config.producer_id_expiration_ms, now.wall_ms);
     }
 }

@@ -1,0 +1,143 @@
+//! Flushes: indexes first, then the log, then what depends on both.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use engine::{Offset, TopicId};
+use world::{Disk, File, OpenMode};
+
+use crate::error::FlushError;
+use crate::log_dir::Checkpoint;
+use crate::segment::index::Unwritten;
+use crate::segment::name;
+
+/// Writes indexes and syncs what was appended since the last one.
+pub struct FlushJob {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) dir: PathBuf,
+    /// The folder is new: its metadata must be safe.
+    pub(crate) topic_id: Option<TopicId>,
+    pub(crate) logs: Vec<(PathBuf, Option<Arc<dyn File>>)>,
+    pub(crate) indexes: Vec<IndexWrite>,
+    pub(crate) snapshots: Vec<(Offset, Vec<u8>)>,
+    pub(crate) epochs: Option<String>,
+    pub(crate) sync_names: bool,
+    pub(crate) sync_parent: bool,
+    pub(crate) ticket: FlushTicket,
+}
+
+/// What is added to an index file; nothing means that it is to exist.
+pub(crate) struct IndexWrite {
+    pub path: PathBuf,
+    pub unwritten: Option<Unwritten>,
+}
+
+/// Proof of a flush.
+#[derive(Debug)]
+pub struct FlushTicket {
+    pub(crate) generation: u64,
+    pub(crate) end: Offset,
+    pub(crate) segments: Vec<SegmentTicket>,
+}
+
+/// What a flush covered of one segment.
+#[derive(Debug)]
+pub(crate) struct SegmentTicket {
+    pub base: Offset,
+    pub size: u64,
+    pub offsets: usize,
+    pub times: usize,
+    pub aborted: usize,
+}
+
+impl FlushJob {
+    /// Blocks. Give the ticket to [`crate::PartitionLog::flushed`].
+    ///
+    /// # Errors
+    /// Final: tell [`crate::PartitionLog::fail`], and take the log dir out of service.
+    pub fn run(self) -> Result<FlushTicket, FlushError> {
+        let disk = &*self.disk;
+        if let Some(topic_id) = self.topic_id {
+            let path = self.dir.join(name::PARTITION_METADATA);
+            let written = if disk.exists(&path) {
+                sync(disk, &path, None)
+            } else {
+                disk.write_atomic(&path, name::metadata_text(topic_id).as_bytes())
+            };
+            written.map_err(|error| failed(&path, error))?;
+        }
+        for index in &self.indexes {
+            let written = match &index.unwritten {
+                Some(unwritten) => unwritten.write(disk, &index.path),
+                None => disk.open(&index.path, OpenMode::Create).map(drop),
+            };
+            // The segment may have been removed meanwhile, folder and all.
+            forgive_gone(written).map_err(|error| failed(&index.path, error))?;
+        }
+        for (path, file) in &self.logs {
+            sync(disk, path, file.as_ref()).map_err(|error| failed(path, error))?;
+        }
+        for (offset, bytes) in &self.snapshots {
+            let path = name::file(&self.dir, *offset, name::SNAPSHOT);
+            disk.write_atomic(&path, bytes).map_err(|error| failed(&path, error))?;
+        }
+        if let Some(epochs) = &self.epochs {
+            let path = self.dir.join(name::EPOCHS);
+            disk.write_atomic(&path, epochs.as_bytes()).map_err(|error| failed(&path, error))?;
+        }
+        if self.sync_names {
+            disk.sync_dir(&self.dir).map_err(|error| failed(&self.dir, error))?;
+        }
+        if self.sync_parent
+            && let Some(parent) = self.dir.parent()
+        {
+            disk.sync_dir(parent).map_err(|error| failed(parent, error))?;
+        }
+        Ok(self.ticket)
+    }
+}
+
+fn sync(disk: &dyn Disk, path: &Path, file: Option<&Arc<dyn File>>) -> io::Result<()> {
+    match file {
+        Some(file) => file.sync_data(),
+        None => forgive_gone(disk.open(path, OpenMode::Write).and_then(|file| file.sync_data())),
+    }
+}
+
+fn forgive_gone(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn failed(path: &Path, source: io::Error) -> FlushError {
+    FlushError { path: path.to_owned(), source }
+}
+
+/// Flushes all, writes indexes and a producer snapshot: a log closed so opens without a scan.
+pub struct CloseJob {
+    /// `None` for a log that had failed.
+    pub(crate) flush: Option<FlushJob>,
+    pub(crate) checkpoint: Checkpoint,
+}
+
+impl CloseJob {
+    /// Blocks. Give the checkpoint to [`crate::LogDir::close`].
+    ///
+    /// # Errors
+    /// As [`FlushJob::run`].
+    pub fn run(self) -> Result<Checkpoint, FlushError> {
+        if let Some(flush) = self.flush {
+            flush.run()?;
+        }
+        Ok(self.checkpoint)
+    }
+
+    /// Whether the log had failed: then its log dir is not clean, and [`crate::LogDir::close`] must not
+    /// be called.
+    pub fn had_failed(&self) -> bool {
+        self.flush.is_none()
+    }
+}

@@ -1,0 +1,61 @@
+//! Removals: segments that the log has let go of, or a whole partition's folder.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use engine::Offset;
+use world::Disk;
+
+use crate::recover;
+
+/// Removes segments that the log has let go of, or a whole partition's folder.
+pub struct RemoveJob {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) dir: PathBuf,
+    /// Base offset and size, oldest first.
+    pub(crate) segments: Vec<(Offset, u64)>,
+    /// Where the whole folder goes before it is removed.
+    pub(crate) aside: Option<PathBuf>,
+}
+
+/// What a [`RemoveJob`] removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RemovedSegments {
+    /// How many segments.
+    pub segments: usize,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl RemoveJob {
+    /// Blocks. Run it on `Pool::Files`.
+    ///
+    /// # Errors
+    /// The system's answer; what is left is removed at the next start.
+    pub fn run(self) -> io::Result<RemovedSegments> {
+        let disk = &*self.disk;
+        if let Some(aside) = &self.aside {
+            if disk.exists(&self.dir) {
+                disk.rename(&self.dir, aside)?;
+                if let Some(parent) = self.dir.parent() {
+                    disk.sync_dir(parent)?;
+                }
+                disk.remove_dir_all(aside)?;
+            }
+            return Ok(RemovedSegments::default());
+        }
+        // The names of the segments that stay are safe before the first one goes.
+        disk.sync_dir(&self.dir)?;
+        let mut removed = RemovedSegments::default();
+        for (base, size) in &self.segments {
+            recover::remove_segment(disk, &self.dir, *base)?;
+            removed.segments += 1;
+            removed.bytes += size;
+        }
+        let last = self.segments.last().map_or(0, |(base, _)| *base);
+        // A snapshot at a segment's base serves a replay from there: those of removed ones serve none.
+        recover::remove_snapshots(disk, &self.dir, |offset| offset <= last)?;
+        Ok(removed)
+    }
+}
