@@ -89,7 +89,8 @@ impl Settings {
         self.topic(overrides).map(|_| ())
     }
 
-    pub(crate) fn topic_value(&self, row: &Setting, overrides: &Properties) -> Option<String> {
+    /// The value of one setting of a topic with these overrides, as text; `None` is null.
+    pub fn topic_value(&self, row: &Setting, overrides: &Properties) -> Option<String> {
         let own = overrides.get(row.key).map(|text| text.trim().to_owned());
         let inherited = || self.layers().aliases(row).next().map(|found| found.scaled());
         own.or_else(inherited).or_else(|| row.default.map(str::to_owned))

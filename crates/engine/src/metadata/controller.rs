@@ -26,3 +26,18 @@ pub struct Decision<R> {
     /// What is answered.
     pub reply: R,
 }
+
+impl<R> Decision<R> {
+    /// Nothing changes.
+    pub(super) fn nothing(reply: R) -> Self {
+        Self { records: Vec::new(), reply }
+    }
+
+    /// The same decision, or with `validate_only` the same reply and no change.
+    pub(super) fn unless(mut self, validate_only: bool) -> Self {
+        if validate_only {
+            self.records.clear();
+        }
+        self
+    }
+}

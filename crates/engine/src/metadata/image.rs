@@ -88,15 +88,133 @@ impl Image {
         image
     }
 
-    /// Applies one record. Total: a record about something that does not exist changes nothing.
+    /// Applies one record. Total: a record about something that does not exist, or that exists already,
+    /// changes nothing.
     pub fn apply(&mut self, record: &Record) {
-        let _ = record;
-        todo!()
+        match record {
+            Record::Cluster { cluster_id } => self.cluster_id = Some(cluster_id.clone()),
+            Record::Feature { name, level: 0 } => {
+                Arc::make_mut(&mut self.features).remove(name);
+            }
+            Record::Feature { name, level } => {
+                Arc::make_mut(&mut self.features).insert(name.clone(), *level);
+            }
+            Record::RegisterBroker { id, broker } => {
+                Arc::make_mut(&mut self.brokers).insert(*id, Arc::new(broker.clone()));
+            }
+            Record::FenceBroker { id, epoch, fenced } => {
+                if let Some(broker) = Arc::make_mut(&mut self.brokers).get_mut(id)
+                    && broker.epoch == *epoch
+                {
+                    Arc::make_mut(broker).fenced = *fenced;
+                }
+            }
+            Record::Topic { id, name } => self.add_topic(*id, name),
+            Record::Partition { topic_id, index, partition } => {
+                self.set_partition(*topic_id, *index, partition);
+            }
+            Record::RemoveTopic { id } => self.remove_topic(*id),
+            Record::ClaimTopic { topic_id, owner } => {
+                if let Some(topic) = self.topic_mut(*topic_id) {
+                    topic.owner = owner.clone();
+                }
+            }
+            Record::Config { resource, key, value } => {
+                self.set_config(resource, key, value.as_deref());
+            }
+            Record::ProducerIds { next } => {
+                self.next_producer_id = self.next_producer_id.max(*next);
+            }
+        }
+    }
+
+    fn add_topic(&mut self, id: TopicId, name: &Arc<str>) {
+        if self.names.contains_key(&id) || self.topics.contains_key(name) {
+            return;
+        }
+        let topic = Topic { id, name: name.clone(), partitions: Vec::new(), owner: None };
+        Arc::make_mut(&mut self.names).insert(id, name.clone());
+        Arc::make_mut(&mut self.topics).insert(name.clone(), Arc::new(topic));
+    }
+
+    fn topic_mut(&mut self, id: TopicId) -> Option<&mut Topic> {
+        let name = self.names.get(&id)?;
+        Arc::make_mut(&mut self.topics).get_mut(name).map(Arc::make_mut)
+    }
+
+    fn set_partition(&mut self, topic_id: TopicId, index: i32, partition: &Partition) {
+        let (Some(topic), Ok(index)) = (self.topic_mut(topic_id), usize::try_from(index)) else {
+            return;
+        };
+        if let Some(known) = topic.partitions.get_mut(index) {
+            *known = partition.clone();
+        } else if index == topic.partitions.len() {
+            topic.partitions.push(partition.clone());
+            self.partitions += 1;
+        }
+    }
+
+    fn remove_topic(&mut self, id: TopicId) {
+        let Some(name) = Arc::make_mut(&mut self.names).remove(&id) else { return };
+        let removed = Arc::make_mut(&mut self.topics).remove(&name);
+        self.partitions -= removed.expect("every id's name is a topic").partitions.len();
+        let resource = Resource::Topic(name);
+        if self.configs.contains_key(&resource) {
+            Arc::make_mut(&mut self.configs).remove(&resource);
+        }
+    }
+
+    fn set_config(&mut self, resource: &Resource, key: &str, value: Option<&str>) {
+        if let Resource::Topic(name) = resource
+            && !self.topics.contains_key(name)
+        {
+            return;
+        }
+        let configs = Arc::make_mut(&mut self.configs);
+        let overrides = Arc::make_mut(configs.entry(resource.clone()).or_default());
+        match value {
+            Some(value) => overrides.insert(key.to_owned(), value.to_owned()),
+            None => overrides.remove(key),
+        };
+        if overrides.is_empty() {
+            configs.remove(resource);
+        }
     }
 
     /// The records that rebuild this image, in an order that [`Image::apply`] takes.
     pub fn to_records(&self) -> Vec<Record> {
-        todo!()
+        let mut records = Vec::with_capacity(self.partitions + 2 * self.topics.len() + 16);
+        let cluster_id = self.cluster_id.iter().cloned();
+        records.extend(cluster_id.map(|cluster_id| Record::Cluster { cluster_id }));
+        let features = self.features.iter();
+        records.extend(
+            features.map(|(name, level)| Record::Feature { name: name.clone(), level: *level }),
+        );
+        records.extend(
+            self.brokers()
+                .map(|(id, broker)| Record::RegisterBroker { id, broker: (**broker).clone() }),
+        );
+        if self.next_producer_id > 0 {
+            records.push(Record::ProducerIds { next: self.next_producer_id });
+        }
+        for topic in self.topics() {
+            records.push(Record::Topic { id: topic.id, name: topic.name.clone() });
+            records.extend((0..).zip(&topic.partitions).map(|(index, partition)| {
+                Record::Partition { topic_id: topic.id, index, partition: partition.clone() }
+            }));
+            if topic.owner.is_some() {
+                let owner = topic.owner.clone();
+                records.push(Record::ClaimTopic { topic_id: topic.id, owner });
+            }
+        }
+        for (resource, overrides) in &*self.configs {
+            records.extend(overrides.iter().map(|(key, value)| Record::Config {
+                resource: resource.clone(),
+                key: key.as_str().into(),
+                value: Some(value.as_str().into()),
+            }));
+        }
+        records
     }
 
     /// The cluster's id, once it has one.
@@ -164,10 +282,30 @@ impl Image {
         self.next_producer_id
     }
 
-    /// What is different from an `older` image, topic by topic: the work of a broker that follows.
+    /// What is different from an `older` image, topic by topic: the work of a broker that follows. A
+    /// topic that was deleted and created again is removed first.
     pub fn changed_topics(&self, older: &Self) -> Vec<TopicChange> {
-        let _ = older;
-        todo!()
+        let mut changes = Vec::new();
+        let same_configs = Arc::ptr_eq(&self.configs, &older.configs);
+        if same_configs && Arc::ptr_eq(&self.topics, &older.topics) {
+            return changes;
+        }
+        for old in older.topics() {
+            if self.topic(&old.name).is_none_or(|new| new.id != old.id) {
+                changes.push(TopicChange::Removed(old.clone()));
+            }
+        }
+        let is_same_config = |name: &Arc<str>| {
+            let resource = Resource::Topic(name.clone());
+            same_configs || self.configs.get(&resource) == older.configs.get(&resource)
+        };
+        for new in self.topics() {
+            let old = older.topic(&new.name);
+            if old.is_none_or(|old| !Arc::ptr_eq(old, new) || !is_same_config(&new.name)) {
+                changes.push(TopicChange::Set(new.clone()));
+            }
+        }
+        changes
     }
 }
 
@@ -175,5 +313,10 @@ impl Topic {
     /// A partition by index; `None` for indexes that do not exist, also negative ones.
     pub fn partition(&self, index: i32) -> Option<&Partition> {
         self.partitions.get(usize::try_from(index).ok()?)
+    }
+
+    /// How many replicas its partitions have: that of the first one, as Kafka counts.
+    pub fn replication_factor(&self) -> usize {
+        self.partitions.first().map_or(0, |first| first.replicas.len())
     }
 }

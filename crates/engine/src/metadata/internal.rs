@@ -25,7 +25,33 @@ pub fn new_internal_topic(
     live_brokers: usize,
     dice: [u64; 2],
 ) -> NewTopic {
-    assert!(is_internal(topic), "{topic} is not internal");
-    let _ = (broker, live_brokers, dice);
-    todo!()
+    let (partitions, replication_factor, segment_bytes) = match topic {
+        CONSUMER_OFFSETS => (
+            broker.offsets_topic_num_partitions,
+            broker.offsets_topic_replication_factor,
+            broker.offsets_topic_segment_bytes,
+        ),
+        TRANSACTION_STATE => (
+            broker.transaction_topic_num_partitions,
+            broker.transaction_topic_replication_factor,
+            broker.transaction_topic_segment_bytes,
+        ),
+        other => panic!("{other} is not internal"),
+    };
+    let live = i16::try_from(live_brokers).unwrap_or(i16::MAX).max(1);
+    let configs = [
+        ("cleanup.policy", "compact".to_owned()),
+        ("compression.type", "producer".to_owned()),
+        ("segment.bytes", segment_bytes.to_string()),
+        // What a group or a transaction was told is on disk before it is told.
+        ("klamm.durability", "fsync".to_owned()),
+    ];
+    NewTopic {
+        name: topic.to_owned(),
+        partitions,
+        replication_factor: replication_factor.min(live),
+        assignments: Vec::new(),
+        configs: configs.into_iter().map(|(key, value)| (key.to_owned(), Some(value))).collect(),
+        dice,
+    }
 }

@@ -21,15 +21,20 @@ mod controller;
 mod elect;
 mod image;
 mod internal;
+#[cfg(test)]
+mod invariants_test;
 mod names;
 pub mod placement;
 mod record;
 mod topics;
 
-pub use brokers::{ProducerIdBlock, RegisterBrokerError, Registration, UnknownBroker};
+pub use brokers::{
+    OtherCluster, ProducerIdBlock, RegisterBrokerError, Registration, UnknownBroker,
+};
 pub use codec::DecodeRecordError;
 pub use configs::{
-    AlterConfigs, AlterConfigsError, ConfigChange, ConfigOperation, IncrementalAlterConfigs,
+    AlterConfigs, AlterConfigsError, AlterConfigsReply, ConfigChange, ConfigOperation,
+    IncrementalAlterConfigs,
 };
 pub use controller::{Controller, Decision};
 pub use image::{Broker, Image, Partition, Topic, TopicChange};
@@ -38,5 +43,6 @@ pub use names::{TopicNameError, check_topic_name, topic_names_collide};
 pub use record::{Record, Resource, ResourceError};
 pub use topics::{
     Assignment, ClaimTopicError, CreatePartitionsError, CreateTopicError, CreatedTopic,
-    DeleteTopicError, DeletedTopic, NewPartitions, NewTopic, PARTITIONS_MAX_PER_REQUEST, TopicRef,
+    DeleteTopicError, DeletedTopic, NewPartitions, NewTopic, PARTITIONS_MAX_PER_REQUEST,
+    TooManyPartitions, TopicRef,
 };
