@@ -18,7 +18,7 @@ use crate::script::subscription;
 const GROUPS: [&str; 2] = ["g", "h"];
 const CLIENTS: usize = 4;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Event {
     Join { client: usize, forget: bool, version: i16, sticky: bool },
     Sync { client: usize },

@@ -28,7 +28,7 @@ use engine::group::{
 use engine::{Now, TopicId, TopicPartition};
 use expect_test::Expect;
 use wire::consumer_offsets::{GroupMetadataValue, OffsetCommitValue};
-use wire::{Message, Reader};
+use wire::{DecodeError, Message, Reader};
 
 /// Runs `script` and compares what it prints.
 pub(crate) fn check(script: &str, expect: &Expect) {
@@ -144,7 +144,7 @@ impl Run {
         let mut words: Vec<_> = line.split_whitespace().collect();
         let verb = words.remove(0);
         let words = Words(words);
-        writeln!(self.out, "> {line}").unwrap();
+        writeln!(self.out, "> {line}").expect("a String takes all");
         let group: Arc<str> = words.get("group").unwrap_or("g").into();
         match verb {
             "config" => self.configure(&words),
@@ -173,7 +173,7 @@ impl Run {
                     self.say(&line);
                 }
             }
-            "expire" => self.tombstones(|groups, now| groups.expire(now)),
+            "expire" => self.tombstones(Groups::expire),
             "topics-deleted" => {
                 let topics: Vec<Arc<str>> = words.0.iter().map(|topic| Arc::from(*topic)).collect();
                 self.tombstones(|groups, _| groups.topics_deleted(&topics));
@@ -205,7 +205,7 @@ impl Run {
         for (id, name) in &self.names {
             text = text.replace(&**id, name);
         }
-        writeln!(self.out, "  {text}").unwrap();
+        writeln!(self.out, "  {text}").expect("a String takes all");
     }
 
     fn send(&mut self, client: &str, verb: &'static str, request: Request) {
@@ -513,36 +513,35 @@ fn print_reply(reply: &Reply) -> String {
 
 /// Reads records with the wire's schemas, not with the engine's code.
 fn print_record(record: &EncodedRecord) -> String {
+    read_record(record).expect("a record of a known kind")
+}
+
+fn read_record(record: &EncodedRecord) -> Result<String, DecodeError> {
     let mut key = Reader::new(record.key.clone());
-    let version = key.i16().unwrap();
-    let name = key.str(false).unwrap();
-    match version {
+    let kind = key.i16()?;
+    let name = key.str(false)?;
+    let mut value = record.value.clone().map(Reader::new);
+    let version = value.as_mut().map(Reader::i16).transpose()?.unwrap_or(-1);
+    let gone = || "gone".to_owned();
+    match kind {
         1 => {
-            let (topic, partition) = (key.str(false).unwrap(), key.i32().unwrap());
-            let value = record.value.clone().map_or("gone".to_owned(), |value| {
-                let mut value = Reader::new(value);
-                let version = value.i16().unwrap();
-                let value = OffsetCommitValue::decode_exact(value.take_rest(), version).unwrap();
-                format!("{} v{version}", value.offset)
-            });
-            format!("{name} {topic}-{partition} = {value}")
+            let (topic, partition) = (key.str(false)?, key.i32()?);
+            let value = value.map(|mut r| OffsetCommitValue::decode_exact(r.take_rest(), version));
+            let value = value.transpose()?.map(|value| format!("{} v{version}", value.offset));
+            Ok(format!("{name} {topic}-{partition} = {}", value.unwrap_or_else(gone)))
         }
         2 => {
-            let value = record.value.clone().map_or("gone".to_owned(), |value| {
-                let mut value = Reader::new(value);
-                let version = value.i16().unwrap();
-                let value = GroupMetadataValue::decode_exact(value.take_rest(), version).unwrap();
-                let members =
-                    value.members.iter().map(|m| format!("{}={:?}", m.member_id, m.assignment));
-                let members: Vec<_> = members.collect();
-                format!("gen={} [{}]", value.generation, members.join(" "))
+            let value = value.map(|mut r| GroupMetadataValue::decode_exact(r.take_rest(), version));
+            let value = value.transpose()?.map(|value| {
+                let members = value.members.iter();
+                let members = members.map(|m| format!("{}={:?}", m.member_id, m.assignment));
+                format!("gen={} [{}]", value.generation, members.collect::<Vec<_>>().join(" "))
             });
-            format!("{name} {value}")
+            Ok(format!("{name} {}", value.unwrap_or_else(gone)))
         }
         10_000 => {
-            let token = key.str(false).unwrap();
-            let gone = if record.value.is_none() { " gone" } else { "" };
-            format!("{name} reset {token}{gone}")
+            let token = key.str(false)?;
+            Ok(format!("{name} reset {token}{}", value.map_or(" gone", |_| "")))
         }
         other => panic!("no key version {other}"),
     }
