@@ -11,6 +11,7 @@
 //! ```
 
 mod checkpoint;
+pub mod dump;
 pub mod error;
 pub mod job;
 pub mod log_dir;

@@ -16,6 +16,8 @@ use crate::segment::{Segment, name};
 /// A snapshot holds the last batch of each producer; to know again the four before it, so much of the
 /// log before the snapshot is looked at. Five batches of the largest usual size fit.
 const HISTORY_BYTES: u64 = 8 << 20;
+/// And so many segments, where they are tiny.
+const HISTORY_SEGMENTS_MAX: usize = 8;
 
 /// What [`load_producers`] found.
 pub(crate) struct Loaded {
@@ -76,7 +78,7 @@ fn replay(
     Ok(())
 }
 
-/// Looks at the batches just below the snapshot.
+/// Looks at the batches just below the snapshot, in as many segments as [`HISTORY_BYTES`] span.
 fn remember(
     disk: &dyn Disk,
     dir: &Path,
@@ -84,19 +86,28 @@ fn remember(
     loaded: &mut Loaded,
 ) -> io::Result<()> {
     let below = segments.partition_point(|segment| segment.base < loaded.from);
-    let Some(segment) = below.checked_sub(1).map(|index| &segments[index]) else { return Ok(()) };
-    let upto = if segment.end <= loaded.from {
-        segment.size
-    } else {
-        position_of(disk, dir, segment, loaded.from - segment.base)?
-    };
-    let position = entry_below(disk, dir, segment, upto.saturating_sub(HISTORY_BYTES))?;
-    let mut headers: Vec<Header> = Vec::new();
-    walk(disk, dir, segment, position, |header, _| {
-        if header.next_offset() <= loaded.from && header.has_producer() {
-            headers.push(*header);
+    let mut left = HISTORY_BYTES;
+    let mut runs = Vec::new();
+    for segment in segments.range(..below).rev() {
+        let upto = if segment.end <= loaded.from {
+            segment.size
+        } else {
+            position_of(disk, dir, segment, loaded.from - segment.base)?
+        };
+        runs.push((segment, entry_below(disk, dir, segment, upto.saturating_sub(left))?));
+        left = left.saturating_sub(upto);
+        if left == 0 || runs.len() == HISTORY_SEGMENTS_MAX {
+            break;
         }
-    })?;
+    }
+    let mut headers: Vec<Header> = Vec::new();
+    for (segment, position) in runs.into_iter().rev() {
+        walk(disk, dir, segment, position, |header, _| {
+            if header.next_offset() <= loaded.from && header.has_producer() {
+                headers.push(*header);
+            }
+        })?;
+    }
     loaded.producers.remember(&headers);
     Ok(())
 }

@@ -30,6 +30,12 @@ pub(crate) trait Entry: Copy {
     fn put(&self, out: &mut Vec<u8>);
     /// `bytes` has [`Entry::LEN`].
     fn get(bytes: &[u8]) -> Self;
+    /// Whether it is as space that was set aside.
+    fn is_zero(&self) -> bool {
+        let mut bytes = Vec::with_capacity(Self::LEN);
+        self.put(&mut bytes);
+        bytes.iter().all(|byte| *byte == 0)
+    }
 }
 
 /// A batch's last offset (relative to the segment) and where the batch begins.

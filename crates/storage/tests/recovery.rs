@@ -1,0 +1,226 @@
+//! What a log is after it was killed, cut, or damaged.
+
+mod harness;
+
+use std::io::IoSlice;
+use std::path::PathBuf;
+
+use engine::LeaderEpoch;
+use engine::log::LogConfig;
+use harness::{House, NOW_MS, small};
+use storage::OpenError;
+use world::OpenMode;
+
+fn filled(config: LogConfig, batches: usize) -> House {
+    let mut house = House::new(config);
+    for index in 0..batches {
+        let sequence = i32::try_from(2 * index).unwrap();
+        let builder = House::batch(&["some value", "other"], NOW_MS).producer(4, 0, sequence);
+        house.append(&builder);
+    }
+    house
+}
+
+fn last_log(house: &House) -> (PathBuf, u64) {
+    let entries = house.disk.read_dir(&house.folder()).unwrap();
+    let last = entries.iter().rfind(|entry| entry.name.ends_with(".log")).unwrap();
+    (house.folder().join(&last.name), last.len)
+}
+
+#[test]
+fn a_clean_stop_opens_without_verifying() {
+    let mut house = filled(small(), 60);
+    let expected = house.records(0);
+    let (mut house, recovered) = house.close();
+    assert_eq!((recovered.verified_bytes, recovered.truncated), (0, None));
+    assert_eq!(recovered.rebuilt, []);
+    assert_eq!(house.records(0), expected);
+    assert_eq!(house.append(&House::batch(&["x"], NOW_MS)).base_offset, 120);
+    // The marker was consumed.
+    let (house, _) = house.kill().unwrap();
+    assert!(!house.dir.was_clean());
+}
+
+#[test]
+fn a_kill_keeps_all_that_was_written_and_verifies_only_what_was_not_flushed() {
+    let mut house = filled(LogConfig { segment_bytes: 1 << 20, ..small() }, 50);
+    house.flush();
+    for _ in 0..3 {
+        house.append(&House::batch(&["late"], NOW_MS));
+    }
+    let expected = house.records(0);
+    let producers = house.log.producers().clone();
+    let (mut house, recovered) = house.kill().unwrap();
+    assert!(recovered.verified_bytes > 0 && recovered.verified_bytes < 400, "{recovered:?}");
+    assert_eq!(recovered.rebuilt, []);
+    assert_eq!(house.records(0), expected);
+    assert_eq!(house.log.producers(), &producers);
+    assert_eq!(house.log.flushed_offset(), 100);
+    house.flush();
+    assert_eq!(house.log.flushed_offset(), 103);
+}
+
+#[test]
+fn every_cut_of_the_tail_leaves_whole_batches() {
+    let size = {
+        let mut house = filled(small(), 4);
+        house.flush();
+        last_log(&house).1
+    };
+    let one = size / 4;
+    for cut in 0..=size {
+        let mut house = filled(small(), 2);
+        house.flush();
+        for sequence in [4, 6] {
+            let builder = House::batch(&["some value", "other"], NOW_MS).producer(4, 0, sequence);
+            house.append(&builder);
+        }
+        let (path, len) = last_log(&house);
+        assert_eq!(len, size);
+        house.disk.open(&path, OpenMode::Write).unwrap().set_len(cut).unwrap();
+        let whole = i64::try_from(cut / one).unwrap() * 2;
+        match house.kill() {
+            Ok((mut house, recovered)) => {
+                assert!(whole >= 4);
+                assert_eq!(house.log.state().end(), whole);
+                assert_eq!(recovered.truncated.is_some(), cut % one != 0);
+                assert_eq!(house.records(0).len(), usize::try_from(whole).unwrap());
+                let next =
+                    House::batch(&["new"], NOW_MS).producer(4, 0, i32::try_from(whole).unwrap());
+                assert_eq!(house.append(&next).base_offset, whole);
+            }
+            Err(error) => {
+                assert!(whole < 4, "{error}");
+                assert!(matches!(error, OpenError::Quarantined { recovery_point: 4, .. }));
+            }
+        }
+    }
+}
+
+#[test]
+fn garbage_and_zeros_after_the_end_are_cut_off() {
+    let tails: [&[u8]; 4] = [&[0; 500], &[0xff; 61], b"x", &[0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 49]];
+    for tail in tails {
+        let mut house = filled(small(), 5);
+        house.flush();
+        let expected = house.records(0);
+        let (path, len) = last_log(&house);
+        let file = house.disk.open(&path, OpenMode::Write).unwrap();
+        file.write_all_at(&[IoSlice::new(tail)], len).unwrap();
+        let (mut house, recovered) = house.kill().unwrap();
+        let truncated = recovered.truncated.unwrap();
+        assert_eq!((truncated.end, truncated.position), (10, len));
+        assert_eq!(truncated.bytes, tail.len() as u64);
+        assert_eq!(house.records(0), expected);
+        assert_eq!(last_log(&house).1, len);
+    }
+}
+
+#[test]
+fn damage_below_the_recovery_point_is_quarantined_not_cut() {
+    let mut house = filled(small(), 60);
+    house.flush();
+    let (path, len) = last_log(&house);
+    // A header near the end of what was flushed.
+    let file = house.disk.open(&path, OpenMode::Write).unwrap();
+    file.set_len(len - 20).unwrap();
+    let error = house.kill().err().unwrap();
+    assert!(matches!(error, OpenError::Quarantined { recovery_point: 120, .. }), "{error}");
+}
+
+#[test]
+fn a_lost_segment_below_the_recovery_point_is_quarantined() {
+    let mut house = filled(small(), 60);
+    house.flush();
+    assert!(house.log.segment_count() > 2);
+    let entries = house.disk.read_dir(&house.folder()).unwrap();
+    let logs: Vec<_> = entries.iter().filter(|entry| entry.name.ends_with(".log")).collect();
+    house.disk.remove_file(&house.folder().join(&logs[1].name)).unwrap();
+    assert!(matches!(house.kill().err(), Some(OpenError::Quarantined { .. })));
+}
+
+#[test]
+fn a_missing_or_wrong_index_is_built_again() {
+    for damage in ["missing", "cut", "wrong"] {
+        let mut house = filled(small(), 60);
+        let expected = house.records(0);
+        house.flush();
+        let entries = house.disk.read_dir(&house.folder()).unwrap();
+        let index = entries.iter().find(|entry| entry.name.ends_with(".index")).unwrap();
+        assert!(index.len >= 16);
+        let path = house.folder().join(&index.name);
+        let whole = house.disk.read(&path).unwrap();
+        let file = house.disk.open(&path, OpenMode::Write).unwrap();
+        match damage {
+            "missing" => house.disk.remove_file(&path).unwrap(),
+            "cut" => file.set_len(index.len - 3).unwrap(),
+            _ => file.write_all_at(&[IoSlice::new(&[0, 0, 0, 1])], index.len - 4).unwrap(),
+        }
+        let (mut house, recovered) = house.kill().unwrap();
+        assert_eq!(recovered.rebuilt.len(), usize::from(damage != "cut"), "{damage}");
+        assert_eq!(house.records(0), expected);
+        house.append(&House::batch(&["x"], NOW_MS));
+        house.flush();
+        let (mut house, recovered) = house.close();
+        assert_eq!(recovered.rebuilt, []);
+        assert_eq!(house.disk.read(&path).unwrap(), whole, "{damage}");
+        assert_eq!(house.records(0)[..120], expected);
+    }
+}
+
+#[test]
+fn a_damaged_producer_snapshot_is_passed_over() {
+    let mut house = filled(small(), 60);
+    house.flush();
+    let producers = house.log.producers().clone();
+    let entries = house.disk.read_dir(&house.folder()).unwrap();
+    let newest = entries.iter().rfind(|entry| entry.name.ends_with(".snapshot")).unwrap();
+    let path = house.folder().join(&newest.name);
+    let file = house.disk.open(&path, OpenMode::Write).unwrap();
+    file.write_all_at(&[IoSlice::new(&[0xaa])], newest.len - 1).unwrap();
+    let (house, _) = house.kill().unwrap();
+    assert_eq!(house.log.producers(), &producers);
+}
+
+#[test]
+fn leftovers_of_interrupted_removals_go() {
+    let mut house = filled(small(), 10);
+    house.flush();
+    let folder = house.folder();
+    for name in ["00000000000000000000.log.deleted", "00000000000000009999.index", "x.tmp"] {
+        house.disk.open(&folder.join(name), OpenMode::Create).unwrap();
+    }
+    house.disk.create_dir_all(&house.root.join("gone-0.abc-delete")).unwrap();
+    let (house, recovered) = house.kill().unwrap();
+    assert_eq!(recovered.removed.len(), 3);
+    assert!(!house.disk.exists(&house.root.join("gone-0.abc-delete")));
+}
+
+#[test]
+fn truncation_goes_back_to_a_batch_and_everything_follows() {
+    let mut house = filled(small(), 40);
+    house.flush();
+    house.epoch = 1;
+    house.append(&House::batch(&["x"], NOW_MS));
+    assert_eq!(house.log.end_offset_for_epoch(LeaderEpoch(0)), Some((LeaderEpoch(0), 80)));
+    assert_eq!(house.log.truncate_to(31).unwrap(), 30);
+    house.checkpoint();
+    assert_eq!(house.log.end_offset_for_epoch(LeaderEpoch(0)), Some((LeaderEpoch(0), 30)));
+    assert_eq!(house.log.producers().get(4).unwrap().last_sequence(), 29);
+    assert_eq!(house.records(0).len(), 30);
+    house.epoch = 2;
+    for sequence in 15..60 {
+        let builder = House::batch(&["fork", "fork"], NOW_MS).producer(4, 0, 2 * sequence);
+        house.append(&builder);
+    }
+    let expected = house.records(0);
+    house.flush();
+    let (mut house, recovered) = house.kill().unwrap();
+    assert_eq!((recovered.truncated, recovered.rebuilt), (None, vec![]));
+    assert_eq!(house.records(0), expected);
+    house.log.truncate_fully_and_start_at(500).unwrap();
+    house.checkpoint();
+    let (mut house, _) = house.kill().unwrap();
+    assert_eq!((house.log.state().start(), house.log.state().end()), (500, 500));
+    assert_eq!(house.append(&House::batch(&["y"], NOW_MS)).base_offset, 500);
+}
