@@ -9,6 +9,7 @@
 //! | records of the internal topics | [`consumer_offsets`], [`transaction_state`] |
 //! | what travels inside other messages | [`embedded`] |
 //! | numbers, strings, arrays, tagged fields | [`codec`] |
+//! | Produce and Fetch requests, walked in place | [`visit`] |
 //! | record batches | [`record`] |
 //! | which APIs and versions there are | [`ApiKey`] |
 //! | error codes | [`ErrorCode`] |
@@ -21,6 +22,7 @@ mod generated;
 mod message;
 pub mod record;
 pub mod uuid;
+pub mod visit;
 
 pub use api_key::ApiKey;
 pub use codec::{DecodeError, EncodeError, Reader, Records, Segments, Str, TaggedFields, Writer};

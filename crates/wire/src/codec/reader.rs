@@ -221,6 +221,11 @@ impl Reader {
         Ok(self.i8()? >= 0)
     }
 
+    /// Reads whether a struct that may be null is there, in a tagged field.
+    pub fn tag_present(&mut self) -> Result<bool, DecodeError> {
+        Ok(self.uvarint()? != 0)
+    }
+
     /// Reads the number of elements of an array that may be null, each of which takes at least
     /// `element_min` bytes.
     pub fn count_opt(

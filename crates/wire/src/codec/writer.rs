@@ -352,6 +352,11 @@ impl Writer {
         self.i8(if present { 1 } else { -1 });
     }
 
+    /// Writes whether a struct that may be null follows, in a tagged field.
+    pub fn tag_present(&mut self, present: bool) {
+        self.uvarint(u32::from(present));
+    }
+
     /// Writes the tagged fields of a struct that knows none; fails if there are some at a version that
     /// cannot carry them.
     pub fn tags(

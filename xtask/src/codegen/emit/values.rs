@@ -109,7 +109,12 @@ pub(super) fn is_default(field: &Field) -> String {
         (Type::Str | Type::Bytes | Type::Array(_), Some(_))
             if is_option(field) && field.default.is_none() =>
         {
-            format!("{this}.as_ref().is_some_and(|x| x.is_empty())")
+            let empty = match field.ty {
+                Type::Array(_) => "Vec::is_empty",
+                Type::Bytes => "Bytes::is_empty",
+                _ => "|x| x.is_empty()",
+            };
+            format!("{this}.as_ref().is_some_and({empty})")
         }
         (Type::Bool, None) => format!("!{this}"),
         (Type::Bool, Some(_)) => this,
@@ -204,7 +209,10 @@ pub(super) fn write(field: &Field, at: Place<'_>) -> String {
     let plain = write_plain(&field.ty, at, &required, &required, "");
     let nullable = match &field.ty {
         Type::Struct(_) => {
-            format!("w.present({this}.is_some()); if let Some(x) = &{this} {{ x.write(w, v)?; }}")
+            let present = if at.in_tag { "tag_present" } else { "present" };
+            format!(
+                "w.{present}({this}.is_some()); if let Some(x) = &{this} {{ x.write(w, v)?; }}"
+            )
         }
         ty => write_plain(ty, at, &this, &format!("{this}.as_ref()"), "_opt"),
     };

@@ -95,7 +95,7 @@ pub mod value {
                 match tag {
                     0 => {
                         let r = &mut field;
-                        this.classic_member_metadata = if r.present()? {
+                        this.classic_member_metadata = if r.tag_present()? {
                             Some(ClassicMemberMetadata::read(r, v)?)
                         } else {
                             None
@@ -122,7 +122,7 @@ pub mod value {
             w.tag_count(usize::from(tag_0), &self.unknown)?;
             if tag_0 {
                 w.tag(&mut unknown, 0, |w| {
-                    w.present(self.classic_member_metadata.is_some());
+                    w.tag_present(self.classic_member_metadata.is_some());
                     if let Some(x) = &self.classic_member_metadata {
                         x.write(w, v)?;
                     }

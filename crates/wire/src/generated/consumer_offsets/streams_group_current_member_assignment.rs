@@ -138,7 +138,7 @@ pub mod value {
         fn write(&self, w: &mut Writer, _v: i16) -> Result<(), EncodeError> {
             w.str(true, &self.subtopology_id)?;
             w.plain(true, &self.partitions, Writer::i32)?;
-            let tag_0 = !self.assignment_epochs.as_ref().is_some_and(|x| x.is_empty());
+            let tag_0 = !self.assignment_epochs.as_ref().is_some_and(Vec::is_empty);
             let mut unknown = self.unknown.as_slice();
             w.tag_count(usize::from(tag_0), &self.unknown)?;
             if tag_0 {

@@ -109,7 +109,7 @@ pub mod value {
             w.i32(self.epoch);
             w.i64(self.metadata_hash);
             let tag_0 = self.validated_topology_epoch != -1;
-            let tag_1 = !self.last_assignment_configs.as_ref().is_some_and(|x| x.is_empty());
+            let tag_1 = !self.last_assignment_configs.as_ref().is_some_and(Vec::is_empty);
             let tag_2 = self.stored_description_topology_epoch != -1;
             let tag_3 = self.failed_description_topology_epoch != -1;
             let mut unknown = self.unknown.as_slice();

@@ -74,7 +74,7 @@ pub mod request {
                 }
             } else {
                 absent(
-                    self.topics.as_ref().is_some_and(|x| x.is_empty()),
+                    self.topics.as_ref().is_some_and(Vec::is_empty),
                     "OffsetFetchRequest.topics",
                     v,
                 )?;
