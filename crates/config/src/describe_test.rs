@@ -41,21 +41,22 @@ fn a_topic_shows_where_each_value_comes_from() {
         &settings().describe_topic(&topic),
         &keys,
         &expect![[r#"
-        cleanup.policy=Some("compact,delete") DynamicTopic
-          cleanup.policy=Some("compact,delete") DynamicTopic
-          log.cleanup.policy=Some("delete") Default
-        max.message.bytes=Some("4000") DynamicBroker
-          message.max.bytes=Some("4000") DynamicBroker
-          message.max.bytes=Some("2000") DynamicDefaultBroker
-          message.max.bytes=Some("1048588") Default
-        remote.copy.lag.ms=Some("-1") Default
-        retention.ms=Some("5") DynamicTopic
-          retention.ms=Some("5") DynamicTopic
-          log.retention.hours=Some("2") StaticBroker
-          log.retention.hours=Some("168") Default
-        segment.ms=Some("604800000") Default
-          log.roll.hours=Some("168") Default
-    "#]],
+            cleanup.policy=Some("compact,delete") DynamicTopic
+              cleanup.policy=Some("compact,delete") DynamicTopic
+              log.cleanup.policy=Some("delete") Default
+            max.message.bytes=Some("4000") DynamicBroker
+              message.max.bytes=Some("4000") DynamicBroker
+              message.max.bytes=Some("2000") DynamicDefaultBroker
+              message.max.bytes=Some("1048588") Default
+            remote.copy.lag.ms=Some("0") Default
+              log.remote.copy.lag.ms=Some("0") Default
+            retention.ms=Some("5") DynamicTopic
+              retention.ms=Some("5") DynamicTopic
+              log.retention.hours=Some("2") StaticBroker
+              log.retention.hours=Some("168") Default
+            segment.ms=Some("604800000") Default
+              log.roll.hours=Some("168") Default
+        "#]],
     );
     check(
         &settings().describe_topic(&Properties::new()),

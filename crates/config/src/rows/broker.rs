@@ -287,7 +287,12 @@ fn conflict(
 
 /// Every broker setting.
 pub fn rows() -> impl Iterator<Item = &'static Setting> {
-    BrokerConfig::ROWS.iter().chain(defaults::ROWS).chain(known::CONSTRUCTION).chain(known::LATER)
+    BrokerConfig::ROWS
+        .iter()
+        .chain(defaults::ROWS)
+        .chain(known::CONSTRUCTION)
+        .chain(known::LATER)
+        .chain(known::BOUNDS)
 }
 
 /// The row of a broker setting.

@@ -21,6 +21,8 @@ pub const ROWS: &[Setting] = &[
     row("consumer.assignment.interval.ms", Int, "1000", "The shortest time between two assignments.").valid(Valid::AtLeast(0)).inert(CONSUMER),
     row("consumer.heartbeat.interval.ms", Int, "5000", "How often members are told to report.").valid(Valid::AtLeast(1)).inert(CONSUMER),
     row("consumer.session.timeout.ms", Int, "45000", "A member that was silent for this long is removed.").valid(Valid::AtLeast(1)).inert(CONSUMER),
+    row("errors.deadletterqueue.copy.record.enable", Boolean, "false", "Whether a record that a share group gave up on is copied with its content.").inert(SHARE),
+    row("errors.deadletterqueue.topic.name", String, "", "The topic for records that a share group gave up on.").inert(SHARE),
     row("share.assignment.interval.ms", Int, "1000", "The shortest time between two assignments.").valid(Valid::AtLeast(0)).inert(SHARE),
     row("share.auto.offset.reset", String, "latest", "Where a share group begins: `latest`, `earliest`, or `by_duration:` and an ISO 8601 duration.").inert(SHARE),
     row("share.delivery.count.limit", Int, "5", "How often a record is delivered before it is given up.").valid(Valid::AtLeast(2)).inert(SHARE),
@@ -31,9 +33,11 @@ pub const ROWS: &[Setting] = &[
     row("share.renew.acknowledge.enable", Boolean, "true", "Whether a member may ask for more time with a record.").inert(SHARE),
     row("share.session.timeout.ms", Int, "45000", "A member that was silent for this long is removed.").valid(Valid::AtLeast(1)).inert(SHARE),
     row("streams.assignment.interval.ms", Int, "1000", "The shortest time between two assignments.").valid(Valid::AtLeast(0)).inert(STREAMS),
+    Setting::new("streams.assignor.name", String, None).cluster_wide().doc("How tasks are divided; null is the broker's choice.").inert(STREAMS),
     row("streams.heartbeat.interval.ms", Int, "5000", "How often members are told to report.").valid(Valid::AtLeast(1)).inert(STREAMS),
     row("streams.initial.rebalance.delay.ms", Int, "3000", "How long an empty group waits for more members.").valid(Valid::AtLeast(0)).inert(STREAMS),
     row("streams.num.standby.replicas", Int, "0", "Standby replicas of a task's state.").valid(Valid::AtLeast(0)).inert(STREAMS),
+    row("streams.rack.aware.assignment.tags", Kind::List, "", "Tags of clients over which standby replicas are spread.").inert(STREAMS),
     row("streams.session.timeout.ms", Int, "45000", "A member that was silent for this long is removed.").valid(Valid::AtLeast(1)).inert(STREAMS),
 ];
 

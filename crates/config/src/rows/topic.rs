@@ -85,10 +85,11 @@ settings! {
         max_message_bytes: i32 = row("max.message.bytes", Kind::Int, "1048588")
             .valid(Valid::AtLeast(0))
             .aliases(&[same("message.max.bytes")]);
-        /// The largest size that one batch may have after decompression; a batch that grows beyond it is
-        /// refused.
+        /// The largest size that one record may have after decompression; a larger one is refused.
         max_decompressed_message_bytes: i32 =
-            row("max.decompressed.message.bytes", Kind::Int, "2147483647").valid(Valid::AtLeast(0));
+            row("max.decompressed.message.bytes", Kind::Int, "2147483639")
+                .valid(Valid::Between(1, 2_147_483_639))
+                .aliases(&[same("max.decompressed.message.bytes")]);
         /// A record is compacted at the latest after this time, even if little else has changed.
         max_compaction_lag_ms: i64 =
             row("max.compaction.lag.ms", Kind::Long, "9223372036854775807")
@@ -194,12 +195,14 @@ pub const KNOWN: &[Setting] = &[
         .doc("Kept so that tools which still send it are not refused."),
     row("remote.copy.lag.bytes", Kind::Long, "-1")
         .valid(Valid::AtLeast(-1))
+        .aliases(&[same("log.remote.copy.lag.bytes")])
         .inert(TIERS)
-        .doc("A closed segment is copied to the bucket only when this many bytes follow it."),
-    row("remote.copy.lag.ms", Kind::Long, "-1")
+        .doc("A closed segment is copied to the bucket when this many bytes follow it; 0 is at once, `-1` follows `local.retention.bytes`."),
+    row("remote.copy.lag.ms", Kind::Long, "0")
         .valid(Valid::AtLeast(-1))
+        .aliases(&[same("log.remote.copy.lag.ms")])
         .inert(TIERS)
-        .doc("A closed segment is copied to the bucket only when it is this old."),
+        .doc("A closed segment is copied to the bucket when its last record is this old; 0 is at once, `-1` follows `local.retention.ms`."),
     row("remote.log.copy.disable", Kind::Boolean, "false")
         .inert(TIERS)
         .doc("Stops copying segments to the bucket; what is there stays readable."),
