@@ -1,1 +1,2 @@
 //! Real processes, real clients, judged from outside.
+pub mod kafka;

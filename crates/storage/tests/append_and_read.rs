@@ -237,7 +237,7 @@ fn an_open_transaction_holds_back_the_last_stable_offset_and_an_abort_is_listed(
 fn retention_drops_whole_old_segments_and_their_files() {
     let mut house = House::new(LogConfig { retention_ms: Some(1000), ..small() });
     for index in 0..60 {
-        house.append(&House::batch(&["some value or other"], NOW_MS - 4000 + index * 50));
+        house.append(&House::batch(&["some value or other"], NOW_MS - 3500 + index * 50));
     }
     house.flush();
     let before = house.log.segment_count();

@@ -109,6 +109,13 @@ impl House {
         Self::reopen(disk, root, config, epoch, _temp)
     }
 
+    /// The process is gone; the next one finds `disk`.
+    pub fn restart_on(self, disk: Arc<dyn Disk>) -> Result<(Self, Recovered), OpenError> {
+        let Self { root, config, dir, log, epoch, _temp, .. } = self;
+        drop((dir, log));
+        Self::reopen(disk, root, config, epoch, _temp)
+    }
+
     pub fn close(self) -> (Self, Recovered) {
         let Self { disk, root, config, dir, log, epoch, _temp } = self;
         let checkpoint = log.close().run().unwrap();
