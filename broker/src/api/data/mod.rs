@@ -4,4 +4,5 @@ pub(super) mod delete_records;
 pub(super) mod fetch;
 pub(super) mod list_offsets;
 pub(super) mod offset_for_leader_epoch;
+mod owners;
 pub(super) mod produce;

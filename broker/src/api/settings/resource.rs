@@ -1,0 +1,72 @@
+//! Whose settings a request means, and whether this broker is the one to ask.
+
+use engine::BrokerId;
+use engine::metadata::{AlterConfigsError, Resource};
+use wire::ErrorCode;
+
+use super::super::errors::KafkaCode;
+use crate::metadata::CommitError;
+
+/// Kafka's codes of resources that have no settings here.
+pub(super) const CLIENT_METRICS: i8 = 16;
+/// Loggers, by the broker that they are on.
+pub(super) const BROKER_LOGGER: i8 = 8;
+
+/// A code and what to say with it.
+pub(super) type Refusal = (ErrorCode, String);
+
+/// Reads type and name; a broker answers only for itself and for all.
+pub(super) fn read(code: i8, name: &str, node: BrokerId) -> Result<Resource, Refusal> {
+    let invalid = |why: String| (ErrorCode::InvalidRequest, why);
+    match Resource::parse(code, name) {
+        Ok(Resource::Broker(id)) if id != node => {
+            Err(invalid(format!("this is broker {node}, and it does not answer for broker {id}")))
+        }
+        Ok(resource) => Ok(resource),
+        Err(error) => Err(invalid(error.to_string())),
+    }
+}
+
+/// What became of a resource in AlterConfigs.
+pub(super) fn refusal(error: &AlterConfigsError) -> Refusal {
+    (error.code(), error.to_string())
+}
+
+/// What became of all resources.
+pub(super) fn not_committed(error: &CommitError) -> Refusal {
+    (error.code(), error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::BrokerId;
+    use engine::metadata::Resource;
+
+    use super::{BROKER_LOGGER, CLIENT_METRICS, read};
+
+    #[test]
+    fn a_broker_answers_for_itself_and_for_all() {
+        let node = BrokerId(3);
+        let broker = Resource::BROKER;
+        assert_eq!(read(broker, "3", node), Ok(Resource::Broker(node)));
+        assert_eq!(read(broker, "", node), Ok(Resource::AllBrokers));
+        for name in ["4", "-1", "three"] {
+            assert!(read(broker, name, node).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn resources_without_settings_and_without_names_are_refused() {
+        for (code, name) in [
+            (0, "x"),
+            (1, "x"),
+            (BROKER_LOGGER, "0"),
+            (CLIENT_METRICS, "x"),
+            (Resource::TOPIC, ""),
+            (Resource::GROUP, ""),
+            (99, "x"),
+        ] {
+            assert!(read(code, name, BrokerId(0)).is_err(), "{code} {name:?}");
+        }
+    }
+}

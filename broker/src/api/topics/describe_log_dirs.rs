@@ -1,0 +1,117 @@
+//! Answers ApiKey 35, DescribeLogDirs: how many bytes partitions take, and how many are left. There is
+//! one log dir.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use wire::describe_log_dirs::request::DescribableLogDirTopic;
+use wire::describe_log_dirs::response::{
+    DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
+};
+use wire::{DescribeLogDirsRequest, DescribeLogDirsResponse, Str};
+use world::tasks::{Pool, blocking};
+
+use super::super::context::Call;
+use crate::metadata::State;
+use crate::partition::PartitionId;
+use crate::shard::Shard;
+
+pub(crate) async fn handle(call: Call, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
+    let state = call.state();
+    let sizes = sizes(&call).await;
+    let wanted = request.topics.as_deref().map(wanted);
+    let (total_bytes, usable_bytes) = space(&call).await;
+    let result = DescribeLogDirsResult {
+        log_dir: Str::from(&*call.shared().log_dir.path().to_string_lossy()),
+        topics: describe(&call, &state, &sizes, wanted.as_ref()),
+        total_bytes,
+        usable_bytes,
+        // Cordoning (KIP-1066) arrives later.
+        is_cordoned: false,
+        ..Default::default()
+    };
+    DescribeLogDirsResponse { results: vec![result], ..Default::default() }
+}
+
+type Sizes = BTreeMap<PartitionId, u64>;
+type Wanted<'r> = BTreeSet<(&'r str, i32)>;
+
+/// The partitions that are asked for.
+fn wanted(topics: &[DescribableLogDirTopic]) -> Wanted<'_> {
+    topics
+        .iter()
+        .flat_map(|topic| topic.partitions.iter().map(|index| (&*topic.topic, *index)))
+        .collect()
+}
+
+/// Bytes of all open partitions, from all shards.
+async fn sizes(call: &Call) -> Sizes {
+    fn here(shard: &Rc<Shard>) -> Vec<(PartitionId, u64)> {
+        let partitions = shard.open_partitions();
+        partitions
+            .iter()
+            .map(|one| one.borrow())
+            .map(|one| (one.id, one.log.size_bytes()))
+            .collect()
+    }
+    let shared = call.shared();
+    let mut sizes = Sizes::new();
+    for index in 0..shared.shards() {
+        if index == call.shard().index {
+            sizes.extend(here(call.shard()));
+        } else {
+            // A shard that has ended has no partitions.
+            sizes.extend(shared.shard(index).call(here).await.unwrap_or_default());
+        }
+    }
+    sizes
+}
+
+/// Size of the volume and what is left of it; -1 if the system does not tell.
+async fn space(call: &Call) -> (i64, i64) {
+    let (disk, path) =
+        (Arc::clone(&call.shared().world.disk), call.shared().log_dir.path().to_owned());
+    let tasks = Arc::clone(&call.shared().world.tasks);
+    let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    match blocking(&*tasks, Pool::Files, move || disk.space(&path)).await {
+        Ok(space) => (bytes(space.total), bytes(space.available)),
+        Err(error) => {
+            tracing::warn!(%error, "cannot measure the volume of the log dir");
+            (-1, -1)
+        }
+    }
+}
+
+/// Every partition that this broker holds; one that was never used takes no bytes.
+fn describe(
+    call: &Call,
+    state: &State,
+    sizes: &Sizes,
+    wanted: Option<&Wanted<'_>>,
+) -> Vec<DescribeLogDirsTopic> {
+    let mut topics = Vec::new();
+    for topic in state.image.topics() {
+        let held = (0..).zip(&topic.partitions).filter(|(index, partition)| {
+            partition.replicas.contains(&call.shared().node)
+                && wanted.is_none_or(|wanted| wanted.contains(&(&*topic.name, *index)))
+        });
+        let partitions: Vec<DescribeLogDirsPartition> = held
+            .map(|(index, _)| {
+                let size = sizes.get(&PartitionId { topic: topic.id, index });
+                DescribeLogDirsPartition {
+                    partition_index: index,
+                    partition_size: size.map_or(0, |size| i64::try_from(*size).unwrap_or(i64::MAX)),
+                    offset_lag: 0,
+                    is_future_key: false,
+                    ..Default::default()
+                }
+            })
+            .collect();
+        if !partitions.is_empty() {
+            let name = Str::from(&*topic.name);
+            topics.push(DescribeLogDirsTopic { name, partitions, ..Default::default() });
+        }
+    }
+    topics
+}
