@@ -1,5 +1,12 @@
 //! Every message and version against Kafka's own classes, both directions.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test prints what it counted, keeps scratch files, and fails by panicking"
+)]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! Every message and version that `kafka-protocol` has, both directions.
 
+#![allow(clippy::print_stdout, reason = "a test prints what it counted")]
+
 use bytes::Bytes;
 
 use wire_oracle::messages;

@@ -1,6 +1,8 @@
 //! ApiVersions byte for byte, in every version: it is what a client and a broker must agree on before
 //! they agree on anything else. The wire oracle checks the same encodings against Kafka's classes.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
@@ -28,14 +30,17 @@ fn an_api_versions_request_has_these_bytes() {
         node_id: if version >= 5 { 7 } else { -1 },
         ..Default::default()
     };
-    check(request, &expect![[r#"
+    check(
+        request,
+        &expect![[r#"
         v0:
         v1:
         v2:
         v3: 03 67 6f 04 31 2e 30 00
         v4: 03 67 6f 04 31 2e 30 00
         v5: 03 67 6f 04 31 2e 30 03 63 31 00 00 00 07 00
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -67,14 +72,17 @@ fn an_api_versions_response_has_these_bytes() {
         }
         response
     };
-    check(response, &expect![[r#"
+    check(
+        response,
+        &expect![[r#"
         v0: 00 00 00 00 00 02 00 00 00 00 00 0d 00 12 00 00 00 05
         v1: 00 00 00 00 00 02 00 00 00 00 00 0d 00 12 00 00 00 05 00 00 01 00
         v2: 00 00 00 00 00 02 00 00 00 00 00 0d 00 12 00 00 00 05 00 00 01 00
         v3: 00 00 03 00 00 00 00 00 0d 00 00 12 00 00 00 05 00 00 00 01 00 03 00 14 02 0e 67 72 6f 75 70 2e 76 65 72 73 69 6f 6e 00 01 00 01 00 01 08 00 00 00 00 00 00 00 04 02 14 02 0e 67 72 6f 75 70 2e 76 65 72 73 69 6f 6e 00 01 00 01 00
         v4: 00 00 03 00 00 00 00 00 0d 00 00 12 00 00 00 05 00 00 00 01 00 03 00 14 02 0e 67 72 6f 75 70 2e 76 65 72 73 69 6f 6e 00 01 00 01 00 01 08 00 00 00 00 00 00 00 04 02 14 02 0e 67 72 6f 75 70 2e 76 65 72 73 69 6f 6e 00 01 00 01 00
         v5: 00 00 03 00 00 00 00 00 0d 00 00 12 00 00 00 05 00 00 00 01 00 03 00 14 02 0e 67 72 6f 75 70 2e 76 65 72 73 69 6f 6e 00 01 00 01 00 01 08 00 00 00 00 00 00 00 04 02 14 02 0e 67 72 6f 75 70 2e 76 65 72 73 69 6f 6e 00 01 00 01 00
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

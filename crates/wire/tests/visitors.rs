@@ -1,5 +1,7 @@
 //! The hand-written visitors see what the generated decoders see, in sound frames and in broken ones.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -19,7 +19,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 
 /// Writes the wire messages from Kafka's message specifications.
 #[derive(clap::Args)]
@@ -39,16 +39,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let specs = match jars::fetch() {
         Ok(jars) => spec::load(&jars, &root.join("crates/wire/specs"))?,
         Err(why) if args.check && std::env::var("CI").as_deref() != Ok("true") => {
-            say(&format!("codegen: skipped, Kafka's jars cannot be had: {why:#}"));
+            println!("codegen: skipped, Kafka's jars cannot be had: {why:#}");
             return Ok(());
         }
         Err(why) => return Err(why),
     };
-    let messages = layout::arrange(&specs)?;
+    let modules = layout::arrange(&specs)?;
     let mut stale = Vec::new();
     for (folder, files) in [
-        ("crates/wire/src/generated", emit::wire(&messages)?),
-        ("crates/wire-oracle/src/generated", emit::oracle(&messages)?),
+        ("crates/wire/src/generated", emit::wire(&modules)?),
+        ("crates/wire-oracle/src/generated", emit::oracle(&modules)?),
     ] {
         let folder = root.join(folder);
         let files = format(&files)?;
@@ -59,13 +59,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         }
     }
     ensure!(stale.is_empty(), "run `cargo xtask codegen`; these files are stale: {stale:#?}");
-    say(&format!("codegen: {} messages, up to date", messages.len()));
+    println!("codegen: {} messages, up to date", specs.len());
     Ok(())
-}
-
-#[expect(clippy::print_stdout, reason = "a command's result goes to standard output")]
-fn say(line: &str) {
-    println!("{line}");
 }
 
 /// Runs rustfmt over all files at once, in a scratch folder.
@@ -80,26 +75,12 @@ fn format(files: &Files) -> anyhow::Result<Files> {
             rust.push(path);
         }
     }
-    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rustfmt.toml");
-    let status = Command::new("rustfmt")
+    let output = Command::new("rustfmt")
         .args(["--edition", "2024", "--config-path"])
-        .arg(rules)
-        .arg("--config")
-        .arg("skip_children=true")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../rustfmt.toml"))
         .args(&rust)
         .output()?;
-    if !status.status.success() {
-        // The option to skip children is unstable: without it each file is formatted as often as it
-        // is a child, which is only slower.
-        let retry = Command::new("rustfmt")
-            .args(["--edition", "2024", "--config-path"])
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../rustfmt.toml"))
-            .args(&rust)
-            .output()?;
-        if !retry.status.success() {
-            bail!("rustfmt: {}", String::from_utf8_lossy(&retry.stderr));
-        }
-    }
+    ensure!(output.status.success(), "rustfmt: {}", String::from_utf8_lossy(&output.stderr));
     files
         .keys()
         .map(|path| Ok((path.clone(), fs::read_to_string(scratch.path().join(path))?)))

@@ -210,9 +210,7 @@ pub(super) fn write(field: &Field, at: Place<'_>) -> String {
     let nullable = match &field.ty {
         Type::Struct(_) => {
             let present = if at.in_tag { "tag_present" } else { "present" };
-            format!(
-                "w.{present}({this}.is_some()); if let Some(x) = &{this} {{ x.write(w, v)?; }}"
-            )
+            format!("w.{present}({this}.is_some()); if let Some(x) = &{this} {{ x.write(w, v)?; }}")
         }
         ty => write_plain(ty, at, &this, &format!("{this}.as_ref()"), "_opt"),
     };
