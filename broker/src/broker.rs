@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use config::{BrokerConfig, Listener, Settings};
 use engine::BrokerId;
-use engine::metadata::{CONSUMER_OFFSETS, Decision, Record, Registration};
+use engine::metadata::{CONSUMER_OFFSETS, Decision, Image, Record, Registration};
 use storage::{Checkpoint, LogDir};
 use tokio::sync::{mpsc, oneshot};
 use world::clock::LocalFuture;
@@ -66,8 +66,10 @@ pub enum StartError {
     )]
     NotAnAddress(String),
     /// Only PLAINTEXT exists so far.
-    #[error("the listener {0} is not PLAINTEXT; hint: TLS and SASL arrive later, until then only \
-             PLAINTEXT listeners are accepted")]
+    #[error(
+        "the listener {0} is not PLAINTEXT; hint: TLS and SASL arrive later, until then only \
+             PLAINTEXT listeners are accepted"
+    )]
     Protocol(String),
     /// A shard ended while starting.
     #[error("a shard ended while it started")]
@@ -123,6 +125,7 @@ impl Broker {
         let (control, control_ref, states) =
             Control::open(Arc::clone(&world.disk), &metadata, settings, node)?;
         let log_dir = LogDir::open(Arc::clone(&world.disk), &data_dir.path)?;
+        set_strays_aside(&log_dir, &states.borrow().image);
         let listeners = bind(&world, &broker)?;
         let http = bind_http(&world, &broker)?;
         let shard_count = match usize::try_from(broker.num_shards) {
@@ -146,8 +149,7 @@ impl Broker {
         let shards = start_shards(&shared).await?;
         register(&shared, &broker, &listeners).await?;
         spawn_local(checkpoint_now_and_then(Arc::clone(&shared)));
-        let addresses =
-            listeners.iter().map(|(name, one)| (name.clone(), one.local())).collect();
+        let addresses = listeners.iter().map(|(name, one)| (name.clone(), one.local())).collect();
         for (name, listener) in listeners {
             spawn_local(accept_on(Arc::clone(&shared), name.into(), listener));
         }
@@ -199,6 +201,30 @@ impl Running {
     }
 }
 
+/// Folders of topics that the metadata does not know: a deletion was interrupted, or somebody put them
+/// there.
+fn set_strays_aside(log_dir: &LogDir, image: &Image) {
+    for found in log_dir.found() {
+        let partition = &found.partition;
+        let topic = image.topic(&partition.topic);
+        let is_known = topic.is_some_and(|topic| {
+            topic.partition(partition.partition).is_some()
+                && found.topic_id.is_none_or(|id| id == topic.id)
+        });
+        if !is_known {
+            match log_dir.set_aside(found) {
+                Ok(path) => tracing::warn!(
+                    path = %path.display(),
+                    "set a folder aside whose topic is not known; hint: remove it if you do not miss it"
+                ),
+                Err(error) => {
+                    tracing::error!(%partition, %error, "cannot set a stray folder aside")
+                }
+            }
+        }
+    }
+}
+
 type Bound = Vec<(String, Box<dyn world::Listener>)>;
 
 fn bind(world: &World, broker: &BrokerConfig) -> Result<Bound, StartError> {
@@ -210,10 +236,10 @@ fn bind(world: &World, broker: &BrokerConfig) -> Result<Bound, StartError> {
                 return Err(StartError::Protocol(listener.to_string()));
             }
             let address = SocketAddr::new(bind_address(&listener.host)?, listener.port);
-            let bound = world.net.listen(address).map_err(|source| StartError::Listen {
-                address: address.to_string(),
-                source,
-            })?;
+            let bound = world
+                .net
+                .listen(address)
+                .map_err(|source| StartError::Listen { address: address.to_string(), source })?;
             Ok((listener.name.clone(), bound))
         })
         .collect()
@@ -439,8 +465,7 @@ async fn serve_on(shard: Rc<Shard>, listener: Arc<str>, incoming: Box<dyn Incomi
         stopping: shared.stopping(),
     };
     let context = Rc::new(Context { shard, listener, peer });
-    let end =
-        serve(accepted, &*shared.world.clock, |frame| api::start(&context, frame)).await;
+    let end = serve(accepted, &*shared.world.clock, |frame| api::start(&context, frame)).await;
     match end {
         net::End::Client | net::End::Idle => tracing::trace!(%peer, %end, "connection ended"),
         net::End::Io(error) => tracing::debug!(%peer, %error, "connection ended"),

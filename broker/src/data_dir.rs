@@ -36,7 +36,9 @@ pub enum DataDirError {
         wanted: String,
     },
     /// It was written by a newer version.
-    #[error("{path} has format {found}, this klamm knows up to {FORMAT}; hint: run the newer version")]
+    #[error(
+        "{path} has format {found}, this klamm knows up to {FORMAT}; hint: run the newer version"
+    )]
     Newer {
         /// The directory.
         path: PathBuf,
@@ -144,9 +146,7 @@ fn check(
     }
     let found = get("cluster.id")?;
     match cluster_id {
-        Some(wanted) if wanted != found => {
-            Err(foreign("cluster.id", found, wanted.to_owned()))
-        }
+        Some(wanted) if wanted != found => Err(foreign("cluster.id", found, wanted.to_owned())),
         Some(_) | None => Ok(found.clone()),
     }
 }

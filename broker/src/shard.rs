@@ -32,6 +32,12 @@ const INBOX_MAX: usize = 4096;
 /// Files of a partition that nobody used for so long are closed.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// A log that could not be opened.
+struct Offline {
+    why: String,
+    checkpoint: Option<Checkpoint>,
+}
+
 /// Something to do on a shard.
 pub(crate) type Job = Box<dyn FnOnce(&Rc<Shard>) + Send>;
 
@@ -76,8 +82,8 @@ pub(crate) struct Shard {
     /// Where all connections of this shard read into.
     pub(crate) scratch: Rc<RefCell<Vec<u8>>>,
     partitions: RefCell<BTreeMap<PartitionId, PartitionRef>>,
-    /// Logs that could not be opened, and why.
-    offline: RefCell<BTreeMap<PartitionId, String>>,
+    /// Logs that could not be opened.
+    offline: RefCell<BTreeMap<PartitionId, Offline>>,
     /// Appended to in this poll round.
     round: RefCell<Vec<PartitionRef>>,
     round_due: Notify,
@@ -167,7 +173,9 @@ impl Shard {
             }
             Err(error) => {
                 tracing::error!(partition = %name, %error, "the partition stays offline");
-                self.offline.borrow_mut().insert(id, error.to_string());
+                let checkpoint = self.shared.log_dir.remembered(&name);
+                let offline = Offline { why: error.to_string(), checkpoint };
+                self.offline.borrow_mut().insert(id, offline);
             }
         }
     }
@@ -182,8 +190,8 @@ impl Shard {
         if let Some(partition) = self.partitions.borrow().get(&id) {
             return Ok(Rc::clone(partition));
         }
-        if let Some(why) = self.offline.borrow().get(&id) {
-            return Err(Missing::Offline(why.clone()));
+        if let Some(offline) = self.offline.borrow().get(&id) {
+            return Err(Missing::Offline(offline.why.clone()));
         }
         let state = self.shared.state();
         let topic = state.image.topic_by_id(id.topic).ok_or(Missing::Unknown)?;
@@ -410,14 +418,23 @@ impl Shard {
 
     /// What the checkpoint files are to say of this shard's logs.
     pub(crate) fn checkpoints(&self) -> Vec<Checkpoint> {
-        self.partitions.borrow().values().map(|one| one.borrow().log.checkpoint()).collect()
+        let open = self.partitions.borrow();
+        let mut checkpoints: Vec<Checkpoint> =
+            open.values().map(|one| one.borrow().log.checkpoint()).collect();
+        checkpoints.extend(self.offline_checkpoints());
+        checkpoints
+    }
+
+    /// What was known of logs that could not be opened, so that it stays known.
+    fn offline_checkpoints(&self) -> Vec<Checkpoint> {
+        self.offline.borrow().values().filter_map(|one| one.checkpoint.clone()).collect()
     }
 
     /// Ends all logs cleanly: after this, they open without a scan.
     pub(crate) async fn close(&self) -> Vec<Checkpoint> {
         self.coordinator.close();
         let partitions = std::mem::take(&mut *self.partitions.borrow_mut());
-        let mut checkpoints = Vec::new();
+        let mut checkpoints = self.offline_checkpoints();
         for partition in partitions.into_values() {
             let job = {
                 let mut partition = partition.borrow_mut();

@@ -234,6 +234,10 @@ impl Shared {
         let internal = matches!(&*topic.name, CONSUMER_OFFSETS | TRANSACTION_STATE);
         let durability = match topic_config.durability {
             Some(durability) => durability,
+            // Kafka's own way to ask for the disk before the acknowledgement.
+            None if topic_config.flush_messages == 1 || topic_config.flush_ms == 0 => {
+                Durability::Fsync
+            }
             None if internal || partition.replicas.len() == 1 => Durability::Fsync,
             None => Durability::Replicated,
         };

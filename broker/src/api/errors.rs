@@ -118,7 +118,7 @@ impl KafkaCode for CreateTopicError {
             Self::ReplicationFactor { .. } => ErrorCode::InvalidReplicationFactor,
             Self::Assignment(_) => ErrorCode::InvalidReplicaAssignment,
             Self::TooManyPartitions { .. } => ErrorCode::PolicyViolation,
-            Self::Config(_) => ErrorCode::InvalidConfig,
+            Self::NullConfig { .. } | Self::Config(_) => ErrorCode::InvalidConfig,
         }
     }
 }

@@ -72,10 +72,7 @@ impl Host {
     }
 
     /// Takes a request; the answer comes through the channel.
-    pub(super) fn ask(
-        self: &Rc<Self>,
-        request: Request,
-    ) -> Told<oneshot::Receiver<Told<Reply>>> {
+    pub(super) fn ask(self: &Rc<Self>, request: Request) -> Told<oneshot::Receiver<Told<Reply>>> {
         let shard = self.shard.upgrade().ok_or(Unavailable::NotCoordinator)?;
         let mut active = self.active.borrow_mut();
         let active = active.as_mut().ok_or(Unavailable::Loading)?;
@@ -91,11 +88,11 @@ impl Host {
     /// Looks now; what was seen is told once it is committed.
     pub(super) fn look<R: 'static>(
         self: &Rc<Self>,
-        look: impl FnOnce(&Groups) -> R,
+        look: impl FnOnce(&mut Groups) -> R,
     ) -> Told<oneshot::Receiver<Told<R>>> {
         let mut active = self.active.borrow_mut();
         let active = active.as_mut().ok_or(Unavailable::Loading)?;
-        let seen = look(&active.groups);
+        let seen = look(&mut active.groups);
         let (tell, told) = oneshot::channel();
         let send = Box::new(move |committed: Told<()>| {
             // The asker may have gone.

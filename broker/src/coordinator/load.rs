@@ -28,8 +28,7 @@ pub(super) async fn groups(shard: &Rc<Shard>, id: PartitionId) -> Result<Groups,
             if from >= limit {
                 return Ok(groups);
             }
-            let request =
-                ReadRequest { from, limit, max_bytes: CHUNK_BYTES, at_least_one: true };
+            let request = ReadRequest { from, limit, max_bytes: CHUNK_BYTES, at_least_one: true };
             partition.log.read(request).map_err(|error| error.to_string())?
         };
         let chunks = match read {

@@ -75,7 +75,10 @@ impl Coordinator {
     }
 
     /// What `look` sees in every loaded host.
-    pub(crate) fn look_at_all<R>(&self, look: impl Fn(&Groups) -> R) -> Result<Vec<R>, Unavailable> {
+    pub(crate) fn look_at_all<R>(
+        &self,
+        look: impl Fn(&Groups) -> R,
+    ) -> Result<Vec<R>, Unavailable> {
         self.all().iter().map(|host| host.peek(&look)).collect()
     }
 }
@@ -114,7 +117,7 @@ pub(crate) async fn ask(
 pub(crate) async fn look<R: Send + 'static>(
     here: &Rc<Shard>,
     group: &str,
-    look: impl FnOnce(&Groups) -> R + Send + 'static,
+    look: impl FnOnce(&mut Groups) -> R + Send + 'static,
 ) -> Result<R, Unavailable> {
     let id = partition_of(&here.shared.state(), group).ok_or(Unavailable::NotCoordinator)?;
     let seen = here

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use config::Settings;
-use engine::metadata::{Controller, Decision, Image, Record, Resource};
 use engine::BrokerId;
+use engine::metadata::{Controller, Decision, Image, Record, Resource};
 use tokio::sync::{mpsc, oneshot, watch};
 use world::Disk;
 
@@ -186,10 +186,7 @@ fn decode_all(mut payload: &[u8]) -> Result<Vec<Record>, OpenControlError> {
 }
 
 fn concerns_brokers(record: &Record) -> bool {
-    matches!(
-        record,
-        Record::Config { resource: Resource::Broker(_) | Resource::AllBrokers, .. }
-    )
+    matches!(record, Record::Config { resource: Resource::Broker(_) | Resource::AllBrokers, .. })
 }
 
 /// The static layers below the dynamic ones of the image. Values were checked when they were set; a
@@ -205,4 +202,3 @@ fn dynamic_settings(settings: &Settings, image: &Image, node: BrokerId) -> Setti
         }
     }
 }
-

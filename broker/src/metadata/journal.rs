@@ -32,7 +32,9 @@ pub(crate) enum JournalError {
     Io { path: PathBuf, source: io::Error },
     #[error("{path}: not a metadata file of klamm")]
     Foreign { path: PathBuf },
-    #[error("{path}: format {found}, this klamm reads up to {VERSION}; hint: run the newer version")]
+    #[error(
+        "{path}: format {found}, this klamm reads up to {VERSION}; hint: run the newer version"
+    )]
     Newer { path: PathBuf, found: u32 },
     #[error(
         "{path}: entry {index} at byte {position} is damaged and later entries are not; \

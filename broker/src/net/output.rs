@@ -45,8 +45,7 @@ impl Output {
                 *slot = IoSlice::new(segment);
                 count += 1;
             }
-            let written =
-                ready!(Pin::new(&mut *stream).poll_write_vectored(cx, &slices[..count]))?;
+            let written = ready!(Pin::new(&mut *stream).poll_write_vectored(cx, &slices[..count]))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }

@@ -3,8 +3,8 @@
 
 use std::rc::Rc;
 
-use world::tasks::{Pool, blocking, spawn_local};
 use world::World;
+use world::tasks::{Pool, blocking, spawn_local};
 
 use super::PartitionRef;
 

@@ -280,11 +280,8 @@ impl Partition {
         } else {
             self.log.read(ReadRequest { from, limit, max_bytes, at_least_one })
         };
-        let aborted = if committed && result.is_ok() {
-            self.log.search_aborted(from, limit)
-        } else {
-            None
-        };
+        let aborted =
+            if committed && result.is_ok() { self.log.search_aborted(from, limit) } else { None };
         ReadOutcome { result, high_watermark, last_stable, log_start: start, aborted }
     }
 

@@ -93,7 +93,7 @@ impl LogDir {
     /// When the folder or a checkpoint file cannot be read.
     pub fn open(disk: Arc<dyn Disk>, root: &Path) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Io { path: root.to_owned(), source };
-        disk.create_dir_all(root).map_err(failed)?;
+        make_root(&*disk, root).map_err(failed)?;
         let mut found = Vec::new();
         for entry in disk.read_dir(root).map_err(failed)?.iter().filter(|entry| entry.is_dir) {
             let path = root.join(&entry.name);
@@ -135,6 +135,34 @@ impl LogDir {
         &self.inner.found
     }
 
+    /// What the checkpoint files said of a partition when the dir was opened; `None` if nothing. To be
+    /// written again for a log that could not be opened: forgetting its recovery point would turn damage
+    /// below it into a tail that may be cut.
+    pub fn remembered(&self, partition: &TopicPartition) -> Option<Checkpoint> {
+        let inner = &*self.inner;
+        Some(Checkpoint {
+            partition: partition.clone(),
+            recovery_point: *inner.recovery_points.get(partition)?,
+            log_start: inner.log_starts.get(partition).copied().unwrap_or(0),
+            high_watermark: inner.high_watermarks.get(partition).copied().unwrap_or(0),
+        })
+    }
+
+    /// Moves the folder of a topic that is not known any more out of the way, so that a new topic of the
+    /// same name does not find it. Nothing is removed: a missing record is no order to delete.
+    ///
+    /// # Errors
+    /// The system's answer.
+    pub fn set_aside(&self, found: &FoundPartition) -> io::Result<PathBuf> {
+        let inner = &*self.inner;
+        let name = found.partition.to_string();
+        let id = found.topic_id.map_or_else(|| "unknown".to_owned(), |id| id.to_string());
+        let aside = inner.root.join(format!("{name}.{id}-stray"));
+        inner.disk.rename(&inner.root.join(name), &aside)?;
+        inner.disk.sync_dir(&inner.root)?;
+        Ok(aside)
+    }
+
     /// Opens a partition's log, recovering it after a crash. Blocks: run it on `Pool::Files`. Also right
     /// for a partition that never had a folder; then it touches nothing.
     ///
@@ -149,7 +177,8 @@ impl LogDir {
     ) -> Result<(PartitionLog, Recovered), OpenError> {
         let inner = &*self.inner;
         let dir = inner.root.join(partition.to_string());
-        if let Some(found) = read_topic_id(&*inner.disk, &dir)?
+        let known = read_topic_id(&*inner.disk, &dir)?;
+        if let Some(found) = known
             && found != topic_id
         {
             return Err(OpenError::OtherTopic { path: dir, found, expected: topic_id });
@@ -169,6 +198,11 @@ impl LogDir {
             now_ms,
         };
         let (parts, recovered) = recover::open(opening)?;
+        if known.is_none() && !parts.segments.is_empty() {
+            let path = parts.dir.join(name::PARTITION_METADATA);
+            let written = inner.disk.write_atomic(&path, name::metadata_text(topic_id).as_bytes());
+            written.map_err(|source| OpenError::Io { path, source })?;
+        }
         Ok((PartitionLog::assemble(inner.disk.clone(), parts), recovered))
     }
 
@@ -216,6 +250,20 @@ impl LogDir {
         file.sync_data()?;
         self.inner.disk.sync_dir(&self.inner.root)
     }
+}
+
+/// Makes the root, so that no power loss takes it away again with all that is in it.
+fn make_root(disk: &dyn Disk, root: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = root
+        .ancestors()
+        .take_while(|path| !path.as_os_str().is_empty() && !disk.exists(path))
+        .collect();
+    disk.create_dir_all(root)?;
+    for path in missing {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        disk.sync_dir(parent.unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
 }
 
 fn read_topic_id(disk: &dyn Disk, dir: &Path) -> Result<Option<TopicId>, OpenError> {

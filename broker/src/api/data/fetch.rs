@@ -190,9 +190,7 @@ fn resolve(state: &State, plan: &FetchPlan) -> (Vec<Ask>, Vec<Found>) {
     for (slot, ((topic, index), wanted)) in plan.partitions.iter().enumerate() {
         let (topic, unknown) = match topic {
             TopicKey::Id(id) => (state.image.topic_by_id(*id), ErrorCode::UnknownTopicId),
-            TopicKey::Name(name) => {
-                (state.image.topic(name), ErrorCode::UnknownTopicOrPartition)
-            }
+            TopicKey::Name(name) => (state.image.topic(name), ErrorCode::UnknownTopicOrPartition),
         };
         match topic {
             None => found.push(Found::refused(slot, unknown)),
@@ -387,8 +385,7 @@ async fn finish(
     let keys: Vec<PartitionKey> = plan.partitions.iter().map(|(key, _)| key.clone()).collect();
     let dice = call.shared().world.dice.next_u64("fetch-session");
     let fresh_id = i32::try_from(dice >> 33).expect("31 bits");
-    let answer =
-        call.shard().sessions.borrow_mut().finish(plan, &outcomes, fresh_id, call.now());
+    let answer = call.shard().sessions.borrow_mut().finish(plan, &outcomes, fresh_id, call.now());
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) => return FetchResponse { error_code: error.code(), ..Default::default() },
