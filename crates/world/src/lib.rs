@@ -24,6 +24,7 @@ pub mod net;
 pub mod real;
 pub mod simulated;
 pub mod tasks;
+pub mod watch;
 
 pub use bucket::Bucket;
 pub use clock::Clock;
