@@ -1,0 +1,121 @@
+//! One run: a system under test and its clients, a schedule of faults, then quiet, then the checks.
+//!
+//! ```text
+//! build ── clients write and read ──────────────────────────── settle ── collect ── checks
+//!           └─ fault ─ heal ─ fault ─ heal ─ … ─ heal all ─┘   (no faults)
+//! ```
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use world::clock::LocalFuture;
+use world::simulated::{HostId, Simulation, SimulationOptions, Trace};
+
+use crate::checks;
+use crate::faults::{FaultKind, Schedule};
+use crate::history::{Event, History};
+
+/// How long clients go on after the last fault, for the system to recover and serve.
+const SETTLE: Duration = Duration::from_secs(30);
+
+/// How long reading everything at the end may take.
+const COLLECT: Duration = Duration::from_secs(120);
+
+/// A history that clients share.
+pub type SharedHistory = Rc<RefCell<History>>;
+
+/// What is put into the storm.
+pub trait System {
+    /// Adds the hosts of the system itself, which faults strike. Nothing runs yet.
+    fn build(&self, simulation: &Simulation) -> Vec<HostId>;
+
+    /// Starts the process of one of these hosts, at first or again.
+    fn start(&self, simulation: &Simulation, host: HostId);
+
+    /// Adds the clients' hosts and starts them. They work until they are stopped.
+    fn start_clients(&self, simulation: &Simulation, history: &SharedHistory);
+
+    /// Stops the clients, and records an [`Event::Final`] for each partition.
+    fn collect(&self, simulation: &Simulation, history: &SharedHistory) -> LocalFuture<()>;
+}
+
+/// What came of one run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// All that was observable.
+    pub trace: Trace,
+    /// Virtual time that passed.
+    pub elapsed: Duration,
+    /// Records that were acknowledged.
+    pub acked: u64,
+    /// How often each kind of fault struck.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// How often each property was evaluated.
+    pub evaluated: BTreeMap<&'static str, u64>,
+    /// Which property is broken, and how.
+    pub broken: Vec<(&'static str, String)>,
+}
+
+impl Outcome {
+    /// Whether the run had enough in it to say anything: 10 seconds, 200 acknowledged records, 3
+    /// faults with a recovery among them.
+    pub fn counts(&self) -> bool {
+        let restarts = FaultKind::ALL.iter().filter(|kind| kind.is_restart());
+        let restarts: u64 = restarts.filter_map(|kind| self.faults.get(kind.name())).sum();
+        let faults: u64 = self.faults.values().sum();
+        self.elapsed >= Duration::from_secs(10) && self.acked >= 200 && faults >= 3 && restarts >= 1
+    }
+}
+
+/// Runs `system` through the storm of `seed`, keeping `trace_lines_max` lines of its trace.
+pub fn run(system: &impl System, seed: u64, trace_lines_max: usize) -> Outcome {
+    let options = SimulationOptions { trace_lines_max, ..SimulationOptions::new(seed) };
+    let simulation = Simulation::new(options);
+    let history = SharedHistory::default();
+    let schedule = Schedule::draw(&mut simulation.random("faults"));
+    let (elapsed, collected) = simulation.run(weather(system, &simulation, &schedule, &history));
+
+    let mut outcome = Outcome {
+        trace: simulation.trace(),
+        elapsed,
+        acked: history.borrow().acked(),
+        faults: BTreeMap::new(),
+        evaluated: BTreeMap::new(),
+        broken: Vec::new(),
+    };
+    for fault in &schedule.faults {
+        *outcome.faults.entry(fault.kind.name()).or_default() += 1;
+    }
+    for check in checks::ALL {
+        let verdict = (check.judge)(&history.borrow());
+        outcome.evaluated.insert(check.name, verdict.evaluated);
+        outcome.broken.extend(verdict.broken.into_iter().map(|why| (check.name, why)));
+    }
+    if !collected {
+        let why = format!("the logs could not be read within {COLLECT:?} after the healing");
+        outcome.broken.push(("recovers", why));
+    }
+    outcome
+}
+
+/// The run itself; how long it took, and whether all could be read at the end.
+async fn weather(
+    system: &impl System,
+    simulation: &Simulation,
+    schedule: &Schedule,
+    history: &SharedHistory,
+) -> (Duration, bool) {
+    let hosts = system.build(simulation);
+    for host in &hosts {
+        system.start(simulation, *host);
+    }
+    system.start_clients(simulation, history);
+    schedule.perform(simulation, &hosts, |host| system.start(simulation, host)).await;
+    simulation.note(format_args!("healed"));
+    history.borrow_mut().record(Event::Healed);
+    simulation.sleep(SETTLE).await;
+    let collected = simulation.within(COLLECT, system.collect(simulation, history)).await;
+    (simulation.elapsed(), collected.is_some())
+}
