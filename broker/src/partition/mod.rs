@@ -72,7 +72,6 @@ pub(crate) enum Acks {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Appended {
     pub(crate) base_offset: Offset,
-    pub(crate) last_offset: Offset,
     /// `-1` unless the broker stamped the records.
     pub(crate) append_time_ms: i64,
     pub(crate) log_start: Offset,
@@ -220,7 +219,6 @@ impl Partition {
             let Ack { admitted, tell, .. } = self.acks.pop_front().expect("looked at it above");
             let _ = tell.send(Ok(Appended {
                 base_offset: admitted.base_offset,
-                last_offset: admitted.last_offset,
                 append_time_ms: admitted.append_time_ms.unwrap_or(-1),
                 log_start: self.log.state().start(),
             }));

@@ -20,7 +20,9 @@ use crate::metadata::State;
 /// What a request asks for, or which partitions do not exist.
 enum Read {
     Reset(ResetRequest),
-    Unknown(Vec<ResetTopicResult>),
+    /// Some are unknown. A reset that was carried out before they went is still answered: `probe` asks
+    /// for it, and cannot do anything.
+    Unknown { topics: Vec<ResetTopicResult>, probe: ResetRequest },
     Invalid(String),
 }
 
@@ -36,7 +38,11 @@ pub(crate) async fn handle(
     let reset = match read(&call.state(), &request) {
         Read::Reset(reset) => reset,
         Read::Invalid(why) => return refused(ErrorCode::InvalidRequest, &why),
-        Read::Unknown(topics) => {
+        Read::Unknown { topics, probe } => {
+            let asked = ask(call.shard(), &request.group_id, Request::Reset(probe)).await;
+            if let Ok(Reply::Reset(Ok(done))) = asked {
+                return answer(&done);
+            }
             let why = "some of the partitions do not exist: nothing was reset";
             return ResetGroupOffsetsResponse {
                 topics,
@@ -85,19 +91,34 @@ fn read(state: &State, request: &ResetGroupOffsetsRequest) -> Read {
         let name = asked.name.clone();
         results.push(ResetTopicResult { name, partitions, ..Default::default() });
     }
-    if !is_complete {
-        return Read::Unknown(results);
-    }
     let expected = request.expected_generation;
-    Read::Reset(ResetRequest {
+    let reset = ResetRequest {
         group: Arc::from(&*request.group_id),
         token: Arc::from(&*request.token),
         mode,
-        // Who asks decides whether a group may be begun this way.
-        must_exist: false,
+        must_exist: request.must_exist,
         expected_generation: (expected != -1).then_some(expected),
         targets,
-    })
+    };
+    if is_complete {
+        return Read::Reset(reset);
+    }
+    // No group reaches this generation, so only the journal can answer; a request needs some target.
+    let nowhere = ResetTarget {
+        partition: TopicPartition::new("", 0),
+        topic_id: wire::Uuid::ZERO,
+        offset: 0,
+        leader_epoch: -1,
+        metadata: Arc::from(""),
+    };
+    let probe = ResetRequest {
+        targets: vec![nowhere],
+        must_exist: true,
+        expected_generation: Some(i32::MAX),
+        mode: ResetMode::Fail,
+        ..reset
+    };
+    Read::Unknown { topics: results, probe }
 }
 
 fn answer(reply: &ResetReply) -> ResetGroupOffsetsResponse {

@@ -8,7 +8,6 @@ pub mod consumer_group_regular_expression;
 pub mod consumer_group_target_assignment_member;
 pub mod consumer_group_target_assignment_metadata;
 pub mod group_metadata;
-pub mod group_reset;
 pub mod legacy_offset_commit;
 pub mod offset_commit;
 pub mod share_group_current_member_assignment;
@@ -40,8 +39,6 @@ pub use consumer_group_target_assignment_metadata::key::ConsumerGroupTargetAssig
 pub use consumer_group_target_assignment_metadata::value::ConsumerGroupTargetAssignmentMetadataValue;
 pub use group_metadata::key::GroupMetadataKey;
 pub use group_metadata::value::GroupMetadataValue;
-pub use group_reset::key::GroupResetKey;
-pub use group_reset::value::GroupResetValue;
 pub use legacy_offset_commit::key::LegacyOffsetCommitKey;
 pub use legacy_offset_commit::value::LegacyOffsetCommitValue;
 pub use offset_commit::key::OffsetCommitKey;

@@ -15,6 +15,8 @@ pub mod request {
         pub expected_generation: i32,
         /// In every version.
         pub mode: i8,
+        /// In every version; default `true`.
+        pub must_exist: bool,
         /// In every version.
         pub topics: Vec<ResetTopic>,
         /// Tagged fields that this build does not know.
@@ -28,6 +30,7 @@ pub mod request {
                 token: Str::EMPTY,
                 expected_generation: -1,
                 mode: 0,
+                must_exist: true,
                 topics: Vec::new(),
                 unknown: TaggedFields::EMPTY,
             }
@@ -41,6 +44,7 @@ pub mod request {
                 token: r.str(true)?,
                 expected_generation: r.i32()?,
                 mode: r.i8()?,
+                must_exist: r.bool()?,
                 topics: r.array(true, 3, |r| ResetTopic::read(r, v))?,
                 unknown: r.tags(true)?,
             })
@@ -51,6 +55,7 @@ pub mod request {
             w.str(true, &self.token)?;
             w.i32(self.expected_generation);
             w.i8(self.mode);
+            w.bool(self.must_exist);
             w.array(true, &self.topics, |w, x| x.write(w, v))?;
             w.tags(true, &self.unknown, "ResetGroupOffsetsRequest", v)
         }
