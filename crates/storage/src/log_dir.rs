@@ -17,6 +17,9 @@ use crate::segment::name;
 /// Says that the last owner stopped cleanly. Kafka's name and content, so that either opens the other's.
 const CLEAN_MARKER: &str = ".kafka_cleanshutdown";
 
+/// Names the boot during which the dir was last open.
+const BOOT: &str = ".klamm_boot";
+
 /// One log dir. Cheap to clone, may be used from any thread.
 #[derive(Clone)]
 pub struct LogDir {
@@ -27,6 +30,7 @@ struct Inner {
     disk: Arc<dyn Disk>,
     root: PathBuf,
     was_clean: bool,
+    is_same_boot: bool,
     found: Vec<FoundPartition>,
     recovery_points: Offsets,
     log_starts: Offsets,
@@ -114,9 +118,17 @@ impl LogDir {
         if was_clean {
             disk.remove_file(&marker).and_then(|()| disk.sync_dir(root)).map_err(failed)?;
         }
-        let root = root.to_owned();
-        let inner =
-            Inner { disk, root, was_clean, found, recovery_points, log_starts, high_watermarks };
+        let is_same_boot = note_boot(&*disk, root).map_err(failed)?;
+        let inner = Inner {
+            root: root.to_owned(),
+            disk,
+            was_clean,
+            is_same_boot,
+            found,
+            recovery_points,
+            log_starts,
+            high_watermarks,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -128,6 +140,12 @@ impl LogDir {
     /// Whether the last owner closed it cleanly.
     pub fn was_clean(&self) -> bool {
         self.inner.was_clean
+    }
+
+    /// Whether the machine has been up since the last owner opened it: then all that it wrote is there,
+    /// though not all of it may be on disk.
+    pub fn is_same_boot(&self) -> bool {
+        self.inner.is_same_boot
     }
 
     /// The partitions that had a folder when the dir was opened, sorted.
@@ -195,6 +213,7 @@ impl LogDir {
             log_start: log_start.unwrap_or(0),
             high_watermark: inner.high_watermarks.get(partition).copied().unwrap_or(0),
             was_clean: inner.was_clean,
+            is_same_boot: inner.is_same_boot,
             now_ms,
         };
         let (parts, recovered) = recover::open(opening)?;
@@ -264,6 +283,23 @@ fn make_root(disk: &dyn Disk, root: &Path) -> io::Result<()> {
         disk.sync_dir(parent.unwrap_or(Path::new(".")))?;
     }
     Ok(())
+}
+
+/// Notes the current boot; says whether it is the one noted before.
+fn note_boot(disk: &dyn Disk, root: &Path) -> io::Result<bool> {
+    let path = root.join(BOOT);
+    let Some(boot) = disk.boot_id() else {
+        return if disk.exists(&path) {
+            disk.remove_file(&path).map(|()| false)
+        } else {
+            Ok(false)
+        };
+    };
+    let is_same = disk.exists(&path) && disk.read(&path)? == boot.as_bytes();
+    if !is_same {
+        disk.write_atomic(&path, boot.as_bytes())?;
+    }
+    Ok(is_same)
 }
 
 fn read_topic_id(disk: &dyn Disk, dir: &Path) -> Result<Option<TopicId>, OpenError> {

@@ -61,14 +61,16 @@ fn a_kill_keeps_all_that_was_written_and_verifies_only_what_was_not_flushed() {
 }
 
 #[test]
-fn every_cut_of_the_tail_leaves_whole_batches() {
+fn a_cut_anywhere_in_the_tail_leaves_whole_batches() {
     let size = {
         let mut house = filled(small(), 4);
         house.flush();
         last_log(&house).1
     };
     let one = size / 4;
-    for cut in 0..=size {
+    // Every byte around the batches' edges, and some between: each takes a few real syncs.
+    let near = |cut: &u64| (cut % one) < 3 || (cut % one) > one - 3 || cut % 29 == 0;
+    for cut in (0..=size).filter(near) {
         let mut house = filled(small(), 2);
         house.flush();
         for sequence in [4, 6] {

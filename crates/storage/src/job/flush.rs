@@ -27,10 +27,21 @@ pub struct FlushJob {
     pub(crate) ticket: FlushTicket,
 }
 
-/// What is added to an index file; nothing means that it is to exist.
+/// What is added to an index file, and whether it must survive a power loss.
 pub(crate) struct IndexWrite {
     pub path: PathBuf,
     pub unwritten: Option<Unwritten>,
+    pub sync: bool,
+}
+
+impl IndexWrite {
+    fn write(&self, disk: &dyn Disk) -> io::Result<()> {
+        let file = disk.open(&self.path, OpenMode::Create)?;
+        if let Some(unwritten) = &self.unwritten {
+            unwritten.write(&*file)?;
+        }
+        if self.sync { file.sync_data() } else { Ok(()) }
+    }
 }
 
 /// Proof of a flush.
@@ -49,6 +60,7 @@ pub(crate) struct SegmentTicket {
     pub offsets: usize,
     pub times: usize,
     pub aborted: usize,
+    pub indexes_synced: bool,
 }
 
 impl FlushJob {
@@ -68,12 +80,8 @@ impl FlushJob {
             written.map_err(|error| failed(&path, error))?;
         }
         for index in &self.indexes {
-            let written = match &index.unwritten {
-                Some(unwritten) => unwritten.write(disk, &index.path),
-                None => disk.open(&index.path, OpenMode::Create).map(drop),
-            };
             // The segment may have been removed meanwhile, folder and all.
-            forgive_gone(written).map_err(|error| failed(&index.path, error))?;
+            forgive_gone(index.write(disk)).map_err(|error| failed(&index.path, error))?;
         }
         for (path, file) in &self.logs {
             sync(disk, path, file.as_ref()).map_err(|error| failed(path, error))?;

@@ -25,7 +25,7 @@ impl PartitionLog {
         {
             self.snapshot_producers();
         }
-        Some(self.make_flush_job())
+        Some(self.make_flush_job(false))
     }
 
     /// Takes note of a flush; returns [`PartitionLog::flushed_offset`].
@@ -45,6 +45,7 @@ impl PartitionLog {
             segment.offsets.mark_written(flushed.offsets, keep);
             segment.times.mark_written(flushed.times, keep);
             segment.aborted.mark_written(flushed.aborted, keep);
+            segment.indexes_synced |= flushed.indexes_synced;
             if !is_active && !segment.is_dirty() {
                 segment.file = None;
             }
@@ -67,7 +68,7 @@ impl PartitionLog {
         }
         let mut checkpoint = self.checkpoint();
         // A log that failed gives no word for what was written since its last flush.
-        let flush = failure.is_none().then(|| self.make_flush_job());
+        let flush = failure.is_none().then(|| self.make_flush_job(true));
         if flush.is_some() {
             checkpoint.recovery_point = self.state.end();
         }
@@ -91,26 +92,27 @@ impl PartitionLog {
         self.unsynced.since_snapshot = 0;
     }
 
-    fn make_flush_job(&mut self) -> FlushJob {
+    fn make_flush_job(&mut self, seals_all: bool) -> FlushJob {
         let mut indexes = Vec::new();
         let mut logs = Vec::new();
         let mut tickets = Vec::new();
-        for segment in &self.segments {
+        let last = self.segments.len().saturating_sub(1);
+        for (index, segment) in self.segments.iter().enumerate() {
+            let syncs_indexes = (seals_all || index < last) && !segment.indexes_synced;
             let parts = [
                 (name::INDEX, segment.offsets.unwritten()),
                 (name::TIME_INDEX, segment.times.unwritten()),
                 (name::TXN_INDEX, segment.aborted.unwritten()),
             ];
             let has_index = parts.iter().any(|(_, unwritten)| unwritten.is_some());
-            if !segment.is_dirty() && !has_index {
+            if !segment.is_dirty() && !has_index && !syncs_indexes {
                 continue;
             }
             for (kind, unwritten) in parts {
-                // The first two exist beside every segment, even if they hold nothing yet.
-                let create = kind != name::TXN_INDEX && segment.flushed_size == 0;
-                if unwritten.is_some() || create {
+                let exists = kind != name::TXN_INDEX || segment.aborted.len() > 0;
+                if unwritten.is_some() || (syncs_indexes && exists) {
                     let path = name::file(&self.dir, segment.base, kind);
-                    indexes.push(IndexWrite { path, unwritten });
+                    indexes.push(IndexWrite { path, unwritten, sync: syncs_indexes });
                 }
             }
             if segment.is_dirty() {
@@ -123,6 +125,7 @@ impl PartitionLog {
                 offsets: segment.offsets.len(),
                 times: segment.times.len(),
                 aborted: segment.aborted.len(),
+                indexes_synced: syncs_indexes,
             });
         }
         self.unsynced.in_flight = true;

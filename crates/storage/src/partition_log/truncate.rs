@@ -76,12 +76,16 @@ impl PartitionLog {
             }
             kept.take(&seen.header, interval);
         }
+        if kept.end < self.state.start() {
+            // The start lies within the batch that goes.
+            return self.empty(self.state.start());
+        }
         file.set_len(kept.size)?;
         file.sync_data()?;
+        // A removed segment that a power loss brings back would be taken for what follows.
+        self.disk.sync_dir(&self.dir)?;
         kept.file = Some(file);
         kept.flushed_size = kept.size;
-        kept.offsets.distrust_file();
-        kept.times.distrust_file();
         kept.aborted = segment.aborted.clone();
         *segment = kept;
         self.after_cut()

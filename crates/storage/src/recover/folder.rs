@@ -67,6 +67,23 @@ impl Folder {
         folder.indexes.retain(|(base, _)| bases.contains(base));
         Ok(folder)
     }
+
+    /// Removes segments that lie wholly below the log's start: a removal that was interrupted, or whose
+    /// names a power loss brought back, maybe with gaps between them. Blocks.
+    pub(super) fn drop_below(
+        &mut self,
+        disk: &dyn Disk,
+        dir: &Path,
+        log_start: Offset,
+        removed: &mut Vec<String>,
+    ) -> io::Result<()> {
+        let below = self.logs.windows(2).take_while(|pair| pair[1].0 <= log_start).count();
+        for (base, _) in self.logs.drain(..below) {
+            remove_segment(disk, dir, base)?;
+            removed.push(format!("{base:020}.{}", name::LOG));
+        }
+        Ok(())
+    }
 }
 
 /// A segment `X.log.swap` is complete: it replaces the segments whose offsets it spans. Says whether

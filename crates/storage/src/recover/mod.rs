@@ -52,6 +52,8 @@ pub(crate) struct Opening<'a> {
     pub log_start: Offset,
     pub high_watermark: Offset,
     pub was_clean: bool,
+    /// No power was lost since: what was written is there, synced or not.
+    pub is_same_boot: bool,
     pub now_ms: i64,
 }
 
@@ -84,7 +86,10 @@ pub(crate) fn empty(
 pub(crate) fn open(opening: Opening<'_>) -> Result<(Parts, Recovered), OpenError> {
     let mut recovered = Recovered::default();
     let failed = |path: &Path, source: io::Error| OpenError::Io { path: path.to_owned(), source };
-    let folder = Folder::list(opening.disk, &opening.dir, &mut recovered.removed)
+    let mut folder = Folder::list(opening.disk, &opening.dir, &mut recovered.removed)
+        .map_err(|source| failed(&opening.dir, source))?;
+    folder
+        .drop_below(opening.disk, &opening.dir, opening.log_start, &mut recovered.removed)
         .map_err(|source| failed(&opening.dir, source))?;
     if folder.logs.is_empty() {
         let Opening { dir, partition, topic_id, config, log_start, .. } = opening;
@@ -102,6 +107,7 @@ pub(crate) fn open(opening: Opening<'_>) -> Result<(Parts, Recovered), OpenError
             remove_segment(opening.disk, &opening.dir, gone.base)
                 .map_err(|source| failed(&opening.dir, source))?;
         }
+        opening.disk.sync_dir(&opening.dir).map_err(|source| failed(&opening.dir, source))?;
         end = opening.log_start;
     }
     let start = opening.log_start.max(first);
@@ -120,7 +126,8 @@ pub(crate) fn open(opening: Opening<'_>) -> Result<(Parts, Recovered), OpenError
         state,
         epochs,
         producers,
-        recovery_point: safe.clamp(start, end),
+        // Not raised to the start: what lies below it may be torn, and is in the same file.
+        recovery_point: safe.min(end),
         snapshot_end: loaded.from,
         epochs_changed,
         names_unsynced: !opening.was_clean && !segments.is_empty() && safe < end,
@@ -214,7 +221,8 @@ impl<'a> Walk<'a> {
         let last = self.segments.back().expect("the caller pushed it");
         let file = disk.open(&name::file(dir, last.base, name::LOG), OpenMode::Write)?;
         file.set_len(last.size)?;
-        file.sync_data()
+        file.sync_data()?;
+        disk.sync_dir(dir)
     }
 
     /// Says whether the epochs' file was there and good.

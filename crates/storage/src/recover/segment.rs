@@ -36,8 +36,14 @@ struct Believed {
     times: usize,
     last_offset: Option<OffsetEntry>,
     last_time: Option<TimeEntry>,
-    /// Entries or bytes come after those, in either file.
+    /// Entries or bytes come after those in either file, or one is missing: write them anew from there.
     has_more: bool,
+}
+
+impl Believed {
+    fn nothing() -> Self {
+        Self { has_more: true, ..Self::default() }
+    }
 }
 
 /// Opens the segment `(base, len)`. What is below `safe` was flushed. Blocks.
@@ -52,14 +58,23 @@ pub(super) fn open(
     let failed = |source: io::Error| OpenError::Io { path: path.clone(), source };
     let file = opening.disk.open(&path, OpenMode::Read).map_err(failed)?;
     let mut reason = None;
-    let believed = match believe(opening, folder, (base, len), safe, &*file).map_err(failed)? {
-        Ok(believed) => believed,
-        Err(problem) => {
-            reason = Some(problem);
-            Believed::default()
+    // The indexes of a segment are synced when it is sealed and flushed, or closed.
+    let is_synced = opening.was_clean || next_base.is_some_and(|next_base| next_base <= safe);
+    let may_believe = len > 0 && base < safe && (is_synced || opening.is_same_boot);
+    let believed = if !may_believe {
+        // Nothing to believe, or everything is looked at anyway.
+        Believed::nothing()
+    } else {
+        match believe(opening, folder, (base, len), safe, &*file).map_err(failed)? {
+            Ok(believed) => believed,
+            Err(problem) => {
+                reason = Some(problem);
+                Believed::nothing()
+            }
         }
     };
     let mut found = walk(opening, &*file, (base, len), &believed, safe).map_err(failed)?;
+    found.segment.indexes_synced = is_synced && reason.is_none();
     // A sealed segment's last time entry may be for batches that the walk has just seen: not again.
     if next_base.is_some() {
         found.segment.index_time();
@@ -81,10 +96,6 @@ fn believe(
     safe: Offset,
     log: &dyn File,
 ) -> io::Result<Result<Believed, String>> {
-    if len == 0 || base >= safe {
-        // Nothing to believe, or everything is looked at anyway.
-        return Ok(Ok(Believed { has_more: true, ..Believed::default() }));
-    }
     for kind in [name::INDEX, name::TIME_INDEX] {
         if !folder.indexes.contains(&(base, kind)) {
             return Ok(Err(format!("there is no .{kind}")));

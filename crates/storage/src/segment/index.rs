@@ -154,9 +154,14 @@ pub(crate) struct Entries<T> {
 }
 
 impl<T: Entry> Entries<T> {
-    /// An index without a file.
-    pub(crate) fn new() -> Self {
-        Self { first: 0, memory: VecDeque::new(), written: 0, needs_cut: false }
+    /// An index whose file is to be made, even if it stays empty; one left behind is cut.
+    pub(crate) fn fresh() -> Self {
+        Self::on_disk(0, true)
+    }
+
+    /// An index that has no file until it has an entry.
+    pub(crate) fn absent() -> Self {
+        Self::on_disk(0, false)
     }
 
     /// An index whose file holds `written` good entries, and maybe more bytes after them.
@@ -215,11 +220,6 @@ impl<T: Entry> Entries<T> {
         self.written = self.written.min(len);
     }
 
-    /// As it must be written after a flush in flight may have written more than we now hold.
-    pub(crate) fn distrust_file(&mut self) {
-        self.needs_cut = true;
-    }
-
     /// The last entry with a key of at most `key`, if memory can tell: `None` means "ask the file", and
     /// `Some(None)` "there is none".
     pub(crate) fn floor_in_memory(&self, key: i64) -> Option<Option<T>> {
@@ -248,8 +248,7 @@ pub(crate) struct Unwritten {
 
 impl Unwritten {
     /// Blocks.
-    pub(crate) fn write(&self, disk: &dyn Disk, path: &Path) -> io::Result<()> {
-        let file = disk.open(path, OpenMode::Create)?;
+    pub(crate) fn write(&self, file: &dyn File) -> io::Result<()> {
         if self.cut_first {
             file.set_len(self.position)?;
         }

@@ -46,6 +46,8 @@ pub(crate) struct Segment {
     pub last_time: i64,
     /// Bytes since the last entry in `offsets`.
     pub since_entry: u64,
+    /// The index files survive a power loss. Those of the active segment need not: they are built again.
+    pub indexes_synced: bool,
     pub file: Option<Arc<dyn File>>,
 }
 
@@ -60,11 +62,12 @@ impl Segment {
             largest: (-1, base),
             first_timestamp: None,
             created_ms,
-            offsets: Entries::new(),
-            times: Entries::new(),
-            aborted: Entries::new(),
+            offsets: Entries::fresh(),
+            times: Entries::fresh(),
+            aborted: Entries::absent(),
             last_time: -1,
             since_entry: 0,
+            indexes_synced: false,
             file: None,
         }
     }
@@ -72,6 +75,7 @@ impl Segment {
     /// The batch with this header lies at the end of the file now.
     pub(crate) fn take(&mut self, header: &Header, interval: u32) {
         assert!(header.base_offset >= self.end, "offsets ascend within a segment");
+        self.indexes_synced = false;
         if self.size == 0 && header.max_timestamp >= 0 {
             self.first_timestamp = Some(header.max_timestamp);
         }
