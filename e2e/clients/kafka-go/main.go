@@ -1,0 +1,217 @@
+// The order story's client in segmentio/kafka-go: a Writer and a Reader as its tutorials have them.
+// Verbs and lines are described in ../README.md.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+)
+
+type record struct {
+	N         int64             `json:"n"`
+	Key       *string           `json:"key"`
+	Value     string            `json:"value"`
+	Headers   map[string]string `json:"headers"`
+	Timestamp int64             `json:"timestamp"`
+}
+
+var (
+	output sync.Mutex
+	lines  = json.NewEncoder(os.Stdout)
+)
+
+func say(line map[string]any) {
+	output.Lock()
+	defer output.Unlock()
+	if err := lines.Encode(line); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func produce(broker, topic string) error {
+	failed := false
+	writer := &kafka.Writer{
+		Addr:         kafka.TCP(broker),
+		Topic:        topic,
+		Balancer:     &kafka.Hash{},
+		RequiredAcks: kafka.RequireAll,
+		BatchTimeout: 10 * time.Millisecond,
+		Completion: func(messages []kafka.Message, err error) {
+			for _, message := range messages {
+				if err != nil {
+					failed = true
+					say(map[string]any{"event": "failed", "n": message.WriterData, "error": err.Error()})
+					continue
+				}
+				say(map[string]any{"event": "acked", "n": message.WriterData, "partition": message.Partition, "offset": message.Offset})
+			}
+		},
+	}
+	input := bufio.NewScanner(os.Stdin)
+	var waiting []kafka.Message
+	for more := true; more; {
+		if more = input.Scan(); more {
+			var r record
+			if err := json.Unmarshal(input.Bytes(), &r); err != nil {
+				return err
+			}
+			message := kafka.Message{Value: []byte(r.Value), WriterData: r.N}
+			if r.Key != nil {
+				message.Key = []byte(*r.Key)
+			}
+			for name, value := range r.Headers {
+				message.Headers = append(message.Headers, kafka.Header{Key: name, Value: []byte(value)})
+			}
+			if r.Timestamp > 0 {
+				message.Time = time.UnixMilli(r.Timestamp)
+			}
+			waiting = append(waiting, message)
+		}
+		if len(waiting) == 1000 || !more {
+			if err := writer.WriteMessages(context.Background(), waiting...); err != nil {
+				return err
+			}
+			waiting = nil
+		}
+	}
+	if err := writer.Close(); err != nil {
+		return err
+	}
+	if failed {
+		return errors.New("some records were refused")
+	}
+	return nil
+}
+
+// The Reader tells its assignment to its Logger only.
+type assignments struct{}
+
+var partition = regexp.MustCompile(`partition:(\d+)`)
+
+func (assignments) Printf(format string, arguments ...any) {
+	if !strings.HasPrefix(format, "subscribed to topics and partitions") {
+		return
+	}
+	owned := []int{}
+	for _, found := range partition.FindAllStringSubmatch(fmt.Sprintf(format, arguments...), -1) {
+		number, _ := strconv.Atoi(found[1])
+		owned = append(owned, number)
+	}
+	say(map[string]any{"event": "owns", "partitions": owned})
+}
+
+func consume(broker, topic, group string, session, heartbeat time.Duration) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	reader := kafka.NewReader(kafka.ReaderConfig{
+		Brokers:           []string{broker},
+		Topic:             topic,
+		GroupID:           group,
+		SessionTimeout:    session,
+		HeartbeatInterval: heartbeat,
+		// A fetch that waits is not cut short by a rebalance.
+		MaxWait:     200 * time.Millisecond,
+		Logger:      assignments{},
+		ErrorLogger: kafka.LoggerFunc(log.Printf),
+	})
+	for {
+		message, err := reader.ReadMessage(ctx)
+		if errors.Is(err, context.Canceled) {
+			return reader.Close()
+		}
+		if err != nil {
+			return err
+		}
+		line := map[string]any{
+			"event": "record", "partition": message.Partition, "offset": message.Offset,
+			"key": nil, "value": string(message.Value), "timestamp": message.Time.UnixMilli(),
+		}
+		if message.Key != nil {
+			line["key"] = string(message.Key)
+		}
+		headers := map[string]string{}
+		for _, header := range message.Headers {
+			headers[header.Key] = string(header.Value)
+		}
+		line["headers"] = headers
+		say(line)
+	}
+}
+
+// rewind commits the first offset of every partition, outside of any generation.
+func rewind(broker, topic, group string) error {
+	ctx := context.Background()
+	client := &kafka.Client{Addr: kafka.TCP(broker), Timeout: 10 * time.Second}
+	metadata, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})
+	if err != nil {
+		return err
+	}
+	var questions []kafka.OffsetRequest
+	for _, partition := range metadata.Topics[0].Partitions {
+		questions = append(questions, kafka.FirstOffsetOf(partition.ID))
+	}
+	first, err := client.ListOffsets(ctx, &kafka.ListOffsetsRequest{
+		Topics: map[string][]kafka.OffsetRequest{topic: questions},
+	})
+	if err != nil {
+		return err
+	}
+	var offsets []kafka.OffsetCommit
+	for _, partition := range first.Topics[topic] {
+		if partition.Error != nil {
+			return partition.Error
+		}
+		offsets = append(offsets, kafka.OffsetCommit{Partition: partition.Partition, Offset: partition.FirstOffset})
+	}
+	committed, err := client.OffsetCommit(ctx, &kafka.OffsetCommitRequest{
+		GroupID: group, GenerationID: -1, Topics: map[string][]kafka.OffsetCommit{topic: offsets},
+	})
+	if err != nil {
+		return err
+	}
+	for _, partition := range committed.Topics[topic] {
+		if partition.Error != nil {
+			return partition.Error
+		}
+	}
+	say(map[string]any{"event": "rewound", "partitions": len(offsets)})
+	return nil
+}
+
+func milliseconds(text string) time.Duration {
+	number, err := strconv.Atoi(text)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return time.Duration(number) * time.Millisecond
+}
+
+func main() {
+	var err error
+	arguments := os.Args[1:]
+	switch arguments[0] {
+	case "produce":
+		err = produce(arguments[1], arguments[2])
+	case "consume":
+		err = consume(arguments[1], arguments[2], arguments[3], milliseconds(arguments[4]), milliseconds(arguments[5]))
+	case "rewind":
+		err = rewind(arguments[1], arguments[2], arguments[3])
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}
