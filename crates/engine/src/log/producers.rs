@@ -375,3 +375,107 @@ impl Producers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::record::{BatchBuilder, NewRecord};
+
+    fn header(epoch: i16, sequence: i32, base_offset: i64, count: usize) -> Header {
+        let mut builder = BatchBuilder::default().producer(1, epoch, sequence);
+        builder.base_offset = base_offset;
+        for _ in 0..count {
+            builder.push(&NewRecord::new("k", "v", 0));
+        }
+        Header::parse(&builder.finish()).unwrap()
+    }
+
+    fn check(known: &[(i16, i32, usize)], next: (i16, i32, usize)) -> String {
+        let mut producers = Producers::default();
+        let mut offset = 0;
+        for (epoch, sequence, count) in known {
+            let header = header(*epoch, *sequence, offset, *count);
+            assert_eq!(producers.check(&header), Ok(Verdict::Next));
+            producers.apply(&header, None, 0);
+            offset = header.next_offset();
+        }
+        match producers.check(&header(next.0, next.1, 0, next.2)) {
+            Ok(Verdict::Next) => "next".to_owned(),
+            Ok(Verdict::Duplicate(mark)) => format!("duplicate at {}", mark.base_offset()),
+            Err(SequenceError::OutOfOrder { expected, .. }) => format!("expected {expected}"),
+            Err(SequenceError::StaleEpoch { current, .. }) => format!("epoch is {current}"),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn sequences_follow_the_table_on_top_of_this_file() {
+        let known = [(3, 0, 10), (3, 10, 2), (3, 12, 1)];
+        assert_eq!(check(&[], (0, 77, 1)), "next");
+        assert_eq!(check(&known, (3, 13, 5)), "next");
+        assert_eq!(check(&known, (3, 10, 2)), "duplicate at 10");
+        assert_eq!(check(&known, (3, 0, 10)), "duplicate at 0");
+        assert_eq!(check(&known, (3, 10, 3)), "expected 13");
+        assert_eq!(check(&known, (3, 14, 1)), "expected 13");
+        assert_eq!(check(&known, (2, 13, 1)), "epoch is 3");
+        assert_eq!(check(&known, (4, 13, 1)), "expected 0");
+        assert_eq!(check(&known, (4, 0, 1)), "next");
+    }
+
+    #[test]
+    fn only_the_last_five_batches_are_duplicates() {
+        let known: Vec<_> = (0..6).map(|sequence| (0, sequence, 1)).collect();
+        assert_eq!(check(&known, (0, 1, 1)), "duplicate at 1");
+        assert_eq!(check(&known, (0, 0, 1)), "expected 6");
+    }
+
+    #[test]
+    fn sequences_wrap() {
+        assert_eq!(check(&[(0, i32::MAX - 1, 2)], (0, 0, 1)), "next");
+        assert_eq!(check(&[(0, i32::MAX, 2)], (0, 1, 1)), "next");
+        assert_eq!(check(&[(0, i32::MAX, 2)], (0, i32::MAX, 2)), "duplicate at 0");
+    }
+
+    #[test]
+    fn an_apply_is_taken_back_whole() {
+        let mut producers = Producers::default();
+        producers.apply(&header(0, 0, 0, 1), None, 5);
+        let before = producers.clone();
+        let (undo, _) = producers.apply(&header(1, 0, 1, 1), None, 6).unwrap();
+        assert_ne!(producers, before);
+        producers.undo(undo);
+        assert_eq!(producers, before);
+    }
+
+    #[test]
+    fn a_silent_producer_is_forgotten_by_the_brokers_clock() {
+        let mut producers = Producers::default();
+        producers.apply(&header(0, 0, 0, 1), None, 1000);
+        producers.expire(500, 1499);
+        assert_eq!(producers.len(), 1);
+        producers.expire(500, 1500);
+        assert!(producers.is_empty());
+    }
+
+    #[test]
+    fn a_snapshot_keeps_the_last_batch_and_the_log_gives_the_others_back() {
+        use super::super::snapshot;
+        let mut producers = Producers::default();
+        let headers: Vec<Header> =
+            (0..7).map(|index| header(2, index, i64::from(index), 1)).collect();
+        for header in &headers {
+            producers.apply(header, None, 0);
+        }
+        let bytes = snapshot::encode(&producers);
+        let mut loaded = snapshot::decode(&bytes, 0).unwrap();
+        assert_eq!(loaded.get(1).unwrap().batches().len(), 1);
+        loaded.remember(&headers);
+        assert_eq!(loaded, producers);
+        for at in 0..bytes.len() {
+            let mut rotten = bytes.clone();
+            rotten[at] ^= 1;
+            assert!(snapshot::decode(&rotten, 0).is_err(), "byte {at}");
+            assert!(snapshot::decode(&bytes[..at], 0).is_err(), "cut at {at}");
+        }
+    }
+}

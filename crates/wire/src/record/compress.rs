@@ -113,7 +113,8 @@ impl std::fmt::Display for Codec {
 
 const STREAM_HEAD: [u8; 8] = *b"\x82SNAPPY\0";
 const STREAM_BLOCK: usize = 32 << 10;
-/// Kafka's clients use windows up to 2^23 at the levels they allow; a larger one is an attack.
+/// The window of zstd's highest level, which clients may choose. Of a window only what is unpacked is
+/// touched, and that is bounded by [`Limits`].
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
 /// Unpacks `packed`, within `limits`.

@@ -16,6 +16,9 @@ pub mod compress;
 pub mod control;
 pub mod item;
 
+#[cfg(test)]
+mod tests;
+
 pub use batch::{Batch, BatchError, Batches, HEADER_LEN, Header, TimestampType};
 pub use build::{BatchBuilder, NewRecord};
 pub use compress::{Codec, CompressError, Limits};
