@@ -34,6 +34,9 @@ pub struct ClusterOptions {
     pub request_timeout: Duration,
     /// How long a request is tried again.
     pub retry_for: Duration,
+    /// Whether every broker is reached at the first bootstrap address, whatever address it tells its
+    /// clients: for a single broker that advertises a name which does not lead here.
+    pub only_bootstrap: bool,
 }
 
 impl Default for ClusterOptions {
@@ -43,6 +46,7 @@ impl Default for ClusterOptions {
             client_id: "klamm".to_owned(),
             request_timeout: Duration::from_secs(30),
             retry_for: Duration::from_secs(30),
+            only_bootstrap: false,
         }
     }
 }
@@ -176,8 +180,10 @@ impl Cluster {
             return Ok(open);
         }
         let mut addresses = self.inner.options.bootstrap.clone();
-        let known = self.inner.metadata.borrow().brokers.values().map(address).collect::<Vec<_>>();
-        addresses.extend(known);
+        if !self.inner.options.only_bootstrap {
+            let known = self.inner.metadata.borrow();
+            addresses.extend(known.brokers.values().map(address));
+        }
         let mut last = Error::BadAddress(String::new());
         for address in addresses {
             match self.connect(&address).await {
@@ -193,6 +199,9 @@ impl Cluster {
     /// # Errors
     /// When it is not known or cannot be reached.
     pub async fn broker(&self, id: i32) -> Result<Connection, Error> {
+        if self.inner.options.only_bootstrap {
+            return self.any().await;
+        }
         let known = self.inner.metadata.borrow().brokers.get(&id).map(address);
         let address = match known {
             Some(address) => address,

@@ -120,6 +120,10 @@ impl Connection {
     /// [`Error::Unsupported`] if there is none.
     pub fn version<R: Request>(&self, newest: i16) -> Result<i16, Error> {
         let ours = R::API_KEY.versions();
+        if R::API_KEY.is_private() {
+            // Klamm's own are advertised to nobody; a broker without them closes the connection.
+            return Ok(*ours.end());
+        }
         let theirs = self.inner.versions.borrow().get(&R::API_KEY.number()).cloned();
         if let Some(theirs) = &theirs {
             let both = (*ours.end()).min(*theirs.end()).min(newest);

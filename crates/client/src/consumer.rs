@@ -144,17 +144,24 @@ impl Consumer {
         let asked =
             by_leader.into_iter().map(|(leader, partitions)| self.fetch(leader, partitions, &ids));
         let answers = join_all(asked).await;
-        let mut records = Vec::new();
+        let mut answered = Vec::new();
         let mut failure = None;
         for answer in answers {
             match answer {
-                Ok(answer) => {
-                    for (partition, data) in answer {
-                        let taken = self.take(&partition, &data, &mut records).await;
-                        failure = failure.or(taken.err());
-                    }
-                }
+                Ok(answer) => answered.extend(answer),
                 Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        // First what waits: a caller that gives up meanwhile has lost no record.
+        for (partition, data) in &answered {
+            if data.error_code == ErrorCode::OffsetOutOfRange.number() {
+                failure = failure.or(self.go_back_in_range(partition).await.err());
+            }
+        }
+        let mut records = Vec::new();
+        for (partition, data) in &answered {
+            if data.error_code != ErrorCode::OffsetOutOfRange.number() {
+                failure = failure.or(self.take(partition, data, &mut records).err());
             }
         }
         match failure {
@@ -249,24 +256,31 @@ impl Consumer {
         Ok(found)
     }
 
+    /// Moves the position of a partition whose offset is not there, if that is wanted.
+    async fn go_back_in_range(&mut self, partition: &TopicPartition) -> Result<(), Error> {
+        let next = self.positions[partition].next;
+        let Some(at) = self.options.on_out_of_range else {
+            let about = format!("{partition} at offset {next}");
+            return Err(Error::refused(about, ErrorCode::OffsetOutOfRange));
+        };
+        let admin = crate::Admin::new(self.cluster.clone());
+        let of = BTreeSet::from([partition.clone()]);
+        let found = admin.offsets_or_end(at, &of, self.options.isolation).await?;
+        if let Some(offset) = found.get(partition) {
+            tracing::warn!("{partition}: offset {next} is not there; going on at {offset}");
+            self.seek(partition.clone(), *offset);
+        }
+        Ok(())
+    }
+
     /// Takes the records of one partition and moves its position behind them.
-    async fn take(
+    fn take(
         &mut self,
         partition: &TopicPartition,
         data: &PartitionData,
         records: &mut Vec<ConsumedRecord>,
     ) -> Result<(), Error> {
         let next = self.positions[partition].next;
-        let out_of_range = data.error_code == ErrorCode::OffsetOutOfRange.number();
-        if let (true, Some(at)) = (out_of_range, self.options.on_out_of_range) {
-            let admin = crate::Admin::new(self.cluster.clone());
-            let of = BTreeSet::from([partition.clone()]);
-            let found = admin.list_offsets(at, &of, self.options.isolation).await?;
-            let offset = found.get(partition).map_or(0, |found| found.offset);
-            tracing::warn!("{partition}: offset {next} is not there; going on at {offset}");
-            self.seek(partition.clone(), offset);
-            return Ok(());
-        }
         Error::check(data.error_code, || format!("{partition} at offset {next}"), None)?;
         let position = self.positions.get_mut(partition).expect("only what is assigned is taken");
         position.end = match self.options.isolation {

@@ -117,6 +117,14 @@ impl GroupConsumer {
         self.consumer.positions()
     }
 
+    /// Goes back (or on) to `offset` in a partition that is this member's: the next commit says so.
+    /// Another partition is left alone.
+    pub fn seek(&mut self, partition: TopicPartition, offset: i64) {
+        if self.consumer.positions().contains_key(&partition) {
+            self.consumer.seek(partition, offset);
+        }
+    }
+
     /// Behind the last record of `partition` that may be read, as of the last answer.
     pub fn end(&self, partition: &TopicPartition) -> Option<i64> {
         self.consumer.end(partition)

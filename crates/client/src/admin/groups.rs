@@ -192,10 +192,11 @@ impl Admin {
             token: (&reset.token).into(),
             expected_generation: -1,
             mode: i8::from(reset.fence),
+            must_exist: false,
             topics: topics.collect(),
             ..Default::default()
         };
-        self.cluster.retry(async || reset_done(&self.ask_reset(&reset.group, &body).await?)).await
+        self.reset(&reset.group, &body).await
     }
 
     /// What the reset with this token did, if it was carried out and is still remembered.
@@ -222,9 +223,7 @@ impl Admin {
             topics: vec![nowhere],
             ..Default::default()
         };
-        let found =
-            self.cluster.retry(async || reset_done(&self.ask_reset(group, &body).await?)).await;
-        match found {
+        match self.reset(group, &body).await {
             Ok(done) => Ok(Some(done)),
             Err(Error::Refused {
                 code:
@@ -238,16 +237,27 @@ impl Admin {
         }
     }
 
-    async fn ask_reset(
+    async fn reset(
         &self,
         group: &str,
         body: &ResetGroupOffsetsRequest,
-    ) -> Result<ResetGroupOffsetsResponse, Error> {
+    ) -> Result<ResetDone, Error> {
         let timeout = self.cluster.options().request_timeout;
-        let answer = self.cluster.ask_coordinator(group, body, timeout).await?;
         let about = || format!("group {group}");
-        Error::check(answer.error_code, about, answer.error_message.as_ref())?;
-        Ok(answer)
+        self.cluster
+            .retry(async || {
+                let answer = self.cluster.ask_coordinator(group, body, timeout).await?;
+                let refused =
+                    Error::check(answer.error_code, about, answer.error_message.as_ref());
+                match refused {
+                    // Waiting makes no partitions.
+                    Err(error) if error.code() == Some(ErrorCode::UnknownTopicOrPartition) => {
+                        Ok(Err(error))
+                    }
+                    other => other.map(|()| reset_done(&answer)),
+                }
+            })
+            .await?
     }
 }
 

@@ -1,0 +1,23 @@
+//! `klamm completions`: a script that completes our command line in a shell.
+
+use std::io;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::failure::Failure;
+
+/// Print a completion script for a shell.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompletionsArgs {
+    /// Which shell; for bash: source <(klamm completions bash)
+    shell: Shell,
+}
+
+/// Prints the script.
+#[expect(clippy::unnecessary_wraps, reason = "all commands look alike")]
+pub(crate) fn run(args: &CompletionsArgs) -> Result<(), Failure> {
+    let mut command = crate::args::Args::command();
+    clap_complete::generate(args.shell, &mut command, "klamm", &mut io::stdout().lock());
+    Ok(())
+}

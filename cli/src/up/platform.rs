@@ -1,0 +1,384 @@
+//! The laptop as a place to run brokers: one broker in this process, resources from files, statuses in a
+//! file and on the screen.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use broker::Broker;
+use client::{Cluster, ClusterOptions};
+use config::Settings;
+use crds::{Key, Kind, Resource};
+use operator::platform::{BrokerFailure, Brokers, Event, Limits, PlatformError, Running, Working};
+use operator::{Admin, AdminError, Now, Platform};
+use serde_json::json;
+use world::World;
+use world::tasks::{Pool, blocking};
+
+use super::resources::Resources;
+use super::status_file::{self, StatusFile};
+use super::{UpArgs, data_dir_of, deletions};
+use crate::failure::Failure;
+
+/// The cluster without files.
+const DEFAULT_CLUSTER: &str = "local";
+/// How long the planners wait for one answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long they try again within one pass.
+const RETRY_FOR: Duration = Duration::from_secs(2);
+/// Events that are remembered for the screen.
+const EVENTS_MAX: usize = 100;
+
+/// One machine.
+pub(super) struct Laptop {
+    world: World,
+    data_dir: Option<PathBuf>,
+    /// Settings of the command line, above those of the files.
+    settings: Vec<String>,
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    resources: Resources,
+    local: Option<Local>,
+    /// Newest last, with the time in milliseconds.
+    events: VecDeque<(i64, Event)>,
+    /// How many events there were.
+    event_count: u64,
+}
+
+/// The one broker.
+struct Local {
+    cluster: Key,
+    dir: PathBuf,
+    asked: Brokers,
+    running: Option<broker::Running>,
+    failure: Option<BrokerFailure>,
+    bootstrap: String,
+    client: Option<client::Admin>,
+}
+
+/// What a person is shown.
+pub(super) struct Shown {
+    pub(super) resources: Vec<Resource>,
+    pub(super) unmanaged: Vec<Key>,
+    pub(super) problems: Vec<String>,
+    pub(super) events: Vec<(i64, Event)>,
+    pub(super) event_count: u64,
+    pub(super) bootstrap: String,
+    pub(super) dir: PathBuf,
+    pub(super) storage_bytes: u64,
+}
+
+impl Laptop {
+    /// A machine on which nothing runs yet.
+    ///
+    /// # Errors
+    /// When the status file of an earlier run is damaged.
+    pub(super) fn new(
+        world: World,
+        args: &UpArgs,
+        mut declared: BTreeMap<Key, Resource>,
+    ) -> Result<Self, Failure> {
+        if args.file.is_empty() {
+            let cluster = default_cluster();
+            declared.insert(cluster.key(), cluster);
+        }
+        let clusters: Vec<_> = declared.keys().filter(|key| key.kind == Kind::Cluster).collect();
+        if let [first, second, ..] = clusters.as_slice() {
+            return Err(Failure::new(format!(
+                "{first} and {second}: one `klamm up` runs one Cluster"
+            ))
+            .hint(
+                "start another one for the second, with its own --listen, --http and --data-dir",
+            ));
+        }
+        let Some(cluster) = clusters.first() else {
+            return Err(Failure::new("no file declares a Cluster")
+                .hint("add one: kind: Cluster, spec: {replicas: 1, storage: {size: 10Gi}}"));
+        };
+        let dir = args.data_dir.clone().unwrap_or_else(|| data_dir_of(&cluster.name));
+        let remembered = status_file::read(&*world.disk, &dir)?.unwrap_or_default();
+        let mut resources = Resources::remembered(remembered.resources, remembered.deleted);
+        resources.declare(declared);
+        let state = State { resources, ..State::default() };
+        let (data_dir, settings) = (args.data_dir.clone(), settings(args));
+        Ok(Self { world, data_dir, settings, state: RefCell::new(state) })
+    }
+
+    /// Takes over what files declare now.
+    pub(super) fn declare(&self, declared: BTreeMap<Key, Resource>) {
+        self.state.borrow_mut().resources.declare(declared);
+    }
+
+    /// Whether the broker came up at the first try. Settings that it refused can be corrected in the
+    /// file while we wait; a port in use or a locked directory cannot.
+    pub(super) fn check_started(&self) -> Result<(), Failure> {
+        let state = self.state.borrow();
+        match state.local.as_ref().and_then(|local| local.failure.as_ref()) {
+            Some(BrokerFailure::Down(why)) => {
+                let failure = Failure::new(why);
+                Err(if why.contains("cannot listen") {
+                    failure.hint(
+                        "another process uses the port: choose others with --listen and --http",
+                    )
+                } else {
+                    failure
+                })
+            }
+            Some(BrokerFailure::InvalidConfig(_)) | None => Ok(()),
+        }
+    }
+
+    /// Takes what `klamm delete` asks for; whether there was something.
+    pub(super) fn take_deletions(&self) -> bool {
+        let Some(dir) = self.dir() else { return false };
+        let now = Now::of(&*self.world.clock).rfc3339();
+        let asked = deletions::take(&*self.world.disk, &dir);
+        let mut state = self.state.borrow_mut();
+        asked.iter().filter(|key| state.resources.delete(key, &now)).count() > 0
+    }
+
+    fn dir(&self) -> Option<PathBuf> {
+        self.state.borrow().local.as_ref().map(|local| local.dir.clone())
+    }
+
+    /// The way to the broker, if it runs.
+    pub(super) fn client(&self) -> Option<client::Admin> {
+        self.state.borrow().local.as_ref().and_then(|local| local.client.clone())
+    }
+
+    /// Writes the status file if anything changed.
+    pub(super) async fn save(&self) -> Result<(), Failure> {
+        let Some(dir) = self.dir() else { return Ok(()) };
+        let file = {
+            let mut state = self.state.borrow_mut();
+            if !state.resources.take_changed() {
+                return Ok(());
+            }
+            StatusFile {
+                resources: state.resources.all(),
+                deleted: state.resources.deleted(),
+                unmanaged: state.resources.unmanaged().iter().map(ToString::to_string).collect(),
+                problems: state.resources.refused(),
+            }
+        };
+        let (disk, path) = (self.world.disk.clone(), dir.join(status_file::NAME));
+        let shown = path.display().to_string();
+        let written = blocking(&*self.world.tasks, Pool::Files, move || {
+            disk.write_atomic(&path, &file.to_bytes())
+        });
+        written.await.map_err(|error| Failure::new(format!("cannot write {shown}: {error}")))
+    }
+
+    /// Stops the broker, if it runs.
+    pub(super) async fn stop(&self) -> Result<(), Failure> {
+        let running = {
+            let mut state = self.state.borrow_mut();
+            state.local.as_mut().and_then(|local| {
+                local.client = None;
+                local.running.take()
+            })
+        };
+        match running {
+            Some(running) => running.stop().await.map_err(|error| {
+                Failure::new(format!("stopped, but not cleanly: {error}"))
+                    .hint("nothing is lost; the next start checks the logs and takes longer")
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// What a person is shown.
+    pub(super) fn shown(&self, mut problems: Vec<String>) -> Shown {
+        let state = self.state.borrow();
+        problems.extend(state.resources.refused());
+        let local = state.local.as_ref();
+        Shown {
+            resources: state.resources.all(),
+            unmanaged: state.resources.unmanaged(),
+            problems,
+            events: state.events.iter().cloned().collect(),
+            event_count: state.event_count,
+            bootstrap: local.map(|local| local.bootstrap.clone()).unwrap_or_default(),
+            dir: local.map(|local| local.dir.clone()).unwrap_or_default(),
+            storage_bytes: local
+                .and_then(|local| local.running.as_ref())
+                .map_or(0, broker::Running::storage_bytes),
+        }
+    }
+
+    async fn start(
+        &self,
+        dir: PathBuf,
+        wanted: &Brokers,
+    ) -> Result<broker::Running, BrokerFailure> {
+        let invalid = |error: config::ConfigError| BrokerFailure::InvalidConfig(error.to_string());
+        let mut set: Vec<String> =
+            wanted.config.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        set.push(format!("klamm.storage.limit.bytes={}", wanted.storage_bytes));
+        set.push(format!("log.dirs={}", dir.display()));
+        set.extend(self.settings.iter().cloned());
+        let fixed = config::sources::merge("", std::env::vars(), &set).map_err(invalid)?;
+        let settings = Settings::resolve(fixed).map_err(invalid)?;
+        let started = Broker::start(self.world.clone(), settings).await;
+        started.map_err(|error| BrokerFailure::Down(error.to_string()))
+    }
+
+    fn connect(&self, running: &broker::Running) -> (String, client::Admin) {
+        let address = running.addresses().first().map(|(_, address)| *address);
+        let inside = address.map(|address| match address.ip().is_unspecified() {
+            true => format!("127.0.0.1:{}", address.port()),
+            false => address.to_string(),
+        });
+        let inside = inside.unwrap_or_default();
+        let options = ClusterOptions {
+            bootstrap: vec![inside.clone()],
+            client_id: "klamm-up".to_owned(),
+            request_timeout: REQUEST_TIMEOUT,
+            retry_for: RETRY_FOR,
+            only_bootstrap: true,
+        };
+        (inside, client::Admin::new(Cluster::new(self.world.clone(), options)))
+    }
+
+    async fn run(&self, cluster: &Key, wanted: &Brokers) -> Result<(), PlatformError> {
+        let dir = self.data_dir.clone().unwrap_or_else(|| data_dir_of(&cluster.name));
+        let running = {
+            let mut state = self.state.borrow_mut();
+            match &mut state.local {
+                Some(local) if local.cluster != *cluster => {
+                    let message = format!("{} runs here; one `klamm up` runs one", local.cluster);
+                    return Err(PlatformError(message));
+                }
+                Some(local) if local.asked == *wanted && local.running.is_some() => return Ok(()),
+                Some(local) => {
+                    local.client = None;
+                    local.running.take()
+                }
+                None => None,
+            }
+        };
+        if let Some(running) = running {
+            tracing::info!("restarting the broker with other settings");
+            running.stop().await.map_err(|error| PlatformError(error.to_string()))?;
+        }
+        let started = self.start(dir.clone(), wanted).await;
+        let mut local = Local {
+            cluster: cluster.clone(),
+            dir,
+            asked: wanted.clone(),
+            running: None,
+            failure: None,
+            bootstrap: String::new(),
+            client: None,
+        };
+        match started {
+            Ok(running) => {
+                let (bootstrap, client) = self.connect(&running);
+                (local.bootstrap, local.client) = (bootstrap, Some(client));
+                local.running = Some(running);
+            }
+            Err(failure) => local.failure = Some(failure),
+        }
+        self.state.borrow_mut().local = Some(local);
+        Ok(())
+    }
+}
+
+impl Platform for Laptop {
+    fn limits(&self) -> Limits {
+        Limits {
+            max_brokers: 1,
+            group_figures_every: Duration::from_secs(1),
+            resync_every: Duration::from_secs(1),
+        }
+    }
+
+    fn resources(&self) -> Vec<Resource> {
+        self.state.borrow().resources.managed()
+    }
+
+    fn brokers(&self, cluster: &Key) -> Option<Running> {
+        let state = self.state.borrow();
+        let local = state.local.as_ref().filter(|local| local.cluster == *cluster)?;
+        Some(Running {
+            asked: local.asked.clone(),
+            failure: local.failure.clone(),
+            bootstrap: local.bootstrap.clone(),
+        })
+    }
+
+    fn run_brokers<'a>(&'a self, cluster: &'a Key, wanted: &'a Brokers) -> Working<'a, ()> {
+        Box::pin(self.run(cluster, wanted))
+    }
+
+    fn stop_brokers<'a>(&'a self, cluster: &'a Key) -> Working<'a, ()> {
+        Box::pin(async move {
+            let is_ours =
+                self.state.borrow().local.as_ref().is_some_and(|local| local.cluster == *cluster);
+            if is_ours {
+                self.stop().await.map_err(|error| PlatformError(error.to_string()))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn admin(&self, cluster: &Key) -> Result<Rc<dyn Admin>, AdminError> {
+        let state = self.state.borrow();
+        let local = state.local.as_ref().filter(|local| local.cluster == *cluster);
+        match local.and_then(|local| local.client.clone()) {
+            Some(client) => Ok(Rc::new(client)),
+            None => Err(AdminError::Unreachable("the broker does not run".to_owned())),
+        }
+    }
+
+    fn write_status<'a>(&'a self, resource: &'a Resource) -> Working<'a, ()> {
+        self.state.borrow_mut().resources.write_status(resource);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn release<'a>(&'a self, key: &'a Key) -> Working<'a, ()> {
+        self.state.borrow_mut().resources.release(key);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn emit(&self, event: Event) {
+        tracing::debug!(about = %event.about, reason = event.reason, "{}", event.message);
+        let mut state = self.state.borrow_mut();
+        if state.events.len() == EVENTS_MAX {
+            state.events.pop_front();
+        }
+        state.event_count += 1;
+        state.events.push_back((self.world.clock.wall_ms(), event));
+    }
+}
+
+/// The command line's settings of the broker.
+fn settings(args: &UpArgs) -> Vec<String> {
+    // Brokers bind addresses, people write names.
+    let listen = args.listen.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let listen = listen.unwrap_or_else(|| args.listen.clone());
+    let http = if args.http == "off" { "" } else { &args.http };
+    let mut settings =
+        vec![format!("listeners=PLAINTEXT://{listen}"), format!("klamm.http.listener={http}")];
+    if let Some(advertise) = &args.advertise {
+        settings.push(format!("advertised.listeners=PLAINTEXT://{advertise}"));
+    }
+    settings.extend(args.set.iter().cloned());
+    settings
+}
+
+/// What is run without files: one broker, as large as its disk.
+fn default_cluster() -> Resource {
+    let cluster = json!({
+        "apiVersion": crds::API_VERSION,
+        "kind": Kind::Cluster.as_str(),
+        "metadata": { "name": DEFAULT_CLUSTER },
+        "spec": { "replicas": 1, "storage": { "size": "1Pi" } },
+    });
+    status_file::from_value(cluster).expect("a constant document")
+}
