@@ -58,6 +58,7 @@ impl Kafka {
     ///
     /// # Errors
     /// With `CI=true`, when it cannot be done.
+    #[expect(clippy::print_stdout, reason = "whoever runs the tests must see what was not run")]
     pub fn find() -> anyhow::Result<Option<Self>> {
         match Self::fetch() {
             Ok(kafka) => Ok(Some(kafka)),

@@ -1,6 +1,8 @@
 //! Whatever happens to a log, it holds what a list of batches would: on a disk that tears and forgets
 //! what was not synced, under kills, power losses, failed writes and a full volume.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod harness;
 
 use std::path::PathBuf;

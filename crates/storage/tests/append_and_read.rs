@@ -1,5 +1,7 @@
 //! What a log does while it is in use.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod harness;
 
 use bytes::Bytes;

@@ -1,5 +1,7 @@
 //! What a log is after it was killed, cut, or damaged.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod harness;
 
 use std::io::IoSlice;
@@ -69,7 +71,7 @@ fn a_cut_anywhere_in_the_tail_leaves_whole_batches() {
     };
     let one = size / 4;
     // Every byte around the batches' edges, and some between: each takes a few real syncs.
-    let near = |cut: &u64| (cut % one) < 3 || (cut % one) > one - 3 || cut % 29 == 0;
+    let near = |cut: &u64| (cut % one) < 3 || (cut % one) > one - 3 || cut.is_multiple_of(29);
     for cut in (0..=size).filter(near) {
         let mut house = filled(small(), 2);
         house.flush();
@@ -225,4 +227,43 @@ fn truncation_goes_back_to_a_batch_and_everything_follows() {
     let (mut house, _) = house.kill().unwrap();
     assert_eq!((house.log.state().start(), house.log.state().end()), (500, 500));
     assert_eq!(house.append(&House::batch(&["y"], NOW_MS)).base_offset, 500);
+}
+
+#[test]
+fn a_dir_of_many_partitions_opens_without_holding_files() {
+    let mut house = filled(small(), 2);
+    let count = 300;
+    let mut checkpoints = Vec::new();
+    for index in 0..count {
+        let partition = engine::TopicPartition::new("many", index);
+        let mut log = house.dir.create(&partition, harness::TOPIC_ID, house.config.clone());
+        let batch = House::batch(&["a"], NOW_MS).finish();
+        let origin = engine::log::admit::Origin::Client;
+        log.admit(batch, origin, LeaderEpoch(0), harness::now()).unwrap();
+        log.write(harness::now()).unwrap();
+        checkpoints.push(log.checkpoint());
+    }
+    house.flush();
+    checkpoints.push(house.log.checkpoint());
+    house.dir.write_checkpoints(&checkpoints).unwrap();
+    let (house, _) = house.kill().unwrap();
+    assert_eq!(house.dir.found().len(), usize::try_from(count).unwrap() + 1);
+    for found in house.dir.found() {
+        assert_eq!(found.topic_id, Some(harness::TOPIC_ID));
+        let (log, _) = house
+            .dir
+            .load(&found.partition, harness::TOPIC_ID, house.config.clone(), NOW_MS)
+            .unwrap();
+        assert!(log.state().end() > 0);
+        assert_eq!(log.open_files(), 0);
+    }
+}
+
+#[test]
+fn a_folder_of_another_topic_of_the_same_name_is_refused() {
+    let house = filled(small(), 2);
+    let other = wire::Uuid([8; 16]);
+    let refused =
+        house.dir.load(&harness::partition(), other, house.config.clone(), NOW_MS).err().unwrap();
+    assert!(matches!(refused, OpenError::OtherTopic { found, .. } if found == harness::TOPIC_ID));
 }

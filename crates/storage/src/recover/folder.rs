@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use engine::Offset;
+use world::disk::DirEntry;
 use world::{Disk, OpenMode};
 
 use crate::segment::name;
@@ -27,14 +28,15 @@ impl Folder {
     /// Lists the folder and removes leftovers, whose names go to `removed`. Blocks.
     pub(super) fn list(disk: &dyn Disk, dir: &Path, removed: &mut Vec<String>) -> io::Result<Self> {
         let mut folder = Self { logs: Vec::new(), indexes: BTreeSet::new(), snapshots: Vec::new() };
-        if finish_swaps(disk, dir)? {
-            disk.sync_dir(dir)?;
-        }
-        let entries = match disk.read_dir(dir) {
+        let mut entries = match disk.read_dir(dir) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(folder),
             Err(error) => return Err(error),
         };
+        if finish_swaps(disk, dir, &entries)? {
+            disk.sync_dir(dir)?;
+            entries = disk.read_dir(dir)?;
+        }
         for entry in entries.iter().filter(|entry| !entry.is_dir) {
             let leftover = [".deleted", ".cleaned", ".tmp"];
             if leftover.iter().any(|suffix| entry.name.ends_with(suffix)) {
@@ -88,12 +90,7 @@ impl Folder {
 
 /// A segment `X.log.swap` is complete: it replaces the segments whose offsets it spans. Says whether
 /// there was one.
-fn finish_swaps(disk: &dyn Disk, dir: &Path) -> io::Result<bool> {
-    let entries = match disk.read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-    };
+fn finish_swaps(disk: &dyn Disk, dir: &Path, entries: &[DirEntry]) -> io::Result<bool> {
     let swaps = entries.iter().filter_map(|entry| {
         let (base, kind) = name::parse(&entry.name)?;
         Some((base, kind.strip_suffix(".swap")?, entry.len))
@@ -107,7 +104,7 @@ fn finish_swaps(disk: &dyn Disk, dir: &Path) -> io::Result<bool> {
             let mut scan = Scan::new(&*file, 0, len, base, Depth::Headers);
             while scan.step()?.is_ok() {}
             let end = scan.next_offset();
-            for other in &entries {
+            for other in entries {
                 if let Some((replaced, name::LOG)) = name::parse(&other.name)
                     && (base..end).contains(&replaced)
                 {

@@ -112,8 +112,10 @@ pub(crate) fn open(opening: Opening<'_>) -> Result<(Parts, Recovered), OpenError
     }
     let start = opening.log_start.max(first);
     epochs_changed |= epochs.truncate_end(end) | epochs.truncate_start(start);
-    remove_snapshots(opening.disk, &opening.dir, |offset| offset > end)
-        .map_err(|source| failed(&opening.dir, source))?;
+    if folder.snapshots.last().is_some_and(|newest| *newest > end) {
+        remove_snapshots(opening.disk, &opening.dir, |offset| offset > end)
+            .map_err(|source| failed(&opening.dir, source))?;
+    }
     let snapshots: Vec<Offset> =
         folder.snapshots.into_iter().filter(|offset| *offset <= end).collect();
     let loaded = load_producers(opening.disk, &opening.dir, &snapshots, &segments, opening.now_ms)

@@ -1,6 +1,12 @@
 //! A log dir with one partition, and a model of what must be in it.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of the harness")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "each test file uses its own part of the harness"
+)]
 
 use std::path::PathBuf;
 use std::sync::Arc;
