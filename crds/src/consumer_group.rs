@@ -362,8 +362,10 @@ pub struct ResetMove {
     /// The committed offset before, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<i64>,
-    /// The committed offset after.
-    pub to: i64,
+    /// The committed offset after. Left out where only the journal knows of the reset: it keeps what was
+    /// before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<i64>,
 }
 
 reasons! {

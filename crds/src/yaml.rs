@@ -18,8 +18,28 @@ pub const MAX_BYTES: usize = 128 * 1024;
 pub fn definitions() -> Vec<Value> {
     [Cluster::crd(), Topic::crd(), ConsumerGroup::crd()]
         .into_iter()
-        .map(|crd| serde_json::to_value(crd).expect("a CRD is made of strings, numbers and maps"))
+        .map(|crd| {
+            let mut crd =
+                serde_json::to_value(crd).expect("a CRD is made of strings, numbers and maps");
+            whole_numbers(&mut crd);
+            crd
+        })
         .collect()
+}
+
+/// Bounds are floats in Kubernetes' types; ours are all whole, and read better so.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            let whole = number.as_f64().filter(|it| it.fract() == 0.0 && it.abs() < 9e15);
+            if let Some(whole) = whole {
+                *number = Number::from(whole as i64);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(object) => object.values_mut().for_each(whole_numbers),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
 }
 
 /// Every CRD: its file name under `manifests/crds/` and its YAML.

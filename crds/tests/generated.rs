@@ -99,3 +99,18 @@ fn the_cel_of_owned_settings_names_exactly_those() {
     let names: Vec<&str> = list.split('\'').skip(1).step_by(2).collect();
     assert_eq!(names, crds::rules::OWNED_SETTINGS);
 }
+
+#[test]
+fn every_sample_is_accepted() {
+    let samples = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../manifests/samples");
+    let mut count = 0;
+    for entry in std::fs::read_dir(samples).expect("there are samples") {
+        let path = entry.expect("the folder can be read").path();
+        let text = std::fs::read_to_string(&path).expect("a sample can be read");
+        for parsed in crds::parse(&text, &path.display().to_string()) {
+            assert!(parsed.is_ok(), "{parsed:?}");
+            count += 1;
+        }
+    }
+    assert!(count > 0);
+}

@@ -60,15 +60,21 @@ fn empty_documents_are_nothing() {
 fn an_unknown_field_names_the_nearest_one() {
     check(
         &topic("  partition: 12\n"),
-        &expect!["orders.yaml:8:3: Topic orders: spec.partition: unknown field; hint: did you mean partitions?"],
+        &expect![
+            "orders.yaml:8:3: Topic orders: spec.partition: unknown field; hint: did you mean partitions?"
+        ],
     );
     check(
         &topic("  bootstrapServers: here\n"),
-        &expect!["orders.yaml:8:3: Topic orders: spec.bootstrapServers: unknown field; hint: known here: clusterRef, compression, config, configPolicy, deletionPolicy, durability, existing, maxMessageBytes, minInSyncReplicas, partitions, paused, replicas, retention, topicName, unmanagedConfig"],
+        &expect![
+            "orders.yaml:8:3: Topic orders: spec.bootstrapServers: unknown field; hint: known here: clusterRef, compression, config, configPolicy, deletionPolicy, durability, existing, maxMessageBytes, minInSyncReplicas, partitions, paused, replicas, retention, topicName, unmanagedConfig"
+        ],
     );
     check(
         &topic("  retention:\n    tme: 7d\n"),
-        &expect!["orders.yaml:9:5: Topic orders: spec.retention.tme: unknown field; hint: did you mean time?"],
+        &expect![
+            "orders.yaml:9:5: Topic orders: spec.retention.tme: unknown field; hint: did you mean time?"
+        ],
     );
 }
 
@@ -76,23 +82,33 @@ fn an_unknown_field_names_the_nearest_one() {
 fn a_value_of_the_wrong_type_is_shown_with_its_place() {
     check(
         &topic("  partitions: twelve\n"),
-        &expect![[r#"orders.yaml:8:3: Topic orders: spec.partitions: expected a whole number, found the text "twelve""#]],
+        &expect![[
+            r#"orders.yaml:8:3: Topic orders: spec.partitions: expected a whole number, found the text "twelve""#
+        ]],
     );
     check(
         &topic("  partitions: \"12\"\n"),
-        &expect![[r#"orders.yaml:8:3: Topic orders: spec.partitions: expected a whole number, found the text "12"; hint: leave the quotes out: 12"#]],
+        &expect![[
+            r#"orders.yaml:8:3: Topic orders: spec.partitions: expected a whole number, found the text "12"; hint: leave the quotes out: 12"#
+        ]],
     );
     check(
         &topic("  config:\n    segment.bytes: 1048576\n"),
-        &expect![[r#"orders.yaml:9:5: Topic orders: spec.config["segment.bytes"]: expected a text, found the number 1048576; hint: put it in quotes: "1048576""#]],
+        &expect![[
+            r#"orders.yaml:9:5: Topic orders: spec.config["segment.bytes"]: expected a text, found the number 1048576; hint: put it in quotes: "1048576""#
+        ]],
     );
     check(
         &topic("  retention: 7d\n"),
-        &expect![[r#"orders.yaml:8:3: Topic orders: spec.retention: expected fields, found the text "7d""#]],
+        &expect![[
+            r#"orders.yaml:8:3: Topic orders: spec.retention: expected fields, found the text "7d""#
+        ]],
     );
     check(
         &topic("  partitions:\n"),
-        &expect!["orders.yaml:8:3: Topic orders: spec.partitions: expected a whole number, found nothing; hint: leave the field out, or give it a value"],
+        &expect![
+            "orders.yaml:8:3: Topic orders: spec.partitions: expected a whole number, found nothing; hint: leave the field out, or give it a value"
+        ],
     );
 }
 
@@ -108,19 +124,27 @@ fn a_value_out_of_bounds_says_the_bounds() {
     );
     check(
         &topic("  retention: {time: 7 days}\n"),
-        &expect![[r#"orders.yaml:8:15: Topic orders: spec.retention.time: is not valid: "7 days"; hint: numbers with w, d, h, m, s or ms, for example 7d or 1h30m"#]],
+        &expect![[
+            r#"orders.yaml:8:15: Topic orders: spec.retention.time: is not valid: "7 days"; hint: numbers with w, d, h, m, s or ms, for example 7d or 1h30m"#
+        ]],
     );
     check(
         &topic("  maxMessageBytes: 1MB\n"),
-        &expect![[r#"orders.yaml:8:3: Topic orders: spec.maxMessageBytes: is not valid: "1MB"; hint: a number and a unit, for example 10Gi or 500M"#]],
+        &expect![[
+            r#"orders.yaml:8:3: Topic orders: spec.maxMessageBytes: is not valid: "1MB"; hint: a number and a unit, for example 10Gi or 500M"#
+        ]],
     );
     check(
         &topic("  compression: zstandard\n"),
-        &expect![[r#"orders.yaml:8:3: Topic orders: spec.compression: unknown value: "zstandard"; hint: one of Producer, Uncompressed, Gzip, Snappy, Lz4, Zstd"#]],
+        &expect![[
+            r#"orders.yaml:8:3: Topic orders: spec.compression: unknown value: "zstandard"; hint: one of Producer, Uncompressed, Gzip, Snappy, Lz4, Zstd"#
+        ]],
     );
     check(
         &topic("  unmanagedConfig: [a, b, a]\n"),
-        &expect![[r#"orders.yaml:8:27: Topic orders: spec.unmanagedConfig[2]: is there twice: "a""#]],
+        &expect![[
+            r#"orders.yaml:8:27: Topic orders: spec.unmanagedConfig[2]: is there twice: "a""#
+        ]],
     );
 }
 
@@ -128,11 +152,15 @@ fn a_value_out_of_bounds_says_the_bounds() {
 fn a_broken_rule_is_shown_with_its_place() {
     check(
         &topic("  retention:\n    time: 7d\n  config:\n    retention.ms: \"1\"\n"),
-        &expect![[r#"orders.yaml:9:5: Topic orders: spec.retention.time: is set twice: also as config["retention.ms"]"#]],
+        &expect![[
+            r#"orders.yaml:9:5: Topic orders: spec.retention.time: is set twice: also as config["retention.ms"]"#
+        ]],
     );
     check(
         &topic("  minInSyncReplicas: 3\n  replicas: 2\n"),
-        &expect!["orders.yaml:8:3: Topic orders: spec.minInSyncReplicas: may not exceed replicas: nothing could be produced with acks=all"],
+        &expect![
+            "orders.yaml:8:3: Topic orders: spec.minInSyncReplicas: may not exceed replicas: nothing could be produced with acks=all"
+        ],
     );
 }
 
@@ -206,7 +234,9 @@ fn metadata_is_checked_as_the_api_server_does() {
     };
     check(
         &named("{name: Order_Service}"),
-        &expect![[r#"orders.yaml:3:12: ConsumerGroup Order_Service: metadata.name: is not valid: "Order_Service"; hint: lower-case letters, digits, - and ., at most 253; a topic or group of another name is given as spec.topicName or spec.groupId"#]],
+        &expect![[
+            r#"orders.yaml:3:12: ConsumerGroup Order_Service: metadata.name: is not valid: "Order_Service"; hint: lower-case letters, digits, - and ., at most 253; a topic or group of another name is given as spec.topicName or spec.groupId"#
+        ]],
     );
     check(
         &named("{nam: orders}"),
@@ -216,7 +246,9 @@ fn metadata_is_checked_as_the_api_server_does() {
     );
     check(
         &named("{name: orders, namespace: a.b}"),
-        &expect![[r#"orders.yaml:3:26: ConsumerGroup orders: metadata.namespace: is not valid: "a.b"; hint: lower-case letters, digits and -, at most 63"#]],
+        &expect![[
+            r#"orders.yaml:3:26: ConsumerGroup orders: metadata.namespace: is not valid: "a.b"; hint: lower-case letters, digits and -, at most 63"#
+        ]],
     );
 }
 
@@ -224,27 +256,16 @@ fn metadata_is_checked_as_the_api_server_does() {
 fn what_is_not_yaml_is_one_error_with_its_place() {
     check(
         "kind: [Topic\nmetadata: {}\n",
-        &expect![
-            "orders.yaml:2:9: not YAML: illegal placement of ':' indicator at line 2, column 9"
-        ],
+        &expect!["orders.yaml:2:9: not YAML: illegal placement of ':' indicator"],
     );
-    check(
-        "a: 1\na: 2\n",
-        &expect![
-            "orders.yaml:2:1: not YAML: duplicate mapping key: a, set DuplicateKeyPolicy in Options if acceptable at line 2, column 1"
-        ],
-    );
+    check("a: 1\na: 2\n", &expect!["orders.yaml:2:1: not YAML: duplicate mapping key: a"]);
     check(
         &format!("{MINIMAL}---\nkind: \"Topic\n"),
-        &expect![
-            "orders.yaml:17:1: not YAML: invalid indentation in multiline quoted scalar at line 17, column 1"
-        ],
+        &expect!["orders.yaml:17:1: not YAML: invalid indentation in multiline quoted scalar"],
     );
     check(
         "a: &a [*a]\n",
-        &expect![
-            "orders.yaml:1:8: not YAML: recursive references require weak recursion types at line 1, column 8"
-        ],
+        &expect!["orders.yaml:1:8: not YAML: recursive references require weak recursion types"],
     );
 }
 
