@@ -203,7 +203,7 @@ impl Reconciler {
         let claimed_by = topic::claimed_by(topic, all);
         let observed =
             topic::observe(topic, cluster.clone(), claimed_by.clone(), admin.clone()).await;
-        let Ok(mut seen) = observed else { return Look::RETRY };
+        let mut seen = observed.unwrap_or_else(|error| topic::Observed::unreachable(&error));
         let plan = topic::plan(topic, &seen);
         let outcome = topic::apply(topic, &plan, admin.as_deref(), self.platform.as_ref()).await;
         if outcome.done.contains(&topic::Step::Release) {
@@ -243,7 +243,8 @@ impl Reconciler {
     ) -> Look {
         let platform = self.platform.as_ref();
         let observed = consumer_group::observe(group, cluster.clone(), admin.clone(), now).await;
-        let Ok(mut seen) = observed else { return Look::RETRY };
+        let mut seen =
+            observed.unwrap_or_else(|error| consumer_group::Observed::unreachable(&error));
         let plan = consumer_group::plan(group, &seen, now);
         let outcome = consumer_group::apply(group, &plan, admin.as_deref(), platform).await;
         if outcome.done.contains(&consumer_group::Step::Release) {
@@ -257,7 +258,10 @@ impl Reconciler {
             }
         }
         let progress = schedule.progress.get_or_insert_with(|| since_last_status(group));
-        let moved_ms = progress.update(&seen.positions, now.wall_ms);
+        let moved_ms = match seen.cluster {
+            ClusterSeen::Ready { .. } => progress.update(&seen.positions, now.wall_ms),
+            ClusterSeen::NotFound | ClusterSeen::NotReady(_) => progress.moved_ms(),
+        };
         let status = consumer_group::status(group, &seen, &plan, &outcome, moved_ms, now);
         let is_pending = matches!(plan.reset, Some(consumer_group::ResetPlan::Pending(_)));
         let next = match (&outcome.failure, &seen.cluster) {

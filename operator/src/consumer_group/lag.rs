@@ -31,6 +31,11 @@ impl Progress {
         Self { committed: BTreeMap::new(), moved_ms }
     }
 
+    /// When a committed offset last moved, as far as is known; 0 if it is not.
+    pub fn moved_ms(&self) -> i64 {
+        self.moved_ms
+    }
+
     /// Looks at the positions; gives when a committed offset last moved, or there was nothing to read.
     pub fn update(&mut self, positions: &BTreeMap<Partition, Position>, now_ms: i64) -> i64 {
         let committed: BTreeMap<Partition, i64> = positions

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use crds::consumer_group::{GroupReason, LastReset};
 
 use crate::cluster::ClusterSeen;
-use crate::kafka::{GroupFacts, GroupReset, Partition, ResetDone};
+use crate::kafka::{AdminError, GroupFacts, GroupReset, Partition, ResetDone};
 
 mod apply;
 mod lag;
@@ -46,6 +46,18 @@ pub struct Observed {
     pub positions: BTreeMap<Partition, Position>,
     /// What an open reset needs to know; `None` if no reset is open.
     pub reset: Option<ResetSeen>,
+}
+
+impl Observed {
+    /// The brokers stopped answering half-way: nothing is known.
+    pub(crate) fn unreachable(error: &AdminError) -> Self {
+        Self {
+            cluster: ClusterSeen::NotReady(error.to_string()),
+            group: None,
+            positions: BTreeMap::new(),
+            reset: None,
+        }
+    }
 }
 
 /// Where a partition's log begins and ends, and where the group stands in it.
@@ -92,8 +104,8 @@ pub enum ResetPlan {
     Planned(Moves),
     /// It is carried out in this pass.
     Apply(Moves),
-    /// The journal says that it was carried out.
-    Complete(Moves),
+    /// The journal says that it was carried out, and where the group stood before.
+    Complete(BTreeMap<Partition, Option<i64>>),
     /// It may not be carried out: why.
     Rejected(String),
 }

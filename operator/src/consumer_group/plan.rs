@@ -59,7 +59,7 @@ fn plan_reset(
     now: Now,
 ) -> Plan {
     if let Some(done) = &open.done {
-        return of_reset(ResetPlan::Complete(done.moves.clone()));
+        return of_reset(ResetPlan::Complete(done.previous.clone()));
     }
     if reset.must_exist && !exists(seen) {
         return rejected(format!(
@@ -109,7 +109,6 @@ fn apply(group: &ConsumerGroup, reset: &Reset, fence: bool, moves: Moves) -> Pla
         group: group.group_id(),
         token: reset.token.clone(),
         fence,
-        must_exist: reset.must_exist,
         to: moves.iter().map(|(partition, (_, to))| (partition.clone(), *to)).collect(),
     });
     let reset = Some(ResetPlan::Apply(moves));

@@ -121,7 +121,7 @@ fn target(
             ));
         };
         // A partition that had no committed offset then cannot be given none again.
-        return Ok(undo.moves.get(partition).and_then(|(from, _)| *from));
+        return Ok(undo.previous.get(partition).copied().flatten());
     }
     Err("reset.to names no target".to_owned())
 }

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use crds::conditions::{self, Condition, ConditionStatus, READY, RECONCILING, STALLED};
-use crds::consumer_group::{GroupReason, GroupState, LastReset, ResetMove, ResetPhase, WhenActive};
+use crds::consumer_group::{
+    GroupReason, GroupState, LastReset, Reset, ResetMove, ResetPhase, WhenActive,
+};
 use crds::{ConsumerGroup, ConsumerGroupStatus};
 
 use super::{Failure, Moves, Observed, Outcome, Plan, ResetPlan, lag_of, remembered};
 use crate::cluster::ClusterSeen;
+use crate::kafka::Partition;
 use crate::now::{Now, rfc3339};
 
 /// Moves in a status, at most.
@@ -70,32 +73,15 @@ fn last_reset(
     now: Now,
 ) -> Option<LastReset> {
     let reset = group.spec.reset.as_ref()?;
-    let (phase, moves, message) = match plan {
-        ResetPlan::Pending(moves) => (ResetPhase::Pending, moves.clone(), waits(seen)),
-        ResetPlan::Planned(moves) => {
-            (ResetPhase::Planned, moves.clone(), "dry run: nothing was moved".to_owned())
+    let (phase, message) = phase(reset, seen, plan, outcome);
+    let moves: Vec<ResetMove> = match (phase, plan) {
+        (ResetPhase::Rejected, _) | (_, ResetPlan::Rejected(_)) => Vec::new(),
+        (_, ResetPlan::Pending(moves) | ResetPlan::Planned(moves) | ResetPlan::Apply(moves)) => {
+            moves.iter().map(|(at, (from, to))| reset_move(at, *from, Some(*to))).collect()
         }
-        ResetPlan::Complete(moves) => (ResetPhase::Complete, moves.clone(), String::new()),
-        ResetPlan::Rejected(why) => (ResetPhase::Rejected, Moves::new(), why.clone()),
-        ResetPlan::Apply(moves) => match (&outcome.reset, &outcome.failure) {
-            (Some(done), _) => {
-                let phase = verify(&done.moves, done.already_done, seen);
-                (phase, done.moves.clone(), overwritten_hint(phase))
-            }
-            (None, Some(Failure::GroupNotEmpty)) => match reset.when_active {
-                WhenActive::Wait => (ResetPhase::Pending, moves.clone(), waits(seen)),
-                WhenActive::Fail | WhenActive::Fence => {
-                    (ResetPhase::Rejected, Moves::new(), "the group has members".to_owned())
-                }
-            },
-            (None, Some(Failure::Rejected(why))) => {
-                (ResetPhase::Rejected, Moves::new(), why.clone())
-            }
-            (None, Some(Failure::Retry(refused))) => {
-                (ResetPhase::Applying, moves.clone(), refused.message.clone())
-            }
-            (None, None) => (ResetPhase::Applying, moves.clone(), String::new()),
-        },
+        (_, ResetPlan::Complete(previous)) => {
+            previous.iter().map(|(at, from)| reset_move(at, *from, None)).collect()
+        }
     };
     let started_at = remembered(old.last_reset.as_ref(), &reset.token)
         .map_or_else(|| now.rfc3339(), |it| it.started_at.clone());
@@ -107,17 +93,43 @@ fn last_reset(
         finished_at: is_over.then(|| now.rfc3339()),
         message: message.chars().take(1024).collect(),
         partitions: i32::try_from(moves.len()).unwrap_or(i32::MAX),
-        plan: moves
-            .into_iter()
-            .take(MAX_MOVES)
-            .map(|(partition, (from, to))| ResetMove {
-                topic: partition.topic,
-                partition: partition.index,
-                from,
-                to,
-            })
-            .collect(),
+        plan: moves.into_iter().take(MAX_MOVES).collect(),
     })
+}
+
+fn reset_move(at: &Partition, from: Option<i64>, to: Option<i64>) -> ResetMove {
+    ResetMove { topic: at.topic.clone(), partition: at.index, from, to }
+}
+
+/// How far the reset came, and what to say of it.
+fn phase(
+    reset: &Reset,
+    seen: &Observed,
+    plan: &ResetPlan,
+    outcome: &Outcome,
+) -> (ResetPhase, String) {
+    let moves = match plan {
+        ResetPlan::Pending(_) => return (ResetPhase::Pending, waits(seen)),
+        ResetPlan::Planned(_) => {
+            return (ResetPhase::Planned, "dry run: nothing was moved".to_owned());
+        }
+        ResetPlan::Complete(_) => return (ResetPhase::Complete, String::new()),
+        ResetPlan::Rejected(why) => return (ResetPhase::Rejected, why.clone()),
+        ResetPlan::Apply(moves) => moves,
+    };
+    if let Some(done) = &outcome.reset {
+        let phase = verify(moves, done.already_done, seen);
+        return (phase, overwritten_hint(phase));
+    }
+    match (&outcome.failure, reset.when_active) {
+        (Some(Failure::GroupNotEmpty), WhenActive::Wait) => (ResetPhase::Pending, waits(seen)),
+        (Some(Failure::GroupNotEmpty), WhenActive::Fail | WhenActive::Fence) => {
+            (ResetPhase::Rejected, "the group has members".to_owned())
+        }
+        (Some(Failure::Rejected(why)), _) => (ResetPhase::Rejected, why.clone()),
+        (Some(Failure::Retry(refused)), _) => (ResetPhase::Applying, refused.message.clone()),
+        (None, _) => (ResetPhase::Applying, String::new()),
+    }
 }
 
 /// Reads back what a reset of this pass did: a partition that stands where it stood before was committed

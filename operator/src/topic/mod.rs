@@ -13,7 +13,7 @@ use crds::Key;
 use crds::topic::TopicReason;
 
 use crate::cluster::ClusterSeen;
-use crate::kafka::{NewTopic, Setting, TopicFacts};
+use crate::kafka::{AdminError, NewTopic, Setting, TopicFacts};
 
 mod apply;
 mod observe;
@@ -38,6 +38,18 @@ pub struct Observed {
     pub config: BTreeMap<String, Setting>,
     /// Another Topic of the same name in Kafka, which came first.
     pub claimed_by: Option<Key>,
+}
+
+impl Observed {
+    /// The brokers stopped answering half-way: nothing is known.
+    pub(crate) fn unreachable(error: &AdminError) -> Self {
+        Self {
+            cluster: ClusterSeen::NotReady(error.to_string()),
+            topic: None,
+            config: BTreeMap::new(),
+            claimed_by: None,
+        }
+    }
 }
 
 /// What to do, and what not to.

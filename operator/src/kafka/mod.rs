@@ -1,6 +1,6 @@
 //! The port to the brokers: what the operator asks of them, in plain data.
 //!
-//! `client` implements [`Admin`] with Kafka requests; the tests with a model. Every method that changes
+//! `over_client.rs` implements [`Admin`] with Kafka requests, the tests with a model. Every method that changes
 //! something may be repeated: it names what it expects (a topic's id, a target count, a token), so that
 //! a second try after a lost answer does no harm.
 
@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+
+mod over_client;
 
 /// What [`Admin`] gives back. A boxed future per request is fine here: the operator makes a few per
 /// second.
@@ -162,8 +164,6 @@ pub struct GroupReset {
     pub token: String,
     /// Drop the members first, instead of refusing while there are any.
     pub fence: bool,
-    /// Refuse with [`Refusal::GroupNotFound`] instead of making a group.
-    pub must_exist: bool,
     /// The new committed offsets.
     pub to: BTreeMap<Partition, i64>,
 }
@@ -173,8 +173,8 @@ pub struct GroupReset {
 pub struct ResetDone {
     /// The token had been carried out before; nothing was done now.
     pub already_done: bool,
-    /// The committed offset before and after, for each partition; `None` if there was none.
-    pub moves: BTreeMap<Partition, (Option<i64>, i64)>,
+    /// The committed offset of each partition before it; `None` if there was none.
+    pub previous: BTreeMap<Partition, Option<i64>>,
 }
 
 /// Why the brokers did not do what was asked.
