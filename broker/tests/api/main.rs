@@ -1,0 +1,13 @@
+//! Every API at every version that is advertised, against a running broker on a real socket: what goes
+//! out and comes back is frames.
+
+mod cluster;
+mod data;
+mod exchange;
+mod groups;
+mod later_features;
+mod members;
+mod offsets;
+mod producers;
+mod settings;
+mod topics;
