@@ -62,6 +62,9 @@ impl axum::serve::Listener for Accepting {
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
+    if let Some(why) = shared.log_dir_failure() {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("the log dir has failed: {why}\n"));
+    }
     match shared.phase() {
         Phase::Ready => (StatusCode::OK, "ready\n".to_owned()),
         phase => (StatusCode::SERVICE_UNAVAILABLE, format!("{phase}\n")),

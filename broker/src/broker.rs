@@ -24,7 +24,7 @@ use world::{Incoming, World};
 use crate::api::{self, Context};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::metadata::{CommitError, Control, OpenControlError};
-use crate::net::{Accepted, Limits, accept, serve};
+use crate::net::{Accepted, Limits, accept, serve, until_true};
 use crate::partition::PartitionId;
 use crate::shard::{Job, Shard, ShardRef};
 use crate::shared::{Parts, Shared};
@@ -381,7 +381,7 @@ async fn run_shard(
                 Some(job) => job(&shard),
                 None => break,
             },
-            stop = stopping.changed() => if stop.is_err() || *stopping.borrow() { break },
+            () = until_true(&mut stopping) => break,
         }
     }
     drain(&shard, &mut inbox).await;
@@ -441,7 +441,7 @@ async fn accept_on(shared: Arc<Shared>, name: Arc<str>, listener: Box<dyn world:
     let mut stopping = shared.stopping();
     tokio::select! {
         biased;
-        _ = stopping.wait_for(|stopping| *stopping) => {}
+        () = until_true(&mut stopping) => {}
         () = serving => {}
     }
 }

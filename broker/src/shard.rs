@@ -16,7 +16,7 @@ use engine::log::admit::Origin;
 use engine::metadata::TopicChange;
 use engine::session::{FetchSessions, SessionConfig};
 use engine::{Now, TopicPartition};
-use storage::Checkpoint;
+use storage::{AppendError, Checkpoint};
 use tokio::sync::{Notify, mpsc, oneshot};
 use world::tasks::{Pool, blocking, spawn_local};
 
@@ -225,6 +225,10 @@ impl Shard {
                 return;
             }
         };
+        if let Some(why) = self.shared.log_dir_failure() {
+            let _ = tell.send(Err(AppendError::Failed(why.to_owned()).into()));
+            return;
+        }
         if origin == Origin::Client && self.shared.storage.is_full() {
             let _ = tell.send(Err(Refused::StorageLimit));
             return;
@@ -262,7 +266,7 @@ impl Shard {
             flush_now
         };
         if flush_now {
-            flush(&self.shared.world, partition);
+            flush(&self.shared, partition);
         } else {
             let mut unflushed = self.unflushed.borrow_mut();
             if !unflushed.iter().any(|other| Rc::ptr_eq(other, partition)) {
@@ -299,7 +303,7 @@ impl Shard {
             let interval = self.shared.state().settings.broker.flush_interval_ms;
             self.shared.world.clock.sleep(Duration::from_millis(interval.unsigned_abs())).await;
             for partition in std::mem::take(&mut *self.unflushed.borrow_mut()) {
-                flush(&self.shared.world, &partition);
+                flush(&self.shared, &partition);
             }
         }
     }
@@ -343,6 +347,11 @@ impl Shard {
         let shared = Arc::clone(&self.shared);
         spawn_local(async move {
             shared.world.clock.sleep(delay).await;
+            // A recovery point below the first segment left would make its absence look like damage.
+            if let Err(error) = shared.write_checkpoints().await {
+                tracing::warn!(partition = %name, %error, "old segments stay: no checkpoint");
+                return;
+            }
             match blocking(&*shared.world.tasks, Pool::Files, move || job.run()).await {
                 Ok(removed) => {
                     shared.storage.remove(removed.bytes);

@@ -11,9 +11,9 @@ use engine::log::LogConfig;
 use engine::metadata::{CONSUMER_OFFSETS, Resource, TRANSACTION_STATE};
 use engine::{BrokerId, Now};
 use storage::Checkpoint;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use wire::Uuid;
-use world::World;
+use world::{World, watch};
 use world::tasks::{Pool, blocking};
 
 use crate::memory::Governor;
@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     stopping: watch::Sender<bool>,
     /// Held while checkpoints are written; holds what was written last.
     checkpointed: tokio::sync::Mutex<Vec<Checkpoint>>,
+    /// Why nothing may be written any more, once a flush has failed.
+    log_dir_failure: OnceLock<String>,
     producer_ids: Mutex<ProducerIds>,
     states: watch::Receiver<Arc<State>>,
     shard_count: usize,
@@ -103,6 +105,7 @@ impl Shared {
             phase: AtomicUsize::new(Phase::Starting as usize),
             stopping: watch::channel(false).0,
             checkpointed: tokio::sync::Mutex::default(),
+            log_dir_failure: OnceLock::new(),
             producer_ids: Mutex::default(),
             states,
             shard_count,
@@ -136,7 +139,17 @@ impl Shared {
     /// Tells everybody to come to an end.
     pub(crate) fn begin_stop(&self) {
         self.phase.store(Phase::Stopping as usize, Ordering::Release);
-        self.stopping.send_replace(true);
+        self.stopping.send(true);
+    }
+
+    /// A flush has failed: what is on disk is unknown, so nothing more is written to this log dir.
+    pub(crate) fn fail_log_dir(&self, why: String) {
+        // The first failure is the one to tell.
+        let _ = self.log_dir_failure.set(why);
+    }
+
+    pub(crate) fn log_dir_failure(&self) -> Option<&str> {
+        self.log_dir_failure.get().map(String::as_str)
     }
 
     /// Becomes `true` when the broker stops.

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use config::Settings;
 use engine::BrokerId;
 use engine::metadata::{Controller, Decision, Image, Record, Resource};
-use tokio::sync::{mpsc, oneshot, watch};
-use world::Disk;
+use tokio::sync::{mpsc, oneshot};
+use world::{Disk, watch};
 
 use super::journal::{Journal, JournalError};
 
@@ -139,7 +139,7 @@ impl Control {
             return Err(CommitError(error.to_string()));
         }
         self.state = Arc::new(next);
-        self.states.send_replace(Arc::clone(&self.state));
+        self.states.send(Arc::clone(&self.state));
         if self.journal.snapshot_due() {
             let mut snapshot = Vec::new();
             for record in self.state.image.to_records() {

@@ -18,9 +18,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{FuturesOrdered, StreamExt};
-use tokio::sync::watch;
 use world::clock::LocalFuture;
-use world::{Clock, Stream};
+use world::{Clock, Stream, watch};
 
 use super::frames::{Frame, FrameError, Frames};
 use super::output::Output;
@@ -111,8 +110,7 @@ where
     };
     let mut timer = clock.sleep(connection.limits.frame_time_max);
     let mut stop = Box::pin(async move {
-        // A sender that is gone is a broker that is gone.
-        let _ = stopping.wait_for(|stopping| *stopping).await;
+        until_true(&mut stopping).await;
     });
     poll_fn(|cx| {
         if !connection.draining && stop.as_mut().poll(cx).is_ready() {
@@ -205,5 +203,14 @@ where
             return (silent >= self.limits.frame_time_max).then_some(End::SlowFrame);
         }
         (self.running.is_empty() && silent >= self.limits.idle_max).then_some(End::Idle)
+    }
+}
+
+/// Completes when the value is `true`, or its sender is gone: a broker that is gone has stopped.
+pub(crate) async fn until_true(value: &mut watch::Receiver<bool>) {
+    while !*value.borrow_and_update() {
+        if value.changed().await.is_err() {
+            return;
+        }
     }
 }

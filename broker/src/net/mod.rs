@@ -5,6 +5,6 @@ mod frames;
 mod listener;
 mod output;
 
-pub(crate) use connection::{Accepted, End, Limits, Reply, serve};
+pub(crate) use connection::{Accepted, End, Limits, Reply, serve, until_true};
 pub(crate) use frames::SCRATCH_BYTES;
 pub(crate) use listener::accept;

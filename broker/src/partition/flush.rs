@@ -2,21 +2,22 @@
 //! for the next (group commit).
 
 use std::rc::Rc;
+use std::sync::Arc;
 
-use world::World;
 use world::tasks::{Pool, blocking, spawn_local};
 
 use super::PartitionRef;
+use crate::shared::Shared;
 
 /// Starts a flush unless one runs already, and goes on while the log has grown meanwhile and somebody
-/// waits for it. A failed flush takes the log out of service: what is on disk is unknown.
-pub(crate) fn flush(world: &World, partition: &PartitionRef) {
+/// waits for it. A failed flush takes the whole log dir out of service: what is on disk is unknown.
+pub(crate) fn flush(shared: &Arc<Shared>, partition: &PartitionRef) {
     let Some(mut job) = begin(partition) else { return };
-    let world = world.clone();
+    let shared = Arc::clone(shared);
     let partition = Rc::clone(partition);
     spawn_local(async move {
         loop {
-            match blocking(&*world.tasks, Pool::Flush, move || job.run()).await {
+            match blocking(&*shared.world.tasks, Pool::Flush, move || job.run()).await {
                 Ok(ticket) => {
                     let mut partition = partition.borrow_mut();
                     partition.flushing = false;
@@ -36,9 +37,10 @@ pub(crate) fn flush(world: &World, partition: &PartitionRef) {
                     partition.flushing = false;
                     tracing::error!(
                         partition = %partition.name(), %error,
-                        "a flush failed: the partition is out of service until the broker restarts"
+                        "a flush failed: nothing more is written until the broker restarts"
                     );
                     partition.fail(&error.to_string());
+                    shared.fail_log_dir(error.to_string());
                     return;
                 }
             }

@@ -17,7 +17,7 @@ use crate::coordinator::ask;
 pub(crate) async fn handle(call: Call, request: JoinGroupRequest) -> JoinGroupResponse {
     let group = request.group_id.clone();
     let member_id = request.member_id.clone();
-    let asked = Request::Join(read(&call, request));
+    let asked = Request::Join(read(&call, &request));
     match ask(call.shard(), &group, asked).await {
         Ok(Reply::Join(reply)) => answer(reply, call.version),
         Ok(_) => unreachable!("a join is answered as a join"),
@@ -25,7 +25,7 @@ pub(crate) async fn handle(call: Call, request: JoinGroupRequest) -> JoinGroupRe
     }
 }
 
-fn read(call: &Call, request: JoinGroupRequest) -> JoinRequest {
+fn read(call: &Call, request: &JoinGroupRequest) -> JoinRequest {
     let dice = &call.shared().world.dice;
     let fresh_id =
         u128::from(dice.next_u64("member-id")) << 64 | u128::from(dice.next_u64("member-id"));

@@ -16,7 +16,7 @@ pub(crate) async fn handle(call: Call, request: AlterConfigsRequest) -> AlterCon
         match resource::read(one.resource_type, &one.resource_name, call.shared().node) {
             Ok(resource) => asked.push(read(resource, one)),
             Err(refusal) => {
-                responses.push(answer(one.resource_type, &one.resource_name, Some(refusal)))
+                responses.push(answer(one.resource_type, &one.resource_name, Some(refusal)));
             }
         }
     }

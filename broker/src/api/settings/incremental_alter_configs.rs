@@ -21,7 +21,7 @@ pub(crate) async fn handle(
         match read {
             Ok(change) => asked.push(change),
             Err(refusal) => {
-                responses.push(answer(one.resource_type, &one.resource_name, Some(refusal)))
+                responses.push(answer(one.resource_type, &one.resource_name, Some(refusal)));
             }
         }
     }
