@@ -1,0 +1,221 @@
+//! Claims about what was read, as pure functions: each gives what it counted, or what is wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::event::Read;
+use crate::order::Order;
+
+/// What a claim came to: what was counted, or what is wrong.
+pub type Verdict = Result<String, String>;
+
+/// Where a record is: partition and offset.
+pub type Place = (i32, i64);
+
+/// Every order was read exactly once, as it was sent, from where it was acknowledged.
+///
+/// `acked` says where, by number; it may be empty if the client does not tell.
+///
+/// # Errors
+/// Names the first that is missing, read twice, changed, or elsewhere.
+pub fn exactly(sent: &[Order], acked: &BTreeMap<u64, Place>, read: &[Read]) -> Verdict {
+    let by_number: BTreeMap<u64, &Order> = sent.iter().map(|order| (order.n, order)).collect();
+    let mut seen: BTreeMap<u64, Place> = BTreeMap::new();
+    let mut places: BTreeSet<Place> = BTreeSet::new();
+    for record in read {
+        let place = (record.partition, record.offset);
+        let order = Order::number(&record.value)
+            .and_then(|n| by_number.get(&n))
+            .ok_or_else(|| format!("nobody sent what was read at {place:?}: {}", record.value))?;
+        if order.value != record.value || order.key != record.key {
+            return Err(format!("order {} came back changed: {record:?}", order.n));
+        }
+        if let Some(first) = seen.insert(order.n, place) {
+            return Err(format!("order {} was read twice, at {first:?} and {place:?}", order.n));
+        }
+        if !places.insert(place) {
+            return Err(format!("two orders were read at {place:?}"));
+        }
+        if let Some(promised) = acked.get(&order.n).filter(|promised| **promised != place) {
+            let n = order.n;
+            return Err(format!("order {n} was acknowledged at {promised:?}, read at {place:?}"));
+        }
+    }
+    match by_number.keys().find(|n| !seen.contains_key(n)) {
+        Some(n) => Err(format!("{} of {} were read; order {n} was not", seen.len(), sent.len())),
+        None => Ok(format!("{} of {}", seen.len(), sent.len())),
+    }
+}
+
+/// No partition was read by two members, and every member read something.
+///
+/// # Errors
+/// Names the partition, or the idle member.
+pub fn one_reader_per_partition(members: &[Vec<Read>], partitions: i32) -> Verdict {
+    let mut reader: BTreeMap<i32, usize> = BTreeMap::new();
+    for (member, records) in members.iter().enumerate() {
+        if records.is_empty() {
+            return Err(format!("member {member} read nothing"));
+        }
+        for record in records {
+            let first = *reader.entry(record.partition).or_insert(member);
+            if first != member {
+                let partition = record.partition;
+                return Err(format!("partition {partition} was read by {first} and {member}"));
+            }
+        }
+    }
+    match (0..partitions).find(|partition| !reader.contains_key(partition)) {
+        Some(partition) => Err(format!("nobody read partition {partition}")),
+        None => Ok(format!("{} members, {partitions} partitions", members.len())),
+    }
+}
+
+/// The orders of each key were read in the order in which they were sent. Gives how many keys.
+///
+/// # Errors
+/// Names the key.
+pub fn in_order_per_key(members: &[Vec<Read>]) -> Verdict {
+    let mut last: BTreeMap<String, u64> = BTreeMap::new();
+    for record in members.iter().flatten() {
+        let Some(key) = &record.key else { continue };
+        let n = Order::number(&record.value).ok_or("a value without a number")?;
+        if let Some(before) = last.insert(key.clone(), n).filter(|before| *before >= n) {
+            return Err(format!("{key}: {n} was read after {before}"));
+        }
+    }
+    Ok(format!("{} keys", last.len()))
+}
+
+/// Offsets of each partition were read one by one, without a gap, first to last.
+///
+/// # Errors
+/// Names the place of the gap.
+pub fn without_gap(before: &[Read], after: &[Read]) -> Verdict {
+    let mut next: BTreeMap<i32, i64> = BTreeMap::new();
+    for record in before {
+        let end = next.entry(record.partition).or_insert(0);
+        *end = (*end).max(record.offset + 1);
+    }
+    for record in after {
+        let expected = next.entry(record.partition).or_insert(0);
+        if record.offset != *expected {
+            let (partition, offset) = (record.partition, record.offset);
+            return Err(format!("partition {partition} went on at {offset}, not at {expected}"));
+        }
+        *expected += 1;
+    }
+    Ok(format!("{} orders went on", after.len()))
+}
+
+/// Headers, and timestamps if `with_timestamps`, came back as they were sent.
+///
+/// # Errors
+/// Names the order.
+pub fn came_back(sent: &[Order], read: &[Read], with_timestamps: bool) -> Verdict {
+    let by_number: BTreeMap<u64, &Order> = sent.iter().map(|order| (order.n, order)).collect();
+    for record in read {
+        let order = Order::number(&record.value).and_then(|n| by_number.get(&n));
+        let order = order.ok_or_else(|| format!("nobody sent {}", record.value))?;
+        if order.headers != record.headers {
+            return Err(format!("order {}: headers {:?}", order.n, record.headers));
+        }
+        if with_timestamps && order.timestamp != record.timestamp {
+            return Err(format!("order {}: timestamp {}", order.n, record.timestamp));
+        }
+    }
+    Ok(format!("{} records", read.len()))
+}
+
+/// How many records each partition has; none may be empty.
+///
+/// # Errors
+/// Names the empty partition.
+pub fn no_partition_is_empty(read: &[Read], partitions: i32) -> Verdict {
+    let mut counts: BTreeMap<i32, usize> = (0..partitions).map(|index| (index, 0)).collect();
+    for record in read {
+        *counts.entry(record.partition).or_insert(0) += 1;
+    }
+    match counts.iter().find(|(_, count)| **count == 0) {
+        Some((partition, _)) => Err(format!("partition {partition} is empty: {counts:?}")),
+        None => {
+            let (least, most) = (counts.values().min(), counts.values().max());
+            Ok(format!("{} to {} each", least.unwrap_or(&0), most.unwrap_or(&0)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(order: &Order, partition: i32, offset: i64) -> Read {
+        Read {
+            partition,
+            offset,
+            key: order.key.clone(),
+            value: order.value.clone(),
+            headers: order.headers.clone(),
+            timestamp: order.timestamp,
+        }
+    }
+
+    fn orders() -> Vec<Order> {
+        (0..24).map(|n| Order::placed(n, 24)).collect()
+    }
+
+    fn reads() -> Vec<Read> {
+        orders().iter().zip(0..).map(|(order, offset)| read(order, 0, offset)).collect()
+    }
+
+    #[test]
+    fn a_lost_order_is_named() {
+        let said = exactly(&orders(), &BTreeMap::new(), &reads()[..23]).unwrap_err();
+        assert!(said.contains("order 23 was not"), "{said}");
+    }
+
+    #[test]
+    fn an_order_that_was_read_twice_is_named() {
+        let mut reads = reads();
+        reads.push(read(&orders()[3], 1, 0));
+        let said = exactly(&orders(), &BTreeMap::new(), &reads).unwrap_err();
+        assert!(said.contains("order 3 was read twice"), "{said}");
+    }
+
+    #[test]
+    fn an_order_elsewhere_than_acknowledged_is_named() {
+        let said = exactly(&orders(), &BTreeMap::from([(5, (0, 6))]), &reads()).unwrap_err();
+        assert!(said.contains("order 5"), "{said}");
+    }
+
+    #[test]
+    fn a_swapped_pair_of_one_key_is_named() {
+        let mut reads = reads();
+        reads.swap(0, 2);
+        let said = in_order_per_key(&[reads]).unwrap_err();
+        assert!(said.contains("order-00000"), "{said}");
+    }
+
+    #[test]
+    fn a_partition_with_two_readers_is_named() {
+        let said = one_reader_per_partition(&[reads(), reads()], 1).unwrap_err();
+        assert!(said.contains("by 0 and 1"), "{said}");
+    }
+
+    #[test]
+    fn a_gap_after_a_restart_is_named() {
+        let reads = reads();
+        assert!(without_gap(&reads[..5], &reads[5..]).is_ok());
+        assert!(without_gap(&reads[..5], &reads[6..]).is_err());
+        assert!(without_gap(&reads[..5], &reads[4..]).is_err());
+    }
+
+    #[test]
+    fn a_changed_header_and_timestamp_are_named() {
+        let mut reads = reads();
+        reads[7].timestamp += 1;
+        assert!(came_back(&orders(), &reads, false).is_ok());
+        assert!(came_back(&orders(), &reads, true).is_err());
+        reads[7].headers.clear();
+        assert!(came_back(&orders(), &reads, false).is_err());
+    }
+}

@@ -1,0 +1,67 @@
+//! What is sent: orders with a key, and page views without.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// How many steps an order goes through, each a record with the order's id as key.
+const STEPS: u64 = 12;
+/// 2026-01-01T00:00:00Z, in milliseconds: the orders are not from now, so that a client's or broker's
+/// own clock cannot be taken for what was sent.
+const FIRST_MS: i64 = 1_767_225_600_000;
+
+/// A record to send.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Order {
+    /// Its number, from 0, in the order of sending.
+    pub n: u64,
+    /// The order's id; none for a page view.
+    pub key: Option<String>,
+    /// What happened, as JSON with the number in it.
+    pub value: String,
+    /// Its headers by name.
+    pub headers: BTreeMap<String, String>,
+    /// Its timestamp in milliseconds since 1970.
+    pub timestamp: i64,
+}
+
+impl Order {
+    /// The `n`th step of all orders: interleaved, each order's steps in sequence.
+    pub fn placed(n: u64, of: u64) -> Self {
+        let orders = (of / STEPS).max(1);
+        let (id, step) = (n % orders, n / orders);
+        let key = format!("order-{id:05}");
+        let value = format!(
+            r#"{{"n":{n},"orderId":"{key}","step":{step},"total":"{}.50 €"}}"#,
+            10 + n % 90
+        );
+        let headers = BTreeMap::from([
+            ("source".to_owned(), "web-shop".to_owned()),
+            ("straße".to_owned(), "Höllentalklamm 1".to_owned()),
+        ]);
+        Self { n, key: Some(key), value, headers, timestamp: FIRST_MS + n.cast_signed() * 1000 }
+    }
+
+    /// The `n`th page view: no key, and large enough that clients which fill one batch after the other
+    /// fill many.
+    pub fn page_view(n: u64) -> Self {
+        let value = format!(r#"{{"n":{n},"page":"{}"}}"#, "/alpspitze".repeat(60));
+        Self { n, key: None, value, headers: BTreeMap::new(), timestamp: 0 }
+    }
+
+    /// The number in a value that was read.
+    pub fn number(value: &str) -> Option<u64> {
+        value.strip_prefix(r#"{"n":"#)?.split(',').next()?.parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_tells_its_number() {
+        assert_eq!(Order::number(&Order::placed(17, 120).value), Some(17));
+        assert_eq!(Order::number(&Order::page_view(3).value), Some(3));
+    }
+}

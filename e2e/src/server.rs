@@ -1,0 +1,334 @@
+//! The broker under test: `klamm up` on a YAML of its own, or Apache Kafka as the control.
+//!
+//! Both keep their data when they are killed, and start again at the same address.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::cache;
+use crate::kafka::{KAFKA_VERSION, Kafka};
+use crate::process::{Process, until};
+
+/// How long a server may take until it answers.
+const READY_LIMIT: Duration = Duration::from_secs(90);
+/// How long a reset may take, once its group has no members.
+const RESET_LIMIT: Duration = Duration::from_secs(30);
+/// An ApiVersions request of version 0: size, key 18, version 0, correlation id 1, client id "e2e".
+const API_VERSIONS: &[u8] = b"\0\0\0\x0d\0\x12\0\0\0\0\0\x01\0\x03e2e";
+
+/// A topic that the server must have.
+#[derive(Clone, Debug)]
+pub struct Topic {
+    /// Its name.
+    pub name: &'static str,
+    /// How many partitions.
+    pub partitions: i32,
+}
+
+/// A broker process with its folder.
+pub struct Server {
+    folder: TempDir,
+    port: u16,
+    topics: Vec<Topic>,
+    groups: Vec<&'static str>,
+    launch: Launch,
+    process: Option<Process>,
+}
+
+enum Launch {
+    Klamm { binary: PathBuf },
+    Kafka { tools: Kafka, control: u16 },
+}
+
+/// Where the `klamm` binary is: `$KLAMM_BIN`, or built now beside this test.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn klamm_binary() -> Result<PathBuf> {
+    if let Some(binary) = std::env::var_os("KLAMM_BIN") {
+        return Ok(binary.into());
+    }
+    // target/debug/deps/clients-0123 → target
+    let test = std::env::current_exe()?;
+    let profile = test.ancestors().nth(2).context("a test lies in target/debug/deps")?;
+    let target = profile.parent().context("target/debug has a parent")?;
+    // As `cargo xtask test build` does it, so that it is not built twice with other features.
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--quiet", "--workspace", "--bins", "--target-dir"]).arg(target);
+    cache::run(cargo.current_dir(env!("CARGO_MANIFEST_DIR")))?;
+    Ok(profile.join("klamm"))
+}
+
+/// Whether the stories run against Apache Kafka instead.
+pub fn is_control() -> bool {
+    std::env::var("KLAMM_E2E_SERVER").is_ok_and(|server| server == "kafka")
+}
+
+/// A port that was free a moment ago.
+///
+/// # Errors
+/// When the system has none.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+impl Server {
+    /// Starts a server with these topics, and `groups` declared where there is a way to.
+    ///
+    /// # Errors
+    /// When it does not answer in time.
+    pub fn start(topics: &[Topic], groups: &[&'static str]) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("klamm-e2e-").tempdir()?;
+        let launch = if is_control() {
+            let tools = Kafka::find()?.context("the control needs java and mvn")?;
+            Launch::Kafka { tools, control: free_port()? }
+        } else {
+            Launch::Klamm { binary: klamm_binary()? }
+        };
+        let port = free_port()?;
+        let (topics, groups) = (topics.to_vec(), groups.to_vec());
+        let mut server = Self { folder, port, topics, groups, launch, process: None };
+        server.prepare()?;
+        server.start_again()?;
+        server.create_topics()?;
+        Ok(server)
+    }
+
+    /// `host:port` for clients.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Where its data is.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// What it said last.
+    pub fn notes(&self) -> String {
+        self.process.as_ref().map(Process::notes).unwrap_or_default()
+    }
+
+    /// Kills it (SIGKILL).
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill(&mut self) -> Result<()> {
+        let mut process = self.process.take().context("the server does not run")?;
+        ensure!(process.is_running()?, "the server ended by itself\n{}", process.notes());
+        process.kill().map(drop)
+    }
+
+    /// Stops it (SIGTERM).
+    ///
+    /// # Errors
+    /// When it does not stop, or not cleanly.
+    pub fn stop(&mut self) -> Result<()> {
+        let mut process = self.process.take().context("the server does not run")?;
+        let status = process.stop()?;
+        // Java ends with 143 when it was asked to.
+        let is_clean = status.success() || is_control();
+        ensure!(is_clean, "the server ended with {status}\n{}", process.notes());
+        Ok(())
+    }
+
+    /// Starts it again, at the same address and with the same data. Gives how long it took until it
+    /// answered.
+    ///
+    /// # Errors
+    /// When it does not answer in time.
+    pub fn start_again(&mut self) -> Result<Duration> {
+        let begun = Instant::now();
+        let mut process = Process::start("server", &mut self.command(), |_| None)?;
+        let port = self.port;
+        let answered = until("the server answers", READY_LIMIT, || {
+            ensure!(process.is_running()?, "the server ended at once\n{}", process.notes());
+            Ok(answers(port).then_some(()))
+        });
+        answered.with_context(|| process.notes())?;
+        self.process = Some(process);
+        Ok(begun.elapsed())
+    }
+
+    /// Moves `group` to the beginning of `topic` by the server's own tools.
+    ///
+    /// # Errors
+    /// When that is refused.
+    pub fn rewind(&self, topic: &str, group: &str) -> Result<&'static str> {
+        let address = self.address();
+        match &self.launch {
+            Launch::Klamm { .. } => {
+                let reset = ["group", "reset", group, "--to", "beginning", "--topic", topic];
+                self.klamm(&reset)?;
+                Ok("klamm group reset")
+            }
+            Launch::Kafka { tools, .. } => {
+                let class = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+                let reset = ["--bootstrap-server", &address, "--reset-offsets", "--to-earliest"];
+                let of = ["--execute", "--group", group, "--topic", topic];
+                let said = tools.tool(class, &[reset.as_slice(), of.as_slice()].concat())?;
+                ensure!(said.contains(group), "{said}");
+                Ok("kafka-consumer-groups.sh")
+            }
+        }
+    }
+
+    /// Moves `group` to the beginning by an edit of its YAML. `None` where there is none.
+    ///
+    /// # Errors
+    /// When the status does not say that it is complete in time.
+    pub fn rewind_by_yaml(&self, group: &str) -> Result<Option<String>> {
+        if matches!(self.launch, Launch::Kafka { .. }) {
+            return Ok(None);
+        }
+        fs::write(self.resources(), self.yaml(Some(group)))?;
+        let seen = until("the reset is complete", RESET_LIMIT, || {
+            let status = self.status_of(group)?;
+            let phase = &status["lastReset"]["phase"];
+            ensure!(phase != "Rejected", "the reset was rejected: {status}");
+            Ok((phase == "Complete").then_some(status))
+        });
+        let status = seen.with_context(|| self.notes())?;
+        Ok(Some(format!("{} partitions", status["lastReset"]["partitions"])))
+    }
+
+    /// Runs `klamm` with these arguments against this server; gives its output.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn klamm(&self, arguments: &[&str]) -> Result<String> {
+        let Launch::Klamm { binary } = &self.launch else { bail!("the control has no klamm") };
+        let mut command = Command::new(binary);
+        cache::run(command.args(arguments).args(["--bootstrap", &self.address()]))
+    }
+
+    fn status_of(&self, group: &str) -> Result<Value> {
+        let data = self.data();
+        let data = data.to_str().context("the folder's path is not UTF-8")?;
+        let got = self.klamm(&["get", "groups", group, "--data-dir", data, "-o", "json"])?;
+        let got: Value = serde_json::from_str(&got).with_context(|| got.clone())?;
+        // One resource, or a list of one.
+        let one = got.get("items").and_then(|items| items.get(0)).or_else(|| got.get(0));
+        Ok(one.unwrap_or(&got)["status"].clone())
+    }
+
+    fn resources(&self) -> PathBuf {
+        self.folder.path().join("resources.yaml")
+    }
+
+    /// What a person would write down for this story; `rewound` is a group with a reset.
+    fn yaml(&self, rewound: Option<&str>) -> String {
+        let head = |kind: &str, name: &str| {
+            format!("---\napiVersion: klamm.io/v1alpha1\nkind: {kind}\nmetadata: {{name: {name}}}\n")
+        };
+        let mut text = head("Cluster", "shop") + "spec: {replicas: 1, storage: {size: 4Gi}}\n";
+        for Topic { name, partitions } in &self.topics {
+            text += &head("Topic", name);
+            text += "spec:\n  clusterRef: {name: shop}\n  replicas: 1\n";
+            text += &format!("  partitions: {partitions}\n");
+        }
+        for group in &self.groups {
+            text += &head("ConsumerGroup", group);
+            text += "spec:\n  clusterRef: {name: shop}\n";
+            if rewound == Some(group) {
+                text += "  reset: {token: once-more, to: {position: Earliest}}\n";
+            }
+        }
+        text
+    }
+
+    fn prepare(&self) -> Result<()> {
+        let folder = self.folder.path();
+        let Launch::Kafka { tools, control } = &self.launch else {
+            return Ok(fs::write(self.resources(), self.yaml(None))?);
+        };
+        let settings = format!(
+            "process.roles=broker,controller\nnode.id=1\n\
+             controller.quorum.voters=1@127.0.0.1:{control}\n\
+             listeners=PLAINTEXT://{0},CONTROLLER://127.0.0.1:{control}\n\
+             advertised.listeners=PLAINTEXT://{0}\ncontroller.listener.names=CONTROLLER\n\
+             listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\n\
+             inter.broker.listener.name=PLAINTEXT\nlog.dirs={1}\n\
+             offsets.topic.replication.factor=1\nlog.flush.interval.messages=1\n",
+            self.address(),
+            self.data().display(),
+        );
+        let file = self.settings();
+        fs::write(&file, settings)?;
+        let file = file.to_str().context("the folder's path is not UTF-8")?;
+        let format = ["format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", file];
+        let said = tools.tool("kafka.tools.StorageTool", &format)?;
+        ensure!(self.data().exists(), "{}: {said}", folder.display());
+        Ok(())
+    }
+
+    fn settings(&self) -> PathBuf {
+        self.folder.path().join("server.properties")
+    }
+
+    fn command(&self) -> Command {
+        match &self.launch {
+            Launch::Klamm { binary } => {
+                let mut command = Command::new(binary);
+                command.arg("up").arg("--file").arg(self.resources());
+                command.arg("--data-dir").arg(self.data());
+                command.args(["--listen", &self.address(), "--http", "off"]);
+                command.current_dir(self.folder.path());
+                command
+            }
+            Launch::Kafka { .. } => {
+                let mut command = Command::new("java");
+                let lib = cache::folder().unwrap_or_default();
+                let lib = lib.join(format!("kafka-{KAFKA_VERSION}/lib/*"));
+                command.args(["-Xmx512m", "-XX:+UseSerialGC", "-cp"]).arg(lib);
+                command.arg("kafka.Kafka").arg(self.settings());
+                command.current_dir(self.folder.path());
+                command
+            }
+        }
+    }
+
+    fn create_topics(&self) -> Result<()> {
+        for Topic { name, partitions } in &self.topics {
+            match &self.launch {
+                // Declared in the YAML: they come by themselves.
+                Launch::Klamm { .. } => {
+                    let what = format!("topic {name} exists");
+                    let describe = ["topic", "describe", name];
+                    until(&what, READY_LIMIT, || Ok(self.klamm(&describe).ok()))?;
+                }
+                Launch::Kafka { tools, .. } => {
+                    let (address, partitions) = (self.address(), partitions.to_string());
+                    let server = ["--bootstrap-server", &address, "--create"];
+                    let topic = ["--topic", name, "--partitions", &partitions];
+                    let class = "org.apache.kafka.tools.TopicCommand";
+                    let said = tools.tool(class, &[server.as_slice(), &topic].concat())?;
+                    ensure!(said.contains("Created topic"), "{said}");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether whoever listens there answers ApiVersions without an error.
+fn answers(port: u16) -> bool {
+    let ask = || -> std::io::Result<[u8; 10]> {
+        let mut connection = TcpStream::connect(("127.0.0.1", port))?;
+        connection.set_read_timeout(Some(Duration::from_secs(2)))?;
+        connection.write_all(API_VERSIONS)?;
+        let mut answer = [0; 10];
+        connection.read_exact(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer[4..] == [0, 0, 0, 1, 0, 0])
+}
+

@@ -1,0 +1,380 @@
+//! The order story, told by one client against one server.
+//!
+//! Three groups read the topic `order-placed`; the inventory's has three members. The story restarts it,
+//! kills one of its members, rewinds it, and lets a fourth group come late. Every line of it is judged by
+//! what the client's processes printed; a line that fails does not stop the story.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::event::{Event, Read};
+use crate::judge::{self, Place, Verdict};
+use crate::library::{Library, Program, Timeouts};
+use crate::order::Order;
+use crate::process::{Process, until};
+use crate::report::{Line, Report};
+use crate::server::{Server, Topic};
+
+const ORDERS: Topic = Topic { name: "order-placed", partitions: 12 };
+const PAGE_VIEWS: Topic = Topic { name: "page-viewed", partitions: 12 };
+const INVENTORY: &str = "inventory-service";
+const NOTIFICATION: &str = "notification-service";
+const ANALYTICS: &str = "analytics-service";
+/// The group that comes when everything has been said.
+const RETURNS: &str = "returns-service";
+
+/// How many orders are sent while all is well, while the inventory is away, and after one of its members
+/// was killed.
+const PLACED: [u64; 3] = [1200, 300, 300];
+const VIEWED: u64 = 10_000;
+/// The shortest session that Kafka's brokers allow by default.
+const TIMEOUTS: Timeouts = Timeouts { session_ms: 6000, heartbeat_ms: 500 };
+/// How much earlier than a heartbeat interval before its death a member may have been heard last, on a
+/// busy machine.
+const HEARTBEAT_LATE: Duration = Duration::from_millis(300);
+/// How long anything may take that nothing delays but the machine.
+const LIMIT: Duration = Duration::from_secs(60);
+/// How long we listen for orders that must not come.
+const SILENCE: Duration = Duration::from_millis(500);
+
+/// Builds the library's program, tells the story, and gives what failed.
+///
+/// # Errors
+/// When the story cannot be told at all, or its report not be written.
+pub fn tell(library: Library) -> Result<Vec<String>> {
+    let program = library.build()?;
+    let server = Server::start(&[ORDERS, PAGE_VIEWS], &[INVENTORY, NOTIFICATION, ANALYTICS])?;
+    let mut story = Story {
+        program,
+        server,
+        report: Report::new(library),
+        sent: Vec::new(),
+        acked: BTreeMap::new(),
+    };
+    let told = story.tell();
+    let broken = told.err().map(|error| format!("{error:#}"));
+    if broken.is_some() {
+        println!("{}", story.server.notes());
+    }
+    let mut failures = story.report.end(broken.as_deref())?;
+    failures.extend(broken);
+    Ok(failures)
+}
+
+struct Story {
+    program: Program,
+    server: Server,
+    report: Report,
+    /// All orders that were sent so far.
+    sent: Vec<Order>,
+    /// Where they were acknowledged, if the client tells.
+    acked: BTreeMap<u64, Place>,
+}
+
+impl Story {
+    fn tell(&mut self) -> Result<()> {
+        let mut inventory = self.join(INVENTORY, 3)?;
+        let mut notification = self.join(NOTIFICATION, 1)?;
+        let analytics = self.join(ANALYTICS, 1)?;
+        for group in [&inventory, &notification, &analytics] {
+            settled(group)?;
+        }
+        self.all_is_well(&[&inventory, &notification, &analytics])?;
+        let before = records(&inventory).concat();
+        stop(&mut inventory)?;
+        let survivors = self.the_inventory_comes_back(&before)?;
+        self.one_of_three_is_killed(survivors)?;
+        // The others heard of all that as well.
+        let others = self.every_order(&[&notification, &analytics]);
+        self.report.tell(Line::EveryOrder, &others)?;
+        stop(&mut notification)?;
+        drop(analytics);
+        self.everything_once_more()?;
+        self.page_views()
+    }
+
+    /// Lines 1, 2, 3 and 9: three groups, and nobody dies.
+    fn all_is_well(&mut self, groups: &[&Vec<Process>]) -> Result<()> {
+        self.place(PLACED[0])?;
+        let verdict = self.every_order(groups);
+        // The line is told once, at the end of the story, unless it is lost already.
+        if verdict.is_err() {
+            self.report.tell(Line::EveryOrder, &verdict)?;
+            bail!("the groups did not get what was sent");
+        }
+        let members = records(groups[0]);
+        let verdict = judge::one_reader_per_partition(&members, ORDERS.partitions);
+        self.report.tell(Line::OneReader, &verdict)?;
+        let mut ordered: Verdict = Ok(String::new());
+        for group in groups {
+            ordered = ordered.and_then(|_| judge::in_order_per_key(&records(group)));
+        }
+        self.report.tell(Line::KeyOrder, &ordered)?;
+        let cannot = self.program.library().cannot_set_timestamps();
+        let verdict = judge::came_back(&self.sent, &members.concat(), cannot.is_none());
+        let verdict = verdict.map(|counted| match cannot {
+            Some(reason) => format!("{counted}; headers only: {reason}"),
+            None => counted,
+        });
+        self.report.tell(Line::ComesBack, &verdict)
+    }
+
+    /// Line 5. Gives the group's members, of which there are three then.
+    fn the_inventory_comes_back(&mut self, before: &[Read]) -> Result<Vec<Process>> {
+        self.place(PLACED[1])?;
+        let mut inventory = self.join(INVENTORY, 1)?;
+        settled(&inventory)?;
+        let arrived = until_read(&inventory, count(PLACED[1]));
+        let after = records(&inventory).concat();
+        let verdict = arrived.and_then(|()| judge::without_gap(before, &after));
+        self.report.tell(Line::GoesOn, &verdict)?;
+        inventory.extend(self.join(INVENTORY, 2)?);
+        settled(&inventory)?;
+        Ok(inventory)
+    }
+
+    /// Line 6.
+    fn one_of_three_is_killed(&mut self, mut inventory: Vec<Process>) -> Result<()> {
+        let mut victim = inventory.swap_remove(1);
+        let orphans: BTreeSet<i32> = owned(&victim).into_iter().collect();
+        ensure!(!orphans.is_empty(), "the victim has no partitions");
+        let killed = victim.kill()?;
+        let session = Duration::from_millis(TIMEOUTS.session_ms);
+        let heartbeat = Duration::from_millis(TIMEOUTS.heartbeat_ms);
+        let what = "the survivors have all partitions";
+        let moved = until(what, session * 3, || Ok(adopted(&inventory, &orphans, killed)))?;
+        // The last heartbeat was at most one interval before the kill; the session runs from there.
+        let (first, last) = (moved.0 - killed, moved.1 - killed);
+        let verdict = if first + heartbeat + HEARTBEAT_LATE < session {
+            Err(format!("a partition moved after {first:.2?}, in a session of {session:?}"))
+        } else if last > session + heartbeat + Duration::from_secs(1) {
+            Err(format!("partitions moved after {last:.2?}, in a session of {session:?}"))
+        } else {
+            Ok(format!("{} partitions after {last:.2?}", orphans.len()))
+        };
+        settled(&inventory)?;
+        // What is sent now is read by those who are left; they may read the victim's last ones again.
+        let from = self.sent.len();
+        self.place(PLACED[2])?;
+        let newest: BTreeSet<u64> = self.sent[from..].iter().map(|order| order.n).collect();
+        let arrived = until_seen(&inventory, &newest);
+        self.report.tell(Line::Failover, &verdict.and_then(|moved| arrived.map(|()| moved)))?;
+        stop(&mut inventory)
+    }
+
+    /// Lines 7 and 8: what was read comes back for who asks for it, and for who was not there.
+    fn everything_once_more(&mut self) -> Result<()> {
+        let (address, library) = (self.server.address(), self.program.library());
+        let by = if library.cannot_rewind().is_some() {
+            self.server.rewind(ORDERS.name, INVENTORY)?
+        } else {
+            let mut rewind = self.program.rewind(&address, ORDERS.name, INVENTORY)?;
+            let status = rewind.wait(LIMIT)?;
+            ensure!(status.success(), "the rewind ended with {status}\n{}", rewind.notes());
+            "by the client itself"
+        };
+        let yaml = self.server.rewind_by_yaml(NOTIFICATION)?;
+        let mut groups = vec![(Line::Rewind, INVENTORY, by.to_owned())];
+        match yaml {
+            Some(moved) => groups.push((Line::RewindByYaml, NOTIFICATION, moved)),
+            None => self.report.cannot(Line::RewindByYaml, "Apache Kafka has no resources")?,
+        }
+        groups.push((Line::LateGroup, RETURNS, String::new()));
+        let mut readers = Vec::new();
+        for (line, group, how) in groups {
+            readers.push((line, how, self.join(group, 1)?));
+        }
+        for (line, how, mut members) in readers {
+            let verdict = self.every_order(&[&members]).map(|counted| match how.as_str() {
+                "" => counted,
+                how => format!("{counted}, {how}"),
+            });
+            self.report.tell(line, &verdict)?;
+            stop(&mut members)?;
+        }
+        Ok(())
+    }
+
+    /// Line 4.
+    fn page_views(&mut self) -> Result<()> {
+        let views: Vec<Order> = (0..VIEWED).map(Order::page_view).collect();
+        self.send(&PAGE_VIEWS, &views)?;
+        let address = self.server.address();
+        let reader = self.program.consume(&address, PAGE_VIEWS.name, "page-counter", TIMEOUTS)?;
+        let mut readers = vec![reader];
+        let arrived = until_read(&readers, views.len());
+        let read = records(&readers).concat();
+        let verdict = arrived
+            .and_then(|()| judge::exactly(&views, &BTreeMap::new(), &read))
+            .and_then(|_| judge::no_partition_is_empty(&read, PAGE_VIEWS.partitions));
+        self.report.tell(Line::Spread, &verdict)?;
+        stop(&mut readers)
+    }
+
+    /// Starts members of a group.
+    fn join(&self, group: &str, members: usize) -> Result<Vec<Process>> {
+        let address = self.server.address();
+        (0..members)
+            .map(|_| self.program.consume(&address, ORDERS.name, group, TIMEOUTS))
+            .collect()
+    }
+
+    /// Places that many more orders.
+    fn place(&mut self, orders: u64) -> Result<()> {
+        let from = self.sent.len() as u64;
+        let placed: Vec<Order> =
+            (from..from + orders).map(|n| Order::placed(n, PLACED[0])).collect();
+        let acked = self.send(&ORDERS, &placed)?;
+        self.acked.extend(acked);
+        self.sent.extend(placed);
+        Ok(())
+    }
+
+    /// Sends, and waits until all is acknowledged.
+    fn send(&self, topic: &Topic, orders: &[Order]) -> Result<BTreeMap<u64, Place>> {
+        let first = orders.first().context("nothing to send")?;
+        let mut producer = self.program.produce(&self.server.address(), topic.name, first)?;
+        for order in orders {
+            self.program.feed(&mut producer, order)?;
+        }
+        producer.close_input();
+        let status = producer.wait(LIMIT)?;
+        ensure!(status.success(), "the producer ended with {status}\n{}", producer.notes());
+        let mut places = BTreeMap::new();
+        let count = producer.look(|events| {
+            let acks = events.iter().filter_map(|heard| match &heard.event {
+                Event::Acked { n, partition, offset } => Some((*n, (*partition, *offset))),
+                _ => None,
+            });
+            acks.map(|(n, place)| n.map(|n| places.insert(n, place))).count()
+        });
+        ensure!(count == orders.len(), "{count} of {} were acknowledged", orders.len());
+        Ok(places)
+    }
+
+    /// Whether each of these groups reads all that was sent so far, exactly once.
+    fn every_order(&self, groups: &[&Vec<Process>]) -> Verdict {
+        let mut counted = String::new();
+        for group in groups {
+            until_read(group, self.sent.len())?;
+        }
+        // Nothing may come twice, also not a little later.
+        std::thread::sleep(SILENCE);
+        for group in groups {
+            counted = judge::exactly(&self.sent, &self.acked, &records(group).concat())?;
+        }
+        Ok(counted)
+    }
+}
+
+fn count(number: u64) -> usize {
+    usize::try_from(number).expect("the story has few orders")
+}
+
+/// What each member read so far.
+fn records(members: &[Process]) -> Vec<Vec<Read>> {
+    let of = |member: &Process| {
+        member.look(|events| {
+            let records = events.iter().filter_map(|heard| match &heard.event {
+                Event::Record(read) => Some(read.clone()),
+                _ => None,
+            });
+            records.collect()
+        })
+    };
+    members.iter().map(of).collect()
+}
+
+/// Which partitions a member has now.
+fn owned(member: &Process) -> Vec<i32> {
+    member.look(|events| {
+        let latest = events.iter().rev().find_map(|heard| match &heard.event {
+            Event::Owns { partitions } => Some(partitions.clone()),
+            _ => None,
+        });
+        latest.unwrap_or_default()
+    })
+}
+
+/// Waits until the members have all partitions, each something, and none is had by two.
+fn settled(members: &[Process]) -> Result<()> {
+    let whole: Vec<i32> = (0..ORDERS.partitions).collect();
+    let seen = until("the group has settled", LIMIT, || {
+        let shares: Vec<Vec<i32>> = members.iter().map(owned).collect();
+        let mut all = shares.concat();
+        all.sort_unstable();
+        Ok((all == whole && shares.iter().all(|share| !share.is_empty())).then_some(()))
+    });
+    seen.with_context(|| {
+        let said = |member: &Process| {
+            format!("{}: has {:?}\n{}", member.name(), owned(member), member.notes())
+        };
+        members.iter().map(said).collect::<String>()
+    })
+}
+
+/// When the first of `orphans` was adopted after `since`, and when the last, if all were.
+fn adopted(
+    members: &[Process],
+    orphans: &BTreeSet<i32>,
+    since: Instant,
+) -> Option<(Instant, Instant)> {
+    let mut when: BTreeMap<i32, Instant> = BTreeMap::new();
+    for member in members {
+        member.look(|events| {
+            for heard in events.iter().filter(|heard| heard.at >= since) {
+                let Event::Owns { partitions } = &heard.event else { continue };
+                for partition in partitions.iter().filter(|it| orphans.contains(it)) {
+                    let first = when.entry(*partition).or_insert(heard.at);
+                    *first = (*first).min(heard.at);
+                }
+            }
+        });
+    }
+    let is_whole = when.len() == orphans.len();
+    let (first, last) = (when.values().min()?, when.values().max()?);
+    is_whole.then_some((*first, *last))
+}
+
+/// Waits until the members have read that many records together.
+fn until_read(members: &[Process], expected: usize) -> Result<(), String> {
+    let is_record = |event: &Event| matches!(event, Event::Record(_));
+    let so_far = || -> usize {
+        let of = |member: &Process| {
+            member.look(|events| events.iter().filter(|heard| is_record(&heard.event)).count())
+        };
+        members.iter().map(of).sum()
+    };
+    let read = until("all is read", LIMIT, || Ok((so_far() >= expected).then_some(())));
+    read.map_err(|_| {
+        let notes: String = members.iter().map(Process::notes).collect();
+        format!("{} of {expected} were read in {LIMIT:?}\n{notes}", so_far())
+    })
+}
+
+/// Waits until the members have read these, and perhaps more.
+fn until_seen(members: &[Process], expected: &BTreeSet<u64>) -> Result<(), String> {
+    let missing = || {
+        let seen: BTreeSet<u64> = records(members)
+            .iter()
+            .flatten()
+            .filter_map(|record| Order::number(&record.value))
+            .collect();
+        expected.difference(&seen).count()
+    };
+    let read = until("they are read", LIMIT, || Ok((missing() == 0).then_some(())));
+    read.map_err(|_| format!("{} of {} were not read", missing(), expected.len()))
+}
+
+/// Lets all leave the group.
+fn stop(members: &mut Vec<Process>) -> Result<()> {
+    for member in members.iter_mut() {
+        member.ask_to_stop()?;
+    }
+    for mut member in members.drain(..) {
+        member.stop()?;
+    }
+    Ok(())
+}
