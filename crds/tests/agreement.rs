@@ -140,3 +140,21 @@ fn broken_rules<T: Declared>(old: Option<&Value>, new: &Value) -> Vec<(String, &
         }
     }
 }
+
+/// The API server refuses a CRD whose rules might cost too much; the bounds in the schema keep them
+/// cheap.
+#[test]
+fn no_rule_costs_more_than_the_api_server_allows() {
+    check_costs::<Cluster>();
+    check_costs::<Topic>();
+    check_costs::<ConsumerGroup>();
+}
+
+fn check_costs<T: Declared>() {
+    let schema = kube_cel::compile_schema(&schema::of::<T>()["properties"]["spec"]);
+    assert!(!schema.has_errors(), "{:?}", schema.compilation_errors());
+    for rule in T::rules() {
+        let warnings = kube_cel::estimate_rule_cost(rule.cel, &schema);
+        assert!(warnings.is_empty(), "{warnings:?}");
+    }
+}

@@ -216,68 +216,89 @@ fn set_conditions(
     now: Now,
 ) {
     use GroupReason as R;
-    let put = |all: &mut Vec<Condition>, type_: &str, status, reason: R, message: &str| {
-        conditions::set(
-            all,
-            Condition {
-                type_: type_.to_owned(),
-                status,
-                reason: reason.as_str().to_owned(),
-                message: message.chars().take(1024).collect(),
-                observed_generation: group.metadata.generation,
-                last_transition_time: now.rfc3339(),
-            },
-        );
-    };
+    let speaker = Speaker { generation: group.metadata.generation, at: now.rfc3339() };
     // A group that does not exist yet is as declared: this resource never makes one.
     let ready = matches!(reason, R::Observed | R::GroupNotFound | R::Paused);
     let stalled = matches!(
         reason,
         R::ClusterNotFound | R::ResetRejected | R::ResetOverwritten | R::InvalidSpec
     );
-    let reset_phase = status
-        .last_reset
-        .as_ref()
-        .filter(|last| group.spec.reset.as_ref().is_some_and(|it| it.token == last.token))
-        .map(|last| last.phase);
-    let members = status.members;
     let all = &mut status.conditions;
-    put(all, READY, ready.into(), reason, &message);
+    speaker.say(all, READY, ready.into(), reason, &message);
     for (type_, holds) in [(RECONCILING, !ready && !stalled), (STALLED, stalled)] {
         if holds {
-            put(all, type_, ConditionStatus::True, reason, &message);
+            speaker.say(all, type_, ConditionStatus::True, reason, &message);
         } else {
             conditions::clear(all, type_);
         }
     }
-    let pending = matches!(reset_phase, Some(ResetPhase::Pending | ResetPhase::Applying));
-    if pending {
-        put(all, RESET_PENDING, ConditionStatus::True, R::ResetPending, &message);
+    let token = group.spec.reset.as_ref().map(|it| it.token.as_str()).unwrap_or_default();
+    let phase = remembered(status.last_reset.as_ref(), token).map(|last| last.phase);
+    reset_conditions(&speaker, all, phase, &message);
+    if let ClusterSeen::Ready { .. } = seen.cluster {
+        let why = if status.members > 0 { R::HasMembers } else { R::NoMembers };
+        speaker.say(all, ACTIVE, (status.members > 0).into(), why, "");
+        let (health, why, text) = lag_health(group, status, moved_ms, now);
+        speaker.say(&mut status.conditions, LAG_HEALTHY, health, why, &text);
+    }
+}
+
+/// `ResetPending` while a reset is open, `ResetComplete` when it has come to an end, good or bad.
+fn reset_conditions(
+    speaker: &Speaker,
+    all: &mut Vec<Condition>,
+    phase: Option<ResetPhase>,
+    message: &str,
+) {
+    use ConditionStatus::{False, True};
+    use GroupReason as R;
+    let is_open = matches!(phase, Some(ResetPhase::Pending | ResetPhase::Applying));
+    if is_open {
+        speaker.say(all, RESET_PENDING, True, R::ResetPending, message);
     } else {
         conditions::clear(all, RESET_PENDING);
     }
-    match reset_phase {
-        Some(ResetPhase::Complete) => {
-            put(all, RESET_COMPLETE, ConditionStatus::True, R::ResetComplete, "");
-        }
+    match phase {
+        Some(ResetPhase::Complete) => speaker.say(all, RESET_COMPLETE, True, R::ResetComplete, ""),
         Some(ResetPhase::Planned) => {
-            put(all, RESET_COMPLETE, ConditionStatus::False, R::ResetPlanned, "dry run");
+            speaker.say(all, RESET_COMPLETE, False, R::ResetPlanned, "dry run");
         }
         Some(ResetPhase::Rejected) => {
-            put(all, RESET_COMPLETE, ConditionStatus::False, R::ResetRejected, &message);
+            speaker.say(all, RESET_COMPLETE, False, R::ResetRejected, message);
         }
         Some(ResetPhase::Overwritten) => {
-            put(all, RESET_COMPLETE, ConditionStatus::False, R::ResetOverwritten, &message);
+            speaker.say(all, RESET_COMPLETE, False, R::ResetOverwritten, message);
         }
         Some(ResetPhase::Pending | ResetPhase::Applying) | None => {
             conditions::clear(all, RESET_COMPLETE);
         }
     }
-    if let ClusterSeen::Ready { .. } = seen.cluster {
-        let why = if members > 0 { R::HasMembers } else { R::NoMembers };
-        put(all, ACTIVE, (members > 0).into(), why, "");
-        let (health, why, text) = lag_health(group, status, moved_ms, now);
-        put(&mut status.conditions, LAG_HEALTHY, health, why, &text);
+}
+
+/// Sets conditions of one pass: all about the same generation, at the same time.
+struct Speaker {
+    generation: Option<i64>,
+    at: String,
+}
+
+impl Speaker {
+    fn say(
+        &self,
+        all: &mut Vec<Condition>,
+        type_: &str,
+        status: ConditionStatus,
+        reason: GroupReason,
+        message: &str,
+    ) {
+        let condition = Condition {
+            type_: type_.to_owned(),
+            status,
+            reason: reason.as_str().to_owned(),
+            message: message.chars().take(1024).collect(),
+            observed_generation: self.generation,
+            last_transition_time: self.at.clone(),
+        };
+        conditions::set(all, condition);
     }
 }
 

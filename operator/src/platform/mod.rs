@@ -24,13 +24,15 @@ pub trait Platform {
 
     /// All resources, as they are declared now, with the status that was written last. Those being
     /// deleted carry a `deletionTimestamp`. A resource that is not listed is left alone: what vanished
-    /// from a file is not deleted.
+    /// from a file is not deleted. `metadata.generation` grows with each change of the spec, and the
+    /// status outlives a restart: it holds the id of the topic that is ours, and when a reset was seen.
     fn resources(&self) -> Vec<Resource>;
 
     /// The brokers of `cluster` as they run now; `None` if none were ever asked for.
     fn brokers(&self, cluster: &Key) -> Option<Running>;
 
-    /// Makes the brokers of `cluster` run as wanted, or restarts them so. May be repeated.
+    /// Makes the brokers of `cluster` run as wanted, or restarts them so. Settings are
+    /// checked before anything is stopped. May be repeated.
     fn run_brokers<'a>(&'a self, cluster: &'a Key, wanted: &'a Brokers) -> Working<'a, ()>;
 
     /// Stops the brokers of `cluster`. What they stored stays. May be repeated.
