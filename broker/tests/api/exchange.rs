@@ -34,10 +34,10 @@ pub(crate) fn with_broker(test: impl AsyncFnOnce(&mut Peer)) {
 
 /// Runs `test` against a broker with these settings.
 pub(crate) fn with_settings(more: &[(&str, &str)], test: impl AsyncFnOnce(&mut Peer)) {
-    let dir = tempfile::tempdir().unwrap();
-    let dir = dir.path().join("data");
+    let temporary = tempfile::tempdir().expect("there is room for a folder");
+    let dir = temporary.path().join("data");
     let mut settings: config::Properties = [
-        ("log.dirs", dir.to_str().unwrap()),
+        ("log.dirs", dir.to_str().expect("its name is text")),
         ("listeners", "PLAINTEXT://127.0.0.1:0"),
         ("klamm.http.listener", ""),
         ("node.id", "0"),
@@ -48,18 +48,19 @@ pub(crate) fn with_settings(more: &[(&str, &str)], test: impl AsyncFnOnce(&mut P
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .into();
     settings.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-    let settings = Settings::resolve(settings).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let settings = Settings::resolve(settings).expect("the settings are good");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime starts");
     LocalSet::new().block_on(&runtime, async {
         let world = World::real(RealOptions::default());
-        let running = broker::Broker::start(world.clone(), settings).await.unwrap();
+        let running = broker::Broker::start(world.clone(), settings).await.expect("it starts");
         let port = running.addresses()[0].1.port();
-        let stream = world.net.connect("127.0.0.1", port).await.unwrap();
+        let stream = world.net.connect("127.0.0.1", port).await.expect("it listens");
         let cluster_id = running.cluster_id().to_owned();
         let mut peer = Peer { stream, next_correlation: 7, cluster_id, port };
         test(&mut peer).await;
         drop(peer);
-        running.stop().await.unwrap();
+        running.stop().await.expect("it stops cleanly");
     });
 }
 
@@ -95,10 +96,10 @@ impl Peer {
 
     /// Sends a frame, length prefix included, and reads the next one, without it.
     pub(crate) async fn exchange(&mut self, sent: &[u8]) -> Bytes {
-        self.stream.write_all(sent).await.unwrap();
+        self.stream.write_all(sent).await.expect("the broker listens");
         let length = self.stream.read_i32().await.expect("the broker answers");
-        let mut answer = vec![0; usize::try_from(length).unwrap()];
-        self.stream.read_exact(&mut answer).await.unwrap();
+        let mut answer = vec![0; usize::try_from(length).expect("a length is not negative")];
+        self.stream.read_exact(&mut answer).await.expect("the answer is whole");
         answer.into()
     }
 

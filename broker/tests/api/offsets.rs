@@ -86,10 +86,10 @@ async fn fetch(
             vec![OffsetFetchRequestGroup { group_id: text(group), topics, ..Default::default() }];
     }
     let answer = peer.ask(request, version).await;
-    read_fetched(answer, version)
+    read_fetched(&answer, version)
 }
 
-fn read_fetched(answer: OffsetFetchResponse, version: i16) -> Fetched {
+fn read_fetched(answer: &OffsetFetchResponse, version: i16) -> Fetched {
     let line = |name: &str, index: i32, offset: i64, epoch: i32, note: Option<&str>, error: i16| {
         format!("{name}-{index} {offset} e{epoch} {:?} {error}", note.unwrap_or("(null)"))
     };
