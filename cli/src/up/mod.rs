@@ -17,7 +17,7 @@ use operator::{Now, Reconciler};
 use world::World;
 
 use crate::failure::Failure;
-use crate::{output, session};
+use crate::session;
 
 pub(crate) mod deletions;
 mod figures;
@@ -67,9 +67,10 @@ pub(crate) fn data_dir_of(cluster: &str) -> PathBuf {
 
 /// Runs until it is told to stop.
 pub(crate) fn run(args: &UpArgs) -> Result<(), Failure> {
-    for (flag, address) in
-        [("--listen", Some(&args.listen)), ("--advertise", args.advertise.as_ref())]
-    {
+    // Port 0 lets the system choose one.
+    let listen = args.listen.strip_suffix(":0").map(|host| format!("{host}:1"));
+    let listen = listen.as_ref().unwrap_or(&args.listen);
+    for (flag, address) in [("--listen", Some(listen)), ("--advertise", args.advertise.as_ref())] {
         if let Some(address) = address {
             client::cluster::split_address(address)
                 .map_err(|error| Failure::usage(format!("{flag}: {error}")))?;
@@ -87,10 +88,9 @@ pub(crate) fn run(args: &UpArgs) -> Result<(), Failure> {
                 failed = work => failed,
             }
         };
-        output::note("stopping");
+        let saved = laptop.save().await;
         let stopped = laptop.stop().await;
-        laptop.save().await?;
-        worked.and(stopped)
+        worked.and(saved).and(stopped)
     })
 }
 

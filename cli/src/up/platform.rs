@@ -142,8 +142,11 @@ impl Laptop {
         asked.iter().filter(|key| state.resources.delete(key, &now)).count() > 0
     }
 
+    /// The data directory, while our broker holds its lock: before that it may be somebody else's.
     fn dir(&self) -> Option<PathBuf> {
-        self.state.borrow().local.as_ref().map(|local| local.dir.clone())
+        let state = self.state.borrow();
+        let local = state.local.as_ref().filter(|local| local.running.is_some())?;
+        Some(local.dir.clone())
     }
 
     /// The way to the broker, if it runs.

@@ -72,10 +72,10 @@ pub(super) struct AlterArgs {
     /// The topic's name
     topic: String,
     /// Set this; may be repeated
-    #[arg(short, long = "config", value_name = "KEY=VALUE", value_parser = key_value)]
+    #[arg(short = 'c', long = "config", value_name = "KEY=VALUE", value_parser = key_value)]
     set: Vec<(String, String)>,
     /// Go back to the default of this setting; may be repeated
-    #[arg(short, long = "unset", value_name = "KEY")]
+    #[arg(short, long, value_name = "KEY")]
     unset: Vec<String>,
     /// Only say whether it could be done
     #[arg(long)]

@@ -247,8 +247,7 @@ impl Admin {
         self.cluster
             .retry(async || {
                 let answer = self.cluster.ask_coordinator(group, body, timeout).await?;
-                let refused =
-                    Error::check(answer.error_code, about, answer.error_message.as_ref());
+                let refused = Error::check(answer.error_code, about, answer.error_message.as_ref());
                 match refused {
                     // Waiting makes no partitions.
                     Err(error) if error.code() == Some(ErrorCode::UnknownTopicOrPartition) => {

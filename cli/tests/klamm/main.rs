@@ -1,0 +1,5 @@
+//! The program as a person uses it: real processes, real sockets, files that are edited.
+
+mod commands;
+mod process;
+mod up;
