@@ -126,6 +126,26 @@ pub fn came_back(sent: &[Order], read: &[Read], with_timestamps: bool) -> Verdic
     Ok(format!("{} records", read.len()))
 }
 
+/// Each partition's offsets begin at 0 and have no gap, and its orders stand in the order of sending.
+///
+/// # Errors
+/// Names the place.
+pub fn unbroken_partitions(read: &[Read]) -> Verdict {
+    let mut last: BTreeMap<i32, (i64, u64)> = BTreeMap::new();
+    for record in read {
+        let n = Order::number(&record.value).ok_or("a value without a number")?;
+        let (partition, offset) = (record.partition, record.offset);
+        let expected = last.get(&partition).map_or(0, |(offset, _)| offset + 1);
+        if offset != expected {
+            return Err(format!("partition {partition}: {offset} was read, not {expected}"));
+        }
+        if let Some((_, before)) = last.insert(partition, (offset, n)).filter(|it| it.1 >= n) {
+            return Err(format!("partition {partition}: order {n} stands after {before}"));
+        }
+    }
+    Ok(format!("{} partitions", last.len()))
+}
+
 /// How many records each partition has; none may be empty.
 ///
 /// # Errors
@@ -160,7 +180,7 @@ mod tests {
     }
 
     fn orders() -> Vec<Order> {
-        (0..24).map(|n| Order::placed(n, 24)).collect()
+        (0..24).map(|n| Order::placed(n, 24, 0)).collect()
     }
 
     fn reads() -> Vec<Read> {
@@ -207,6 +227,16 @@ mod tests {
         assert!(without_gap(&reads[..5], &reads[5..]).is_ok());
         assert!(without_gap(&reads[..5], &reads[6..]).is_err());
         assert!(without_gap(&reads[..5], &reads[4..]).is_err());
+    }
+
+    #[test]
+    fn a_reordered_partition_is_named() {
+        let mut reads = reads();
+        assert!(unbroken_partitions(&reads).is_ok());
+        let value = std::mem::take(&mut reads[5].value);
+        reads[5].value = std::mem::replace(&mut reads[6].value, value);
+        let said = unbroken_partitions(&reads).unwrap_err();
+        assert!(said.contains("order 5 stands after 6"), "{said}");
     }
 
     #[test]

@@ -96,8 +96,7 @@ impl Library {
     /// # Errors
     /// When something that it needs cannot be fetched or compiled.
     pub fn build(self) -> Result<Program> {
-        let source =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(self.name());
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(self.name());
         let command = match self {
             Self::KafkaGo | Self::FranzGo => vec![text(&go(self.name(), &source)?)?],
             Self::Java => java(&source)?,
@@ -173,7 +172,12 @@ impl Program {
         if self.library == Library::Kcat {
             command.args(["-P", "-b", broker, "-t", topic, "-vvv"]);
             // Else a burst of records without a key goes to a few partitions only.
-            command.args(["-X", "enable.idempotence=true", "-X", "sticky.partitioning.linger.ms=0"]);
+            command.args([
+                "-X",
+                "enable.idempotence=true",
+                "-X",
+                "sticky.partitioning.linger.ms=0",
+            ]);
             if first.key.is_some() {
                 command.args(["-K", "\t"]);
             }

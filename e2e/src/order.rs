@@ -1,14 +1,12 @@
 //! What is sent: orders with a key, and page views without.
 
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
 /// How many steps an order goes through, each a record with the order's id as key.
 const STEPS: u64 = 12;
-/// 2026-01-01T00:00:00Z, in milliseconds: the orders are not from now, so that a client's or broker's
-/// own clock cannot be taken for what was sent.
-const FIRST_MS: i64 = 1_767_225_600_000;
 
 /// A record to send.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -26,8 +24,10 @@ pub struct Order {
 }
 
 impl Order {
-    /// The `n`th step of all orders: interleaved, each order's steps in sequence.
-    pub fn placed(n: u64, of: u64) -> Self {
+    /// The `n`th step of all orders, a second after the one before: interleaved, each order's steps in
+    /// sequence. The first is from `since_ms`, which is not now, so that a client's or broker's own clock
+    /// cannot be taken for what was sent; nor so long ago that retention would drop it.
+    pub fn placed(n: u64, of: u64, since_ms: i64) -> Self {
         let orders = (of / STEPS).max(1);
         let (id, step) = (n % orders, n / orders);
         let key = format!("order-{id:05}");
@@ -39,7 +39,7 @@ impl Order {
             ("source".to_owned(), "web-shop".to_owned()),
             ("straße".to_owned(), "Höllentalklamm 1".to_owned()),
         ]);
-        Self { n, key: Some(key), value, headers, timestamp: FIRST_MS + n.cast_signed() * 1000 }
+        Self { n, key: Some(key), value, headers, timestamp: since_ms + n.cast_signed() * 1000 }
     }
 
     /// The `n`th page view: no key, and large enough that clients which fill one batch after the other
@@ -47,6 +47,12 @@ impl Order {
     pub fn page_view(n: u64) -> Self {
         let value = format!(r#"{{"n":{n},"page":"{}"}}"#, "/alpspitze".repeat(60));
         Self { n, key: None, value, headers: BTreeMap::new(), timestamp: 0 }
+    }
+
+    /// A day ago, for [`Order::placed`].
+    pub fn yesterday() -> i64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(now.as_millis()).unwrap_or(i64::MAX) - 24 * 3600 * 1000
     }
 
     /// The number in a value that was read.
@@ -61,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_value_tells_its_number() {
-        assert_eq!(Order::number(&Order::placed(17, 120).value), Some(17));
+        assert_eq!(Order::number(&Order::placed(17, 120, 0).value), Some(17));
         assert_eq!(Order::number(&Order::page_view(3).value), Some(3));
     }
 }

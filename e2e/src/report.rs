@@ -131,7 +131,8 @@ impl Report {
         println!("{client:>8}  {outcome:<6}  {}: {detail}", line.claim());
         self.told.push(line);
         if let Some(path) = std::env::var_os(REPORT) {
-            let place = Line::ALL.iter().position(|it| *it == line).context("all lines are in ALL")?;
+            let place =
+                Line::ALL.iter().position(|it| *it == line).context("all lines are in ALL")?;
             let row = Row { client, line: place + 1, claim: line.claim(), outcome, detail };
             let mut file = OpenOptions::new().create(true).append(true).open(path)?;
             writeln!(file, "{}", serde_json::to_string(&row)?)?;

@@ -207,6 +207,7 @@ impl Server {
     pub fn klamm(&self, arguments: &[&str]) -> Result<String> {
         let Launch::Klamm { binary } = &self.launch else { bail!("the control has no klamm") };
         let mut command = Command::new(binary);
+        without_our_settings(&mut command);
         cache::run(command.args(arguments).args(["--bootstrap", &self.address()]))
     }
 
@@ -227,7 +228,9 @@ impl Server {
     /// What a person would write down for this story; `rewound` is a group with a reset.
     fn yaml(&self, rewound: Option<&str>) -> String {
         let head = |kind: &str, name: &str| {
-            format!("---\napiVersion: klamm.io/v1alpha1\nkind: {kind}\nmetadata: {{name: {name}}}\n")
+            format!(
+                "---\napiVersion: klamm.io/v1alpha1\nkind: {kind}\nmetadata: {{name: {name}}}\n"
+            )
         };
         let mut text = head("Cluster", "shop") + "spec: {replicas: 1, storage: {size: 4Gi}}\n";
         for Topic { name, partitions } in &self.topics {
@@ -257,7 +260,7 @@ impl Server {
              advertised.listeners=PLAINTEXT://{0}\ncontroller.listener.names=CONTROLLER\n\
              listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\n\
              inter.broker.listener.name=PLAINTEXT\nlog.dirs={1}\n\
-             offsets.topic.replication.factor=1\nlog.flush.interval.messages=1\n",
+             offsets.topic.replication.factor=1\ngroup.initial.rebalance.delay.ms=1000\n",
             self.address(),
             self.data().display(),
         );
@@ -282,6 +285,7 @@ impl Server {
                 command.arg("--data-dir").arg(self.data());
                 command.args(["--listen", &self.address(), "--http", "off"]);
                 command.current_dir(self.folder.path());
+                without_our_settings(&mut command);
                 command
             }
             Launch::Kafka { .. } => {
@@ -319,6 +323,15 @@ impl Server {
     }
 }
 
+/// Takes this suite's own variables out of the environment: the broker reads `KLAMM_…` as settings.
+fn without_our_settings(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"KLAMM_") {
+            command.env_remove(name);
+        }
+    }
+}
+
 /// Whether whoever listens there answers ApiVersions without an error.
 fn answers(port: u16) -> bool {
     let ask = || -> std::io::Result<[u8; 10]> {
@@ -331,4 +344,3 @@ fn answers(port: u16) -> bool {
     };
     ask().is_ok_and(|answer| answer[4..] == [0, 0, 0, 1, 0, 0])
 }
-

@@ -27,7 +27,7 @@ const RETURNS: &str = "returns-service";
 
 /// How many orders are sent while all is well, while the inventory is away, and after one of its members
 /// was killed.
-const PLACED: [u64; 3] = [1200, 300, 300];
+const PLACED: [u64; 3] = [600, 180, 180];
 const VIEWED: u64 = 10_000;
 /// The shortest session that Kafka's brokers allow by default.
 const TIMEOUTS: Timeouts = Timeouts { session_ms: 6000, heartbeat_ms: 500 };
@@ -35,7 +35,7 @@ const TIMEOUTS: Timeouts = Timeouts { session_ms: 6000, heartbeat_ms: 500 };
 /// busy machine.
 const HEARTBEAT_LATE: Duration = Duration::from_millis(300);
 /// How long anything may take that nothing delays but the machine.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(90);
 /// How long we listen for orders that must not come.
 const SILENCE: Duration = Duration::from_millis(500);
 
@@ -50,6 +50,7 @@ pub fn tell(library: Library) -> Result<Vec<String>> {
         program,
         server,
         report: Report::new(library),
+        yesterday: Order::yesterday(),
         sent: Vec::new(),
         acked: BTreeMap::new(),
     };
@@ -67,6 +68,8 @@ struct Story {
     program: Program,
     server: Server,
     report: Report,
+    /// When the first order was placed, in milliseconds since 1970.
+    yesterday: i64,
     /// All orders that were sent so far.
     sent: Vec<Order>,
     /// Where they were acknowledged, if the client tells.
@@ -216,16 +219,14 @@ impl Story {
     /// Starts members of a group.
     fn join(&self, group: &str, members: usize) -> Result<Vec<Process>> {
         let address = self.server.address();
-        (0..members)
-            .map(|_| self.program.consume(&address, ORDERS.name, group, TIMEOUTS))
-            .collect()
+        (0..members).map(|_| self.program.consume(&address, ORDERS.name, group, TIMEOUTS)).collect()
     }
 
     /// Places that many more orders.
     fn place(&mut self, orders: u64) -> Result<()> {
         let from = self.sent.len() as u64;
         let placed: Vec<Order> =
-            (from..from + orders).map(|n| Order::placed(n, PLACED[0])).collect();
+            (from..from + orders).map(|n| Order::placed(n, PLACED[0], self.yesterday)).collect();
         let acked = self.send(&ORDERS, &placed)?;
         self.acked.extend(acked);
         self.sent.extend(placed);

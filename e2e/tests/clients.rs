@@ -1,5 +1,7 @@
 //! The order story in six clients, each against a server of its own.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use e2e::library::Library;
 use e2e::{cache, story};
 
