@@ -149,17 +149,23 @@ impl GroupConsumer {
         self.consumer.poll().await
     }
 
+    /// The generation that this member belongs to, and its id in it; both of the last join.
+    pub fn membership(&self) -> (i32, String) {
+        (self.standing.generation.get(), self.standing.member_id.borrow().to_string())
+    }
+
+    /// What [`GroupConsumer::commit`] would commit.
+    pub fn uncommitted(&self) -> BTreeMap<TopicPartition, i64> {
+        let positions = self.consumer.positions().into_iter();
+        positions.filter(|(partition, at)| self.committed.get(partition) != Some(at)).collect()
+    }
+
     /// Commits the offsets behind the records that were given out.
     ///
     /// # Errors
     /// When the coordinator refuses: this member's partitions may be another's by now.
     pub async fn commit(&mut self) -> Result<(), Error> {
-        let changed: BTreeMap<_, _> = self
-            .consumer
-            .positions()
-            .into_iter()
-            .filter(|(partition, at)| self.committed.get(partition) != Some(at))
-            .collect();
+        let changed = self.uncommitted();
         let interval = self.options.commit_interval.unwrap_or_default();
         self.commit_at = self.cluster.world().clock.tick().saturating_add(interval);
         if changed.is_empty() {

@@ -1,7 +1,7 @@
 //! Many seeds: one line of JSON per run, so that a campaign can be interrupted and resumed, and totals
 //! that fail if some fault never struck or some property was never evaluated.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,12 @@ impl Trial {
         let mut line = serde_json::to_string(self).expect("numbers and strings become JSON");
         line.push('\n');
         line
+    }
+
+    /// The commits of a campaign's file.
+    pub fn commits(lines: &str) -> BTreeSet<String> {
+        let parsed = lines.lines().filter_map(|line| serde_json::from_str::<Self>(line).ok());
+        parsed.map(|trial| trial.commit).collect()
     }
 
     /// The trials of `commit` in a campaign's file. A last line that was cut off is not one.

@@ -1,8 +1,11 @@
 //! Bad luck: what happens to which broker when, drawn from the seed before the run begins.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use world::simulated::{HostId, PoolLatency, Random, Simulation};
+
+use crate::storm::System;
 
 /// A kind of bad luck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,6 +14,8 @@ pub enum FaultKind {
     Kill,
     /// The machine loses power, and is on again after a while.
     PowerLoss,
+    /// The process is asked to stop, killed if it takes too long, and started again.
+    Restart,
     /// The wall clock jumps, either way.
     ClockJump,
     /// Syncs take up to a second.
@@ -23,14 +28,22 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All kinds.
-    pub const ALL: [Self; 6] =
-        [Self::Kill, Self::PowerLoss, Self::ClockJump, Self::SlowDisk, Self::Pause, Self::Cut];
+    pub const ALL: [Self; 7] = [
+        Self::Kill,
+        Self::PowerLoss,
+        Self::Restart,
+        Self::ClockJump,
+        Self::SlowDisk,
+        Self::Pause,
+        Self::Cut,
+    ];
 
     /// The kind's name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Kill => "kill",
             Self::PowerLoss => "power_loss",
+            Self::Restart => "restart",
             Self::ClockJump => "clock_jump",
             Self::SlowDisk => "slow_disk",
             Self::Pause => "pause",
@@ -40,7 +53,7 @@ impl FaultKind {
 
     /// Whether the broker has to recover from it.
     pub fn is_restart(self) -> bool {
-        matches!(self, Self::Kill | Self::PowerLoss)
+        matches!(self, Self::Kill | Self::PowerLoss | Self::Restart)
     }
 }
 
@@ -49,8 +62,8 @@ impl FaultKind {
 pub struct Fault {
     /// What happens.
     pub kind: FaultKind,
-    /// How long after the end of the one before.
-    pub after: Duration,
+    /// When, after the beginning of the run.
+    pub at: Duration,
     /// How long it lasts.
     pub lasts: Duration,
     /// Which host it strikes, as a number to be taken modulo their count.
@@ -59,69 +72,112 @@ pub struct Fault {
     pub detail: u64,
 }
 
-/// The bad luck of a run, one after the other.
+/// The bad luck of a run, in the order in which it begins. One may strike while another lasts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
     /// In order.
     pub faults: Vec<Fault>,
 }
 
+/// How often each kind has struck.
+pub type Struck = BTreeMap<&'static str, u64>;
+
 impl Schedule {
     /// Draws a schedule: three faults at least, of which the first is one to recover from.
     pub fn draw(random: &mut Random) -> Self {
-        let count = 3 + random.index(4);
-        let fault = |at: usize| {
+        let count = 3 + random.index(5);
+        let millis = |from, to| Duration::from_millis(from)..Duration::from_millis(to);
+        let mut faults: Vec<Fault> = Vec::new();
+        let mut quiet_from = Duration::ZERO;
+        for at in 0..count {
             let restarts = [FaultKind::Kill, FaultKind::PowerLoss];
             let kind = match at {
                 0 => restarts[random.index(restarts.len())],
                 _ => FaultKind::ALL[random.index(FaultKind::ALL.len())],
             };
-            let millis = |from, to| Duration::from_millis(from)..Duration::from_millis(to);
-            Fault {
-                kind,
-                after: random.duration(&millis(500, 4000)),
-                // Often shorter than any timeout, sometimes longer than most.
-                lasts: match random.index(4) {
-                    0 => random.duration(&millis(4000, 20_000)),
-                    _ => random.duration(&millis(10, 2000)),
-                },
-                strikes: random.index(1 << 16),
-                detail: random.next_u64(),
-            }
-        };
-        Self { faults: (0..count).map(fault).collect() }
+            let begins = match faults.last() {
+                // Bad luck seldom comes alone: recoveries that are interrupted, answers that are lost
+                // on their way while the broker dies.
+                Some(last) if random.chance(1, 3) => {
+                    let into = random.duration(&millis(0, 3000));
+                    last.at + into.min(last.lasts + Duration::from_millis(200))
+                }
+                Some(_) => quiet_from + random.duration(&millis(500, 4000)),
+                None => random.duration(&millis(3000, 6000)),
+            };
+            // Often shorter than any timeout, sometimes longer than most.
+            let lasts = match random.index(4) {
+                0 => random.duration(&millis(4000, 20_000)),
+                _ => random.duration(&millis(10, 2000)),
+            };
+            quiet_from = quiet_from.max(begins + lasts);
+            let (strikes, detail) = (random.index(1 << 16), random.next_u64());
+            faults.push(Fault { kind, at: begins, lasts, strikes, detail });
+        }
+        Self { faults }
     }
 
-    /// Lets it all happen to `hosts`. `start` starts a host's process again.
+    /// Lets it all happen to `hosts`; says what struck.
     pub async fn perform(
         &self,
         simulation: &Simulation,
+        system: &impl System,
         hosts: &[HostId],
-        mut start: impl FnMut(HostId),
-    ) {
-        for fault in &self.faults {
-            simulation.sleep(fault.after).await;
+        mut power_lost: impl FnMut(Duration),
+    ) -> Struck {
+        let mut struck = Struck::new();
+        let begin = |at: usize| (self.faults[at].at, at, true);
+        let end = |at: usize| (self.faults[at].at + self.faults[at].lasts, at, false);
+        let mut steps: Vec<(Duration, usize, bool)> =
+            (0..self.faults.len()).flat_map(|at| [begin(at), end(at)]).collect();
+        steps.sort_unstable();
+        for (due, at, begins) in steps {
+            simulation.sleep(due.saturating_sub(simulation.elapsed())).await;
+            let fault = &self.faults[at];
             let host = hosts[fault.strikes % hosts.len()];
-            strike(simulation, fault, host);
-            simulation.sleep(fault.lasts).await;
-            simulation.heal_all();
-            simulation.set_pool_latency(host, PoolLatency::default());
-            if !simulation.is_running(host) {
-                start(host);
+            if !begins {
+                mend(simulation, system, fault, host);
+            } else if strike(simulation, system, fault, host) {
+                *struck.entry(fault.kind.name()).or_default() += 1;
+                if fault.kind == FaultKind::PowerLoss {
+                    power_lost(simulation.elapsed());
+                }
             }
         }
+        simulation.heal_all();
+        struck
     }
 }
 
-fn strike(simulation: &Simulation, fault: &Fault, host: HostId) {
+/// Which links a cut cuts, between the host and another: one way, the other, or both.
+fn links(simulation: &Simulation, fault: &Fault, host: HostId) -> Vec<(HostId, HostId)> {
+    let others: Vec<HostId> =
+        simulation.hosts().into_iter().filter(|other| *other != host).collect();
+    let draw = usize::try_from(fault.detail >> 32).expect("it is 32 bits");
+    let Some(other) = others.get(draw % others.len().max(1)) else { return Vec::new() };
+    match fault.detail % 3 {
+        0 => vec![(*other, host)],
+        1 => vec![(host, *other)],
+        _ => vec![(host, *other), (*other, host)],
+    }
+}
+
+/// False if there was nothing to be struck.
+fn strike(simulation: &Simulation, system: &impl System, fault: &Fault, host: HostId) -> bool {
+    let was_running = simulation.is_running(host);
     match fault.kind {
         FaultKind::Kill => simulation.kill(host),
-        FaultKind::PowerLoss => simulation.power_loss(host),
+        FaultKind::PowerLoss => {
+            simulation.power_loss(host);
+            return true;
+        }
+        FaultKind::Restart => system.stop(simulation, host),
         FaultKind::ClockJump => {
             // Up to an hour either way.
             let hour = 3_600_000;
             let by = i64::try_from(fault.detail % (2 * hour)).expect("it is below two hours");
             simulation.jump_clock(host, by - 3_600_000);
+            return true;
         }
         FaultKind::SlowDisk => {
             let flush = Duration::from_millis(50)..Duration::from_secs(1);
@@ -129,20 +185,34 @@ fn strike(simulation: &Simulation, fault: &Fault, host: HostId) {
         }
         FaultKind::Pause => simulation.pause(host, fault.lasts),
         FaultKind::Cut => {
-            let others: Vec<HostId> =
-                simulation.hosts().into_iter().filter(|other| *other != host).collect();
-            let draw = usize::try_from(fault.detail >> 32).expect("it is 32 bits");
-            let Some(other) = others.get(draw % others.len().max(1)) else { return };
-            // One direction, the other, or both.
-            let way = fault.detail % 3;
-            let (there, back) = (way != 0, way != 1);
-            if there {
-                simulation.cut(host, *other);
-            }
-            if back {
-                simulation.cut(*other, host);
+            for (from, to) in links(simulation, fault, host) {
+                simulation.cut(from, to);
             }
         }
+    }
+    was_running
+}
+
+/// Ends what a fault began.
+fn mend(simulation: &Simulation, system: &impl System, fault: &Fault, host: HostId) {
+    match fault.kind {
+        FaultKind::Kill | FaultKind::PowerLoss => {
+            if !simulation.is_running(host) {
+                system.start(simulation, host);
+            }
+        }
+        FaultKind::Restart => {
+            // As long as that was its time to stop.
+            simulation.kill(host);
+            system.start(simulation, host);
+        }
+        FaultKind::SlowDisk => simulation.set_pool_latency(host, PoolLatency::default()),
+        FaultKind::Cut => {
+            for (from, to) in links(simulation, fault, host) {
+                simulation.heal(from, to);
+            }
+        }
+        FaultKind::ClockJump | FaultKind::Pause => {}
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! The workload records; the checks read. Nothing here judges.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 /// The most events of one history; a run that has more is too long to be read by anyone.
 const EVENTS_MAX: usize = 4_000_000;
@@ -56,6 +57,8 @@ pub enum Event {
         record: RecordId,
         /// At which offset.
         offset: i64,
+        /// When, in virtual time since the beginning of the run.
+        at: Duration,
     },
     /// A consumer was served a record.
     Read {
@@ -65,6 +68,13 @@ pub enum Event {
         offset: i64,
         /// What.
         record: RecordId,
+    },
+    /// A consumer was served bytes that are no records.
+    Damaged {
+        /// Where.
+        partition: Partition,
+        /// What is wrong with them.
+        why: String,
     },
     /// A client was told the high watermark.
     Watermark {
@@ -117,6 +127,16 @@ pub enum Event {
         member: String,
         /// All that it is to read.
         partitions: Vec<Partition>,
+    },
+    /// This topic does not wait for the disk: a power loss may take what was acknowledged just before.
+    Lossy {
+        /// The topic's name.
+        topic: String,
+    },
+    /// The machine lost power.
+    PowerLost {
+        /// When, in virtual time since the beginning of the run.
+        at: Duration,
     },
     /// All faults are over. From here on the system must serve.
     Healed,
@@ -177,6 +197,19 @@ impl History {
             }
         }
         logs
+    }
+
+    /// The topics that may have lost something: they do not wait for the disk, and there was a power
+    /// loss. Without one they are held to what all others are.
+    pub fn lossy(&self) -> BTreeSet<&str> {
+        if !self.events.iter().any(|event| matches!(event, Event::PowerLost { .. })) {
+            return BTreeSet::new();
+        }
+        let lossy = self.events.iter().filter_map(|event| match event {
+            Event::Lossy { topic } => Some(topic.as_str()),
+            _ => None,
+        });
+        lossy.collect()
     }
 
     /// How many records were acknowledged.

@@ -10,11 +10,15 @@
 //! | `history` | what clients did and saw |
 //! | `oracle` | what they were promised |
 //! | `checks/` | one property per file |
+//! | `panics` | tasks that ended in silence |
+//! | `klamm/` | a real broker, and clients that use it |
 //! | `campaign` | many seeds, resumable |
 
 pub mod campaign;
 pub mod checks;
 pub mod faults;
 pub mod history;
+pub mod klamm;
 pub mod oracle;
+pub mod panics;
 pub mod storm;

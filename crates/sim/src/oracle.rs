@@ -49,6 +49,9 @@ impl<'a> Positions<'a> {
                 | Event::Watermark { .. }
                 | Event::PositionRead { .. }
                 | Event::Assigned { .. }
+                | Event::Damaged { .. }
+                | Event::Lossy { .. }
+                | Event::PowerLost { .. }
                 | Event::Healed
                 | Event::Final { .. } => {}
             }

@@ -14,11 +14,15 @@ use world::clock::LocalFuture;
 use world::simulated::{HostId, Simulation, SimulationOptions, Trace};
 
 use crate::checks;
-use crate::faults::{FaultKind, Schedule};
+use crate::faults::{FaultKind, Schedule, Struck};
 use crate::history::{Event, History};
+use crate::panics::Panics;
 
 /// How long clients go on after the last fault, for the system to recover and serve.
-const SETTLE: Duration = Duration::from_secs(30);
+const SETTLE: Duration = Duration::from_secs(20);
+
+/// The property that no task panics, which a history does not show.
+const NO_PANIC: &str = "no_panic";
 
 /// How long reading everything at the end may take.
 const COLLECT: Duration = Duration::from_secs(120);
@@ -33,6 +37,9 @@ pub trait System {
 
     /// Starts the process of one of these hosts, at first or again.
     fn start(&self, simulation: &Simulation, host: HostId);
+
+    /// Asks the process of one of these hosts to stop, cleanly; nothing if there is none.
+    fn stop(&self, simulation: &Simulation, host: HostId);
 
     /// Adds the clients' hosts and starts them. They work until they are stopped.
     fn start_clients(&self, simulation: &Simulation, history: &SharedHistory);
@@ -70,29 +77,31 @@ impl Outcome {
 }
 
 /// Runs `system` through the storm of `seed`, keeping `trace_lines_max` lines of its trace.
-pub fn run(system: &impl System, seed: u64, trace_lines_max: usize) -> Outcome {
+pub fn run(system: &impl System, seed: u64, trace_lines_max: usize, panics: &Panics) -> Outcome {
+    // What another run on this thread left.
+    panics.of_this_thread();
     let options = SimulationOptions { trace_lines_max, ..SimulationOptions::new(seed) };
     let simulation = Simulation::new(options);
     let history = SharedHistory::default();
     let schedule = Schedule::draw(&mut simulation.random("faults"));
-    let (elapsed, collected) = simulation.run(weather(system, &simulation, &schedule, &history));
+    let (elapsed, faults, collected) =
+        simulation.run(weather(system, &simulation, &schedule, &history));
 
     let mut outcome = Outcome {
         trace: simulation.trace(),
         elapsed,
         acked: history.borrow().acked(),
-        faults: BTreeMap::new(),
+        faults,
         evaluated: BTreeMap::new(),
         broken: Vec::new(),
     };
-    for fault in &schedule.faults {
-        *outcome.faults.entry(fault.kind.name()).or_default() += 1;
-    }
     for check in checks::ALL {
         let verdict = (check.judge)(&history.borrow());
         outcome.evaluated.insert(check.name, verdict.evaluated);
         outcome.broken.extend(verdict.broken.into_iter().map(|why| (check.name, why)));
     }
+    outcome.evaluated.insert(NO_PANIC, 1);
+    outcome.broken.extend(panics.of_this_thread().into_iter().map(|why| (NO_PANIC, why)));
     if !collected {
         let why = format!("the logs could not be read within {COLLECT:?} after the healing");
         outcome.broken.push(("recovers", why));
@@ -100,22 +109,23 @@ pub fn run(system: &impl System, seed: u64, trace_lines_max: usize) -> Outcome {
     outcome
 }
 
-/// The run itself; how long it took, and whether all could be read at the end.
+/// The run itself; how long it took, what struck, and whether all could be read at the end.
 async fn weather(
     system: &impl System,
     simulation: &Simulation,
     schedule: &Schedule,
     history: &SharedHistory,
-) -> (Duration, bool) {
+) -> (Duration, Struck, bool) {
     let hosts = system.build(simulation);
     for host in &hosts {
         system.start(simulation, *host);
     }
     system.start_clients(simulation, history);
-    schedule.perform(simulation, &hosts, |host| system.start(simulation, host)).await;
+    let power_lost = |at| history.borrow_mut().record(Event::PowerLost { at });
+    let struck = schedule.perform(simulation, system, &hosts, power_lost).await;
     simulation.note(format_args!("healed"));
     history.borrow_mut().record(Event::Healed);
     simulation.sleep(SETTLE).await;
     let collected = simulation.within(COLLECT, system.collect(simulation, history)).await;
-    (simulation.elapsed(), collected.is_some())
+    (simulation.elapsed(), struck, collected.is_some())
 }

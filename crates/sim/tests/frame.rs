@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sim::history::{Event, Partition, RecordId};
+use sim::panics::Panics;
 use sim::storm::{self, Outcome, SharedHistory, System};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use world::clock::LocalFuture;
@@ -148,6 +149,7 @@ async fn produce(world: World, history: SharedHistory) {
                     partition: partition(),
                     record,
                     offset,
+                    at: world.clock.tick(),
                 });
                 break;
             }
@@ -178,6 +180,11 @@ impl System for Keeper {
         simulation.start(host, move |world| Box::pin(keep(world, bug)));
     }
 
+    fn stop(&self, simulation: &Simulation, host: HostId) {
+        // It has nothing to tidy up.
+        simulation.kill(host);
+    }
+
     fn start_clients(&self, simulation: &Simulation, history: &SharedHistory) {
         let (client, history) = (simulation.add_host("client"), Rc::clone(history));
         simulation.start(client, |world| Box::pin(produce(world, history)));
@@ -191,15 +198,16 @@ impl System for Keeper {
     }
 }
 
-fn run(bug: Bug, seed: u64) -> Outcome {
-    storm::run(&Keeper { bug }, seed, 100_000)
+fn run(bug: Bug, seed: u64, panics: &Panics) -> Outcome {
+    storm::run(&Keeper { bug }, seed, 100_000, panics)
 }
 
 #[test]
 fn a_system_that_keeps_its_promise_passes_and_counts() {
+    let panics = Panics::listen();
     let mut faults: BTreeMap<&str, u64> = BTreeMap::new();
     for seed in 0..30 {
-        let outcome = run(Bug::None, seed);
+        let outcome = run(Bug::None, seed, &panics);
         assert_eq!(outcome.broken, [], "seed {seed}");
         assert!(outcome.counts(), "seed {seed}: {:?} {}", outcome.elapsed, outcome.acked);
         assert!(outcome.evaluated["no_acked_loss"] >= 200);
@@ -212,8 +220,9 @@ fn a_system_that_keeps_its_promise_passes_and_counts() {
 
 #[test]
 fn one_that_acknowledges_before_it_syncs_is_caught_by_the_property_of_that_name() {
+    let panics = Panics::listen();
     let caught = (0..100).find(|seed| {
-        let outcome = run(Bug::AckBeforeSync, *seed);
+        let outcome = run(Bug::AckBeforeSync, *seed, &panics);
         outcome.broken.iter().any(|(name, _)| *name == "no_acked_loss")
     });
     assert!(caught.is_some(), "not in 100 seeds");
@@ -221,8 +230,9 @@ fn one_that_acknowledges_before_it_syncs_is_caught_by_the_property_of_that_name(
 
 #[test]
 fn a_seed_is_one_story() {
+    let panics = Panics::listen();
     for seed in [3, 4] {
-        let (one, two) = (run(Bug::None, seed), run(Bug::None, seed));
+        let (one, two) = (run(Bug::None, seed, &panics), run(Bug::None, seed, &panics));
         assert_eq!(one.trace.first_difference(&two.trace), None, "seed {seed}");
     }
 }

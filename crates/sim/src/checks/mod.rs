@@ -5,6 +5,7 @@
 use crate::history::History;
 
 mod committed_offset_not_lost;
+mod loss_bounded;
 mod no_acked_loss;
 mod no_duplicate;
 mod nothing_invented;
@@ -12,6 +13,7 @@ mod offsets_dense;
 mod one_owner_per_generation;
 mod order_per_partition;
 mod reads_agree;
+mod reads_intact;
 mod recovers;
 mod watermark_monotonic;
 
@@ -47,8 +49,9 @@ pub struct Check {
 }
 
 /// All properties.
-pub const ALL: [Check; 10] = [
+pub const ALL: [Check; 12] = [
     Check { name: "committed_offset_not_lost", judge: committed_offset_not_lost::judge },
+    Check { name: "loss_bounded", judge: loss_bounded::judge },
     Check { name: "no_acked_loss", judge: no_acked_loss::judge },
     Check { name: "no_duplicate", judge: no_duplicate::judge },
     Check { name: "nothing_invented", judge: nothing_invented::judge },
@@ -56,6 +59,7 @@ pub const ALL: [Check; 10] = [
     Check { name: "one_owner_per_generation", judge: one_owner_per_generation::judge },
     Check { name: "order_per_partition", judge: order_per_partition::judge },
     Check { name: "reads_agree", judge: reads_agree::judge },
+    Check { name: "reads_intact", judge: reads_intact::judge },
     Check { name: "recovers", judge: recovers::judge },
     Check { name: "watermark_monotonic", judge: watermark_monotonic::judge },
 ];
@@ -63,6 +67,8 @@ pub const ALL: [Check; 10] = [
 /// Histories in a few words, for the checks' own tests.
 #[cfg(test)]
 mod told {
+    use std::time::Duration;
+
     use crate::history::{CommitId, Event, History, Partition, RecordId};
 
     use super::Verdict;
@@ -91,7 +97,7 @@ mod told {
             "sent" => Event::Sent { partition, record: record(number(rest)), idempotent: true },
             "acked" => {
                 let (record, offset) = at(rest);
-                Event::Acked { partition, record, offset }
+                Event::Acked { partition, record, offset, at: Duration::ZERO }
             }
             "read" => {
                 let (record, offset) = at(rest);
@@ -116,6 +122,9 @@ mod told {
                 let (group, member) = ("g".to_owned(), member.to_owned());
                 Event::Assigned { group, generation, member, partitions: vec![partition] }
             }
+            "damaged" => Event::Damaged { partition, why: rest.to_owned() },
+            "lossy" => Event::Lossy { topic: "t".to_owned() },
+            "power" => Event::PowerLost { at: Duration::from_millis(number(rest).into()) },
             "healed" => Event::Healed,
             "final" => {
                 let (start, records) = rest.split_once('=').unwrap();

@@ -8,6 +8,7 @@ use super::Verdict;
 
 pub(super) fn judge(history: &History) -> Verdict {
     let mut verdict = Verdict::default();
+    let lossy = history.lossy();
     let logs: BTreeMap<_, _> = history
         .final_logs()
         .into_iter()
@@ -17,7 +18,11 @@ pub(super) fn judge(history: &History) -> Verdict {
         })
         .collect();
     for (_, event) in history.events() {
-        let Event::Acked { partition, record, offset } = event else { continue };
+        let Event::Acked { partition, record, offset, .. } = event else { continue };
+        // What these may lose is another property.
+        if lossy.contains(partition.topic.as_str()) {
+            continue;
+        }
         let Some((start, records)) = logs.get(partition) else { continue };
         // What retention removed was not lost.
         if offset < start {

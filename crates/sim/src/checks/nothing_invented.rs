@@ -34,6 +34,9 @@ pub(super) fn judge(history: &History) -> Verdict {
             | Event::CommitRefused { .. }
             | Event::PositionRead { .. }
             | Event::Assigned { .. }
+            | Event::Damaged { .. }
+            | Event::Lossy { .. }
+            | Event::PowerLost { .. }
             | Event::Healed => {}
         }
     }

@@ -10,9 +10,14 @@ use super::Verdict;
 pub(super) fn judge(history: &History) -> Verdict {
     let mut verdict = Verdict::default();
     let mut seen: BTreeMap<(&Partition, i64), RecordId> = BTreeMap::new();
+    let lossy = history.lossy();
     for (_, event) in history.events() {
         match event {
-            Event::Acked { partition, record, offset }
+            Event::Acked { partition, .. }
+            | Event::Read { partition, .. }
+            | Event::Final { partition, .. }
+                if lossy.contains(partition.topic.as_str()) => {}
+            Event::Acked { partition, record, offset, .. }
             | Event::Read { partition, offset, record } => {
                 agree(&mut verdict, &mut seen, partition, *offset, *record);
             }
@@ -33,6 +38,9 @@ pub(super) fn judge(history: &History) -> Verdict {
             | Event::CommitRefused { .. }
             | Event::PositionRead { .. }
             | Event::Assigned { .. }
+            | Event::Damaged { .. }
+            | Event::Lossy { .. }
+            | Event::PowerLost { .. }
             | Event::Healed => {}
         }
     }

@@ -8,10 +8,14 @@ use super::Verdict;
 
 pub(super) fn judge(history: &History) -> Verdict {
     let mut verdict = Verdict::default();
+    let lossy = history.lossy();
     // Per partition: when somebody was told the highest watermark so far, rising in both.
     let mut told: BTreeMap<&Partition, Vec<(Moment, i64)>> = BTreeMap::new();
     for (at, event) in history.events() {
         let Event::Watermark { partition, asked, offset } = event else { continue };
+        if lossy.contains(partition.topic.as_str()) {
+            continue;
+        }
         let highest = told.entry(partition).or_default();
         let before = highest.partition_point(|(told, _)| told < asked);
         let known = before.checked_sub(1).map(|last| highest[last].1);

@@ -1,0 +1,217 @@
+//! `storm`: runs a real broker through many seeds of bad luck, says what that came to, and how to see a
+//! failure again.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a command of the project talks to a terminal, real files, real threads and real time"
+)]
+
+use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use sim::campaign::{Totals, Trial};
+use sim::klamm::Klamm;
+use sim::panics::Panics;
+use sim::storm;
+
+/// Lines of a trace that are kept when one is asked for.
+const TRACE_LINES_MAX: usize = 5_000_000;
+
+/// Runs a real broker through the storm.
+#[derive(Parser)]
+struct Args {
+    /// Seeds to run: `A..B`, the last not among them.
+    #[arg(long, default_value = "0..60", value_parser = range)]
+    seeds: Range<u64>,
+    /// One seed only, told in full.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Print all that happened.
+    #[arg(long, requires = "seed")]
+    trace: bool,
+    /// Go on with a campaign: one line of JSON per run in this file, which is made if it is not there.
+    #[arg(long, value_name = "FILE")]
+    resume: Option<PathBuf>,
+    /// Runs at a time.
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
+    /// Stop at the first seed in which something is broken.
+    #[arg(long)]
+    fail_fast: bool,
+}
+
+fn range(text: &str) -> Result<Range<u64>, String> {
+    let parse = |text: &str| text.parse().map_err(|error| format!("{text}: {error}"));
+    let (from, to) = text.split_once("..").ok_or("write it as 0..60")?;
+    Ok(parse(from)?..parse(to)?)
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let outcome = match args.seed {
+        Some(seed) => one(seed, args.trace),
+        None => many(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs one seed twice: it must tell the same story.
+fn one(seed: u64, trace: bool) -> Result<()> {
+    let panics = Panics::listen();
+    let run = || storm::run(&Klamm::default(), seed, TRACE_LINES_MAX, &panics);
+    let outcome = run();
+    if trace {
+        for line in outcome.trace.lines() {
+            println!("{line}");
+        }
+    }
+    println!(
+        "seed {seed}: {:?} of virtual time, {} acknowledged records, {} events, hash {:016x}{}",
+        outcome.elapsed,
+        outcome.acked,
+        outcome.trace.events(),
+        outcome.trace.hash(),
+        if outcome.counts() { "" } else { "; too little happened for it to count" }
+    );
+    println!("faults: {:?}\nevaluated: {:?}", outcome.faults, outcome.evaluated);
+    for (property, why) in &outcome.broken {
+        println!("BROKEN {property}: {why}");
+    }
+    if let Some((at, left, right)) = outcome.trace.first_difference(&run().trace) {
+        bail!("the seed has two stories; they part at event {at}:\n  {left}\n  {right}");
+    }
+    if !outcome.broken.is_empty() {
+        bail!("seed {seed} is broken");
+    }
+    Ok(())
+}
+
+fn many(args: &Args) -> Result<()> {
+    let commit = commit()?;
+    let mut trials = match &args.resume {
+        Some(file) => resumed(file, &commit)?,
+        None => Vec::new(),
+    };
+    trials.retain(|trial| args.seeds.contains(&trial.seed));
+    let done: BTreeSet<u64> = trials.iter().map(|trial| trial.seed).collect();
+    let begun = Instant::now();
+    let before = trials.len();
+    run(args, &commit, &done, &mut trials)?;
+    let seconds = begun.elapsed().as_secs_f64();
+    let ran = trials.len() - before;
+    println!("{ran} seeds in {seconds:.0} s, {before} taken over, at {commit}");
+    report(&trials, args)
+}
+
+/// Runs the seeds that are not done.
+fn run(args: &Args, commit: &str, done: &BTreeSet<u64>, trials: &mut Vec<Trial>) -> Result<()> {
+    let mut file = match &args.resume {
+        Some(path) => Some(OpenOptions::new().create(true).append(true).open(path)?),
+        None => None,
+    };
+    let panics = Panics::listen();
+    let next = AtomicU64::new(args.seeds.start);
+    let enough = AtomicBool::new(false);
+    let (tell, told) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..args.jobs.max(1) {
+            let (tell, panics, next, enough) = (tell.clone(), &panics, &next, &enough);
+            scope.spawn(move || {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= args.seeds.end || enough.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    if done.contains(&seed) {
+                        continue;
+                    }
+                    let outcome = storm::run(&Klamm::default(), seed, 0, panics);
+                    if tell.send(Trial::new(commit, seed, &outcome)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(tell);
+        for trial in told {
+            if let Some(file) = &mut file {
+                file.write_all(trial.to_line().as_bytes())?;
+            }
+            for why in &trial.broken {
+                println!("seed {}: BROKEN {why}", trial.seed);
+            }
+            if args.fail_fast && !trial.broken.is_empty() {
+                enough.store(true, Ordering::Relaxed);
+            }
+            trials.push(trial);
+        }
+        Ok(())
+    })
+}
+
+fn report(trials: &[Trial], args: &Args) -> Result<()> {
+    let totals = Totals::of(trials);
+    let (counted, uncounted) = totals.trials;
+    println!("runs: {counted} count, {uncounted} do not; {} acknowledged records", totals.acked);
+    for (what, counts) in [("fault", &totals.faults), ("property", &totals.evaluated)] {
+        for (name, count) in counts {
+            println!("{what:>8}  {name:<26} {count}");
+        }
+    }
+    for seed in &totals.broken {
+        println!("see it again: cargo run -p sim --bin storm -- --seed {seed} --trace");
+    }
+    if args.fail_fast {
+        // Whoever wants to hear of the first failure alone does not ask whether all was tried.
+        return if totals.broken.is_empty() { Ok(()) } else { bail!("something is broken") };
+    }
+    let failures = totals.failures();
+    if failures.is_empty() { Ok(()) } else { bail!("{}", failures.join("; ")) }
+}
+
+/// The runs in a campaign's file that still say something: those of this commit, and of commits from
+/// which only tests and documents differ.
+fn resumed(file: &PathBuf, commit: &str) -> Result<Vec<Trial>> {
+    if !file.exists() {
+        return Ok(Vec::new());
+    }
+    let lines = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let commits: BTreeSet<String> = Trial::commits(&lines);
+    let same = commits.iter().filter(|other| *other == commit || is_same_code(other, commit));
+    Ok(same.flat_map(|commit| Trial::of_commit(&lines, commit)).collect())
+}
+
+fn is_same_code(one: &str, other: &str) -> bool {
+    let paths = [".", ":!*.md", ":!docs", ":!**/tests/**", ":!e2e", ":!examples", ":!research"];
+    let mut git = Command::new("git");
+    git.args(["diff", "--quiet", one, other, "--"]).args(paths);
+    git.status().is_ok_and(|status| status.success())
+}
+
+/// What is run: the commit, marked if something is not committed.
+fn commit() -> Result<String> {
+    let git = |arguments: &[&str]| -> Result<String> {
+        let output = Command::new("git").args(arguments).output().context("cannot run git")?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let head = git(&["rev-parse", "--short", "HEAD"])?;
+    let changed = git(&["status", "--porcelain", "--untracked-files=no"])?;
+    Ok(if changed.is_empty() { head } else { format!("{head}-changed") })
+}

@@ -1,0 +1,288 @@
+//! The system under test: one broker, the one that ships, and clients that use it as people do.
+//!
+//! | file | what it does all through the run |
+//! | --- | --- |
+//! | `produce` | writes, idempotent or not, each record once in the run |
+//! | `read` | reads each topic from its beginning; reads all at the end |
+//! | `group` | joins, reads, commits, leaves or dies; asks for positions |
+//!
+//! `orders` waits for the disk (`klamm.durability=fsync`), `views` does not.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use client::admin::NewTopic;
+use client::{Admin, Cluster, ClusterOptions, Error, TopicPartition};
+use tokio::sync::Notify;
+use wire::ErrorCode;
+use world::World;
+use world::clock::LocalFuture;
+use world::simulated::{HostId, Simulation};
+
+use crate::history::{CommitId, Event, Partition, RecordId};
+use crate::storm::{SharedHistory, System};
+
+mod group;
+mod produce;
+mod read;
+
+const BROKER: &str = "broker";
+const PORT: u16 = 9092;
+/// Waits for the disk.
+const ORDERS: &str = "orders";
+/// Does not wait for the disk.
+const VIEWS: &str = "views";
+/// Topics with their partitions.
+const TOPICS: [(&str, i32); 2] = [(ORDERS, 3), (VIEWS, 2)];
+const GROUPS: [&str; 2] = ["inventory", "notification"];
+/// Shorter than most faults, so that clients ask again while they last.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
+/// What a client waits after an error.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A run with a real broker. Make one for each run.
+#[derive(Default)]
+pub struct Klamm {
+    /// How each broker is asked to stop.
+    stops: RefCell<BTreeMap<HostId, Rc<Notify>>>,
+}
+
+impl System for Klamm {
+    fn build(&self, simulation: &Simulation) -> Vec<HostId> {
+        vec![simulation.add_host(BROKER)]
+    }
+
+    fn start(&self, simulation: &Simulation, host: HostId) {
+        let stop = Rc::new(Notify::new());
+        self.stops.borrow_mut().insert(host, Rc::clone(&stop));
+        let settings = settings(simulation.seed(), host);
+        let storm = simulation.clone();
+        simulation.start(host, move |world| {
+            Box::pin(async move {
+                let running = match broker::Broker::start(world, settings).await {
+                    Ok(running) => running,
+                    // Whoever listens for panics learns that a broker did not come back.
+                    Err(error) => panic!("the broker does not start: {error}"),
+                };
+                stop.notified().await;
+                if let Err(error) = running.stop().await {
+                    storm.note(format_args!("not stopped cleanly: {error}"));
+                }
+                storm.kill(host);
+            })
+        });
+    }
+
+    fn stop(&self, simulation: &Simulation, host: HostId) {
+        simulation.note(format_args!("fault: stop"));
+        if let Some(stop) = self.stops.borrow().get(&host) {
+            stop.notify_one();
+        }
+    }
+
+    fn start_clients(&self, simulation: &Simulation, history: &SharedHistory) {
+        history.borrow_mut().record(Event::Lossy { topic: VIEWS.to_owned() });
+        let stage = Rc::new(Stage::new(Rc::clone(history)));
+        let start = |name: &str, work: &dyn Fn(World, Rc<Stage>) -> LocalFuture<()>| {
+            let host = simulation.add_host(name);
+            simulation.start(host, |world| work(world, Rc::clone(&stage)));
+        };
+        start("admin", &|world, stage| Box::pin(create_topics(world, stage)));
+        start("shop-1", &|world, stage| Box::pin(produce::idempotent(world, stage)));
+        start("shop-2", &|world, stage| Box::pin(produce::idempotent(world, stage)));
+        start("sensor", &|world, stage| Box::pin(produce::plain(world, stage)));
+        start("reader", &|world, stage| Box::pin(read::follow(world, stage)));
+        start("worker-1", &|world, stage| Box::pin(group::work(world, stage)));
+        start("worker-2", &|world, stage| Box::pin(group::work(world, stage)));
+        start("observer", &|world, stage| Box::pin(group::observe(world, stage)));
+    }
+
+    fn collect(&self, simulation: &Simulation, history: &SharedHistory) -> LocalFuture<()> {
+        for host in simulation.hosts() {
+            if &*simulation.name(host) != BROKER {
+                simulation.kill(host);
+            }
+        }
+        let world = simulation.world(simulation.add_host("auditor"));
+        let stage = Rc::new(Stage::new(Rc::clone(history)));
+        Box::pin(read::everything(world, stage))
+    }
+}
+
+fn settings(seed: u64, host: HostId) -> config::Settings {
+    let shards = (1 + seed % 2).to_string();
+    let listener = format!("PLAINTEXT://{}:{PORT}", host.address());
+    let settings: config::Properties = [
+        ("log.dirs", "/data"),
+        ("listeners", &listener),
+        ("klamm.http.listener", ""),
+        ("node.id", "0"),
+        ("klamm.shards", &shards),
+        ("group.initial.rebalance.delay.ms", "0"),
+        ("offsets.topic.num.partitions", "3"),
+        ("auto.create.topics.enable", "false"),
+        // Segments end by their age: there are not enough bytes in a run.
+        ("log.roll.ms", "5000"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into();
+    config::Settings::resolve(settings).expect("these settings are right")
+}
+
+async fn create_topics(world: World, stage: Rc<Stage>) {
+    let admin = Admin::new(stage.cluster(&world, Duration::ZERO));
+    for (name, partitions) in TOPICS {
+        let durability = if name == ORDERS { "fsync" } else { "replicated" };
+        let topic = NewTopic {
+            name: name.to_owned(),
+            partitions: Some(partitions),
+            replicas: Some(1),
+            configs: BTreeMap::from([("klamm.durability".to_owned(), durability.to_owned())]),
+        };
+        loop {
+            match admin.create_topic(&topic, false).await {
+                Ok(_) => break,
+                Err(error) if error.code() == Some(ErrorCode::TopicAlreadyExists) => break,
+                Err(_) => world.clock.sleep(PAUSE).await,
+            }
+        }
+    }
+}
+
+/// What all clients of a run share.
+struct Stage {
+    history: SharedHistory,
+    producers: Cell<u32>,
+    commits: Cell<u64>,
+}
+
+impl Stage {
+    fn new(history: SharedHistory) -> Self {
+        Self { history, producers: Cell::new(0), commits: Cell::new(0) }
+    }
+
+    fn record(&self, event: Event) {
+        self.history.borrow_mut().record(event);
+    }
+
+    fn next_producer(&self) -> u32 {
+        self.producers.replace(self.producers.get() + 1)
+    }
+
+    fn next_commit(&self) -> CommitId {
+        CommitId(self.commits.replace(self.commits.get() + 1))
+    }
+
+    /// A client's cluster. Without `retry_for` each question is asked once, so that a history tells
+    /// what became of each.
+    fn cluster(&self, world: &World, retry_for: Duration) -> Cluster {
+        let options = ClusterOptions {
+            bootstrap: vec![format!("{BROKER}:{PORT}")],
+            request_timeout: REQUEST_TIMEOUT,
+            retry_for,
+            ..ClusterOptions::default()
+        };
+        Cluster::new(world.clone(), options)
+    }
+
+    /// A record as a consumer was served it, or why it is none.
+    fn served(&self, record: &client::ConsumedRecord) -> Option<(i64, RecordId)> {
+        let named = record.value.clone().ok_or("no value".to_owned()).and_then(named);
+        match named {
+            Ok(id) => Some((record.offset, id)),
+            Err(why) => {
+                let partition = partition(&record.topic, record.partition);
+                let why = format!("offset {}: {why}", record.offset);
+                self.record(Event::Damaged { partition, why });
+                None
+            }
+        }
+    }
+
+    /// Records what consumers were served.
+    fn read(&self, records: &[client::ConsumedRecord]) {
+        for record in records {
+            if let Some((offset, id)) = self.served(record) {
+                let partition = partition(&record.topic, record.partition);
+                self.record(Event::Read { partition, offset, record: id });
+            }
+        }
+    }
+
+    /// Records an error if it says that bytes are damaged; true if it did.
+    fn damaged(&self, error: &Error) -> bool {
+        let Error::BadBatch { partition, offset, reason } = error else { return false };
+        let (topic, index) = partition.rsplit_once('-').expect("a partition has a number");
+        let partition = self::partition(topic, index.parse().expect("a partition has a number"));
+        self.record(Event::Damaged { partition, why: format!("offset {offset}: {reason}") });
+        true
+    }
+}
+
+fn partition(topic: &str, index: i32) -> Partition {
+    Partition { topic: topic.to_owned(), index }
+}
+
+fn topic_partition(partition: &Partition) -> TopicPartition {
+    TopicPartition::new(&partition.topic, partition.index)
+}
+
+fn partitions(of: &str) -> Vec<Partition> {
+    let topics = TOPICS.into_iter().filter(|(topic, _)| *topic == of);
+    topics.flat_map(|(topic, count)| (0..count).map(|index| partition(topic, index))).collect()
+}
+
+/// A number below `bound` from the world's dice.
+fn draw(world: &World, concern: &'static str, bound: u64) -> u64 {
+    world.dice.next_u64(concern) % bound
+}
+
+fn draw_millis(world: &World, concern: &'static str, bound: u64) -> Duration {
+    Duration::from_millis(draw(world, concern, bound))
+}
+
+fn padding(id: RecordId) -> usize {
+    usize::try_from(id.sequence * 37 % 200).expect("it is below 200")
+}
+
+fn filler(id: RecordId) -> u8 {
+    id.sequence.to_le_bytes()[0] ^ 0x5a
+}
+
+/// The value of a record: who it is, and bytes that follow from it.
+fn value(id: RecordId) -> Bytes {
+    let mut bytes = BytesMut::new();
+    bytes.put_u32(id.producer);
+    bytes.put_u32(id.sequence);
+    bytes.put_bytes(filler(id), padding(id));
+    bytes.freeze()
+}
+
+fn named(mut value: Bytes) -> Result<RecordId, String> {
+    if value.len() < 8 {
+        return Err(format!("a value of {} bytes", value.len()));
+    }
+    let id = RecordId { producer: value.get_u32(), sequence: value.get_u32() };
+    if value.len() != padding(id) || value.iter().any(|byte| *byte != filler(id)) {
+        return Err(format!("not the value of {id}"));
+    }
+    Ok(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_says_who_it_is_and_shows_damage() {
+        let id = RecordId { producer: 7, sequence: 300 };
+        assert_eq!(named(value(id)), Ok(id));
+        let mut bad = value(id).to_vec();
+        bad[9] ^= 1;
+        assert!(named(bad.into()).is_err());
+        assert!(named(Bytes::from_static(&[0; 7])).is_err());
+    }
+}

@@ -1,0 +1,103 @@
+//! Readers without a group: one that follows each topic, and one that reads all at the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use client::admin::OffsetAt;
+use client::{Admin, Consumer, ConsumerOptions, Error, Isolation, TopicPartition};
+use world::World;
+use world::tasks::spawn_local;
+
+use super::{GROUPS, PAUSE, Stage, TOPICS, group, partition, partitions, topic_partition};
+use crate::history::{Event, Partition};
+
+/// How long a single question of the final reading is asked again.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) fn options() -> ConsumerOptions {
+    ConsumerOptions {
+        isolation: Isolation::Uncommitted,
+        // A topic that lost its end is read on from where it ends now.
+        on_out_of_range: Some(OffsetAt::Latest),
+        ..ConsumerOptions::default()
+    }
+}
+
+/// Reads each topic from its beginning as it grows.
+pub(super) async fn follow(world: World, stage: Rc<Stage>) {
+    for (topic, _) in TOPICS {
+        spawn_local(follow_topic(world.clone(), Rc::clone(&stage), topic));
+    }
+}
+
+async fn follow_topic(world: World, stage: Rc<Stage>, topic: &'static str) {
+    let cluster = stage.cluster(&world, Duration::ZERO);
+    let mut consumer = Consumer::new(cluster.clone(), options());
+    let all = partitions(topic);
+    consumer.assign(all.iter().map(|partition| (topic_partition(partition), 0)).collect());
+    loop {
+        let asked = stage.history.borrow().now();
+        match consumer.poll().await {
+            Ok(records) => {
+                stage.read(&records);
+                for partition in &all {
+                    if let Some(offset) = consumer.end(&topic_partition(partition)) {
+                        let partition = partition.clone();
+                        stage.record(Event::Watermark { partition, asked, offset });
+                    }
+                }
+            }
+            Err(error) => {
+                stage.damaged(&error);
+                cluster.forget();
+                world.clock.sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Reads all records of all partitions, and the positions of all groups.
+pub(super) async fn everything(world: World, stage: Rc<Stage>) {
+    let admin = Admin::new(stage.cluster(&world, PATIENCE));
+    for group in GROUPS {
+        while group::positions(&admin, &stage, group).await.is_err() {
+            world.clock.sleep(PAUSE).await;
+        }
+    }
+    for (topic, _) in TOPICS {
+        for partition in partitions(topic) {
+            while let Err(error) = whole(&admin, &stage, &partition).await {
+                if stage.damaged(&error) {
+                    // It will not get better: what is missing is what the checks find.
+                    break;
+                }
+                world.clock.sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn whole(admin: &Admin, stage: &Stage, of: &Partition) -> Result<(), Error> {
+    let one = topic_partition(of);
+    let start = bound(admin, OffsetAt::Earliest, &one).await?;
+    let end = bound(admin, OffsetAt::Latest, &one).await?;
+    let mut consumer = Consumer::new(admin.cluster().clone(), options());
+    consumer.assign(BTreeMap::from([(one.clone(), start)]));
+    let mut records = Vec::new();
+    while consumer.positions()[&one] < end {
+        let served = consumer.poll().await?;
+        records.extend(served.iter().filter_map(|record| stage.served(record)));
+    }
+    let partition = partition(&of.topic, of.index);
+    stage.record(Event::Final { partition, start, records });
+    Ok(())
+}
+
+async fn bound(admin: &Admin, at: OffsetAt, of: &TopicPartition) -> Result<i64, Error> {
+    let one = BTreeSet::from([of.clone()]);
+    let offsets = admin.list_offsets(at, &one, Isolation::Uncommitted).await?;
+    let found = offsets.get(of).map(|found| found.offset);
+    // A topic that is not there is found missing by what is not read of it.
+    Ok(found.unwrap_or(0))
+}
