@@ -28,7 +28,7 @@ pub(crate) fn run(args: &BrokerArgs) -> Result<(), Failure> {
     let file = match &args.config {
         Some(path) => {
             let cannot = |error| {
-                Failure::new(format!("cannot read {}: {error}", path.display()))
+                Failure::new(format!("cannot read {error}"))
                     .hint("--config names a file of lines such as log.dirs=/var/lib/klamm")
             };
             let bytes = world.disk.read(path).map_err(cannot)?;

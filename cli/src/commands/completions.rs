@@ -1,6 +1,6 @@
 //! `klamm completions`: a script that completes our command line in a shell.
 
-use std::io;
+use std::io::{self, Write};
 
 use clap::CommandFactory;
 use clap_complete::Shell;
@@ -15,9 +15,9 @@ pub(crate) struct CompletionsArgs {
 }
 
 /// Prints the script.
-#[expect(clippy::unnecessary_wraps, reason = "all commands look alike")]
 pub(crate) fn run(args: &CompletionsArgs) -> Result<(), Failure> {
     let mut command = crate::args::Args::command();
-    clap_complete::generate(args.shell, &mut command, "klamm", &mut io::stdout().lock());
-    Ok(())
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, "klamm", &mut script);
+    Ok(io::stdout().lock().write_all(&script)?)
 }

@@ -49,7 +49,7 @@ fn log(dir: &Path, only_problems: bool) -> Result<(), Failure> {
         }
     })
     .map_err(|error| {
-        Failure::new(format!("cannot read {}: {error}", dir.display()))
+        Failure::new(format!("cannot read {error}"))
             .hint("name a partition's folder, such as .klamm/demo/orders-0")
     })?;
     written?;

@@ -42,7 +42,7 @@ pub(crate) fn read_strictly(disk: &dyn Disk, path: &Path) -> Result<Vec<Resource
 }
 
 fn read(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>, String> {
-    let content = disk.read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+    let content = disk.read(path).map_err(|error| format!("cannot read {error}"))?;
     if content.len() > FILE_BYTES_MAX {
         return Err(format!("{} is larger than {FILE_BYTES_MAX} bytes", path.display()));
     }

@@ -66,7 +66,9 @@ impl View {
             return Ok(());
         }
         self.due = now + EVERY;
-        let (columns, lines) = terminal::size().unwrap_or((COLUMNS, LINES));
+        // A terminal that was never told its size says 0.
+        let size = terminal::size().ok().filter(|(columns, lines)| *columns > 0 && *lines > 0);
+        let (columns, lines) = size.unwrap_or((COLUMNS, LINES));
         let screen = screen(shown, figures, now.saturating_sub(self.started));
         self.draw(&screen, usize::from(columns.max(20)), lines.max(4))
     }
