@@ -123,7 +123,7 @@ impl Broker {
         let data_dir = DataDir::open(&world, path, node, broker.cluster_id.as_deref())?;
         let metadata = data_dir.path.join("__cluster_metadata");
         let (control, control_ref, states) =
-            Control::open(Arc::clone(&world.disk), &metadata, settings, node)?;
+            Control::open(Arc::clone(&world.disk), &metadata, &settings, node)?;
         let log_dir = LogDir::open(Arc::clone(&world.disk), &data_dir.path)?;
         set_strays_aside(&log_dir, &states.borrow().image);
         let listeners = bind(&world, &broker)?;
@@ -218,7 +218,7 @@ fn set_strays_aside(log_dir: &LogDir, image: &Image) {
                     "set a folder aside whose topic is not known; hint: remove it if you do not miss it"
                 ),
                 Err(error) => {
-                    tracing::error!(%partition, %error, "cannot set a stray folder aside")
+                    tracing::error!(%partition, %error, "cannot set a stray folder aside");
                 }
             }
         }

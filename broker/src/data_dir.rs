@@ -89,7 +89,7 @@ impl DataDir {
     ) -> Result<Self, DataDirError> {
         let disk = &*world.disk;
         let failed = |source| DataDirError::Io { path: path.to_owned(), source };
-        disk.create_dir_all(path).map_err(failed)?;
+        disk.create_dir_all_synced(path).map_err(failed)?;
         let lock = disk.lock(&path.join(".lock")).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => DataDirError::InUse { path: path.to_owned() },
             _ => failed(error),

@@ -16,7 +16,7 @@ use engine::log::admit::Origin;
 use engine::metadata::TopicChange;
 use engine::session::{FetchSessions, SessionConfig};
 use engine::{Now, TopicPartition};
-use storage::{AppendError, Checkpoint};
+use storage::{AppendError, Checkpoint, FoundPartition};
 use tokio::sync::{Notify, mpsc, oneshot};
 use world::tasks::{Pool, blocking, spawn_local};
 
@@ -35,6 +35,7 @@ const IDLE: Duration = Duration::from_secs(60);
 /// A log that could not be opened.
 struct Offline {
     why: String,
+    found: FoundPartition,
     checkpoint: Option<Checkpoint>,
 }
 
@@ -90,6 +91,8 @@ pub(crate) struct Shard {
     /// Written and not known to be on disk; the flusher's work.
     unflushed: RefCell<Vec<PartitionRef>>,
     tail_bytes: Cell<usize>,
+    /// The logs are being closed: nobody gets one any more.
+    closing: Cell<bool>,
     /// The incremental fetch sessions of this shard's connections (KIP-227).
     pub(crate) sessions: RefCell<FetchSessions>,
 }
@@ -106,6 +109,7 @@ impl Shard {
             round_due: Notify::new(),
             unflushed: RefCell::default(),
             tail_bytes: Cell::new(0),
+            closing: Cell::new(false),
             sessions: RefCell::new(FetchSessions::new(SessionConfig {
                 max_sessions: session_slots(&shared),
                 ..SessionConfig::default()
@@ -152,6 +156,7 @@ impl Shard {
     async fn open(&self, state: &State, name: TopicPartition, id: PartitionId) {
         let settings = self.shared.partition_settings(state, id);
         let Some(settings) = settings else { return };
+        assert!(self.shared.take_folder(&name, id.topic), "folders are found once");
         let log_dir = self.shared.log_dir.clone();
         let (log, wall_ms) = (Arc::clone(&settings.log), self.now().wall_ms);
         let asked = name.clone();
@@ -174,7 +179,8 @@ impl Shard {
             Err(error) => {
                 tracing::error!(partition = %name, %error, "the partition stays offline");
                 let checkpoint = self.shared.log_dir.remembered(&name);
-                let offline = Offline { why: error.to_string(), checkpoint };
+                let found = FoundPartition { partition: name, topic_id: Some(id.topic) };
+                let offline = Offline { why: error.to_string(), found, checkpoint };
                 self.offline.borrow_mut().insert(id, offline);
             }
         }
@@ -186,6 +192,9 @@ impl Shard {
 
     /// A partition of this shard. One that nobody has used yet costs nothing until now.
     pub(crate) fn partition(&self, id: PartitionId) -> Result<PartitionRef, Missing> {
+        if self.closing.get() {
+            return Err(Missing::Stopping);
+        }
         debug_assert_eq!(id.shard(self.shared.shards()), self.index, "asked the wrong shard");
         if let Some(partition) = self.partitions.borrow().get(&id) {
             return Ok(Rc::clone(partition));
@@ -197,6 +206,9 @@ impl Shard {
         let topic = state.image.topic_by_id(id.topic).ok_or(Missing::Unknown)?;
         let settings = self.shared.partition_settings(&state, id).ok_or(Missing::Unknown)?;
         let name = TopicPartition { topic: Arc::clone(&topic.name), partition: id.index };
+        if !self.shared.take_folder(&name, id.topic) {
+            return Err(Missing::BeingRemoved);
+        }
         let mut log = self.shared.log_dir.create(&name, id.topic, Arc::clone(&settings.log));
         log.set_tail_cap(self.tail_cap());
         let partition = Rc::new(RefCell::new(Partition::new(id, log, settings, self.now())));
@@ -342,28 +354,11 @@ impl Shard {
         }
     }
 
-    /// Removes files in the background, after readers have had time to finish.
+    /// Removes segments in the background, after readers have had time to finish.
     pub(crate) fn remove(&self, name: TopicPartition, job: storage::RemoveJob, delay: Duration) {
-        let shared = Arc::clone(&self.shared);
+        let removing = remove(Arc::clone(&self.shared), name, job, delay);
         spawn_local(async move {
-            shared.world.clock.sleep(delay).await;
-            // A recovery point below the first segment left would make its absence look like damage.
-            if let Err(error) = shared.write_checkpoints().await {
-                tracing::warn!(partition = %name, %error, "old segments stay: no checkpoint");
-                return;
-            }
-            match blocking(&*shared.world.tasks, Pool::Files, move || job.run()).await {
-                Ok(removed) => {
-                    shared.storage.remove(removed.bytes);
-                    if removed.segments > 0 {
-                        tracing::info!(
-                            partition = %name, segments = removed.segments, bytes = removed.bytes,
-                            "dropped old segments"
-                        );
-                    }
-                }
-                Err(error) => tracing::warn!(partition = %name, %error, "cannot remove files"),
-            }
+            removing.await;
         });
     }
 
@@ -404,8 +399,11 @@ impl Shard {
         }
     }
 
+    /// The partition's topic is gone: so are its log, and its name for a folder.
     fn delete(&self, id: PartitionId) {
-        self.offline.borrow_mut().remove(&id);
+        if let Some(offline) = self.offline.borrow_mut().remove(&id) {
+            self.set_aside(offline.found);
+        }
         let Some(partition) = self.partitions.borrow_mut().remove(&id) else { return };
         self.unflushed.borrow_mut().retain(|other| !Rc::ptr_eq(other, &partition));
         let unique = self.shared.world.dice.next_u64("deleted-folder");
@@ -413,10 +411,32 @@ impl Shard {
             let mut partition = partition.borrow_mut();
             let name = partition.name().clone();
             let empty = self.empty_log(&partition);
-            let log = partition.give_up(empty, "the topic was deleted");
+            let log = partition.give_up(empty, &Missing::Unknown);
             (log.delete(u128::from(unique)), name)
         };
-        self.remove(name, job, Duration::ZERO);
+        let shared = Arc::clone(&self.shared);
+        let removing = remove(Arc::clone(&shared), name.clone(), job, Duration::ZERO);
+        spawn_local(async move {
+            if removing.await {
+                shared.release_folder(&name);
+            }
+        });
+    }
+
+    /// A log that could not be opened is kept when its topic is deleted, but not under its name.
+    fn set_aside(&self, found: FoundPartition) {
+        let shared = Arc::clone(&self.shared);
+        spawn_local(async move {
+            let (log_dir, name) = (shared.log_dir.clone(), found.partition.clone());
+            let work = move || log_dir.set_aside(&found);
+            match blocking(&*shared.world.tasks, Pool::Files, work).await {
+                Ok(path) => {
+                    tracing::warn!(path = %path.display(), "set a damaged log of a deleted topic aside");
+                    shared.release_folder(&name);
+                }
+                Err(error) => tracing::error!(partition = %name, %error, "cannot set a log aside"),
+            }
+        });
     }
 
     /// Stands in for a log that was given away. Touches no disk.
@@ -441,6 +461,7 @@ impl Shard {
 
     /// Ends all logs cleanly: after this, they open without a scan.
     pub(crate) async fn close(&self) -> Vec<Checkpoint> {
+        self.closing.set(true);
         self.coordinator.close();
         let partitions = std::mem::take(&mut *self.partitions.borrow_mut());
         let mut checkpoints = self.offline_checkpoints();
@@ -448,7 +469,7 @@ impl Shard {
             let job = {
                 let mut partition = partition.borrow_mut();
                 let empty = self.empty_log(&partition);
-                partition.give_up(empty, "the broker is stopping").close()
+                partition.give_up(empty, &Missing::Stopping).close()
             };
             match blocking(&*self.shared.world.tasks, Pool::Flush, move || job.run()).await {
                 Ok(checkpoint) => checkpoints.push(checkpoint),
@@ -456,6 +477,37 @@ impl Shard {
             }
         }
         checkpoints
+    }
+}
+
+/// Removes files; says whether it worked.
+async fn remove(
+    shared: Arc<Shared>,
+    name: TopicPartition,
+    job: storage::RemoveJob,
+    delay: Duration,
+) -> bool {
+    shared.world.clock.sleep(delay).await;
+    // A recovery point below the first segment left would make its absence look like damage.
+    if let Err(error) = shared.write_checkpoints().await {
+        tracing::warn!(partition = %name, %error, "old files stay: no checkpoint");
+        return false;
+    }
+    match blocking(&*shared.world.tasks, Pool::Files, move || job.run()).await {
+        Ok(removed) => {
+            shared.storage.remove(removed.bytes);
+            if removed.segments > 0 {
+                tracing::info!(
+                    partition = %name, segments = removed.segments, bytes = removed.bytes,
+                    "removed old segments"
+                );
+            }
+            true
+        }
+        Err(error) => {
+            tracing::warn!(partition = %name, %error, "cannot remove files");
+            false
+        }
     }
 }
 

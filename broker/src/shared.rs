@@ -9,12 +9,12 @@ use bytes::BytesMut;
 use config::{BrokerConfig, Durability, TopicConfig};
 use engine::log::LogConfig;
 use engine::metadata::{CONSUMER_OFFSETS, Resource, TRANSACTION_STATE};
-use engine::{BrokerId, Now};
+use engine::{BrokerId, Now, TopicId, TopicPartition};
 use storage::Checkpoint;
 use tokio::sync::oneshot;
 use wire::Uuid;
-use world::{World, watch};
 use world::tasks::{Pool, blocking};
+use world::{World, watch};
 
 use crate::memory::Governor;
 use crate::metadata::{CommitError, ControlRef, State};
@@ -41,6 +41,9 @@ pub(crate) struct Shared {
     stopping: watch::Sender<bool>,
     /// Held while checkpoints are written; holds what was written last.
     checkpointed: tokio::sync::Mutex<Vec<Checkpoint>>,
+    /// Which topic holds the folder of a name. A topic that is deleted and created again is another
+    /// one, on another shard, and must not write into a folder that is about to be removed.
+    folders: Mutex<BTreeMap<TopicPartition, TopicId>>,
     /// Why nothing may be written any more, once a flush has failed.
     log_dir_failure: OnceLock<String>,
     producer_ids: Mutex<ProducerIds>,
@@ -105,6 +108,7 @@ impl Shared {
             phase: AtomicUsize::new(Phase::Starting as usize),
             stopping: watch::channel(false).0,
             checkpointed: tokio::sync::Mutex::default(),
+            folders: Mutex::default(),
             log_dir_failure: OnceLock::new(),
             producer_ids: Mutex::default(),
             states,
@@ -140,6 +144,30 @@ impl Shared {
     pub(crate) fn begin_stop(&self) {
         self.phase.store(Phase::Stopping as usize, Ordering::Release);
         self.stopping.send(true);
+    }
+
+    /// Takes the folder of a partition for a topic; `false` while another topic still holds it.
+    pub(crate) fn take_folder(&self, name: &TopicPartition, topic: TopicId) -> bool {
+        let mut folders = self.folders.lock().expect("no panic while it is held");
+        *folders.entry(name.clone()).or_insert(topic) == topic
+    }
+
+    /// The folder is gone from its name.
+    pub(crate) fn release_folder(&self, name: &TopicPartition) {
+        self.folders.lock().expect("no panic while it is held").remove(name);
+    }
+
+    /// Waits until no folder belongs to these topics any more, at most for `patience`.
+    pub(crate) async fn folders_released(&self, topics: &[TopicId], patience: Duration) {
+        const STEP: Duration = Duration::from_millis(1);
+        let deadline = self.world.clock.tick().saturating_add(patience);
+        let held = || {
+            let folders = self.folders.lock().expect("no panic while it is held");
+            folders.values().any(|topic| topics.contains(topic))
+        };
+        while held() && self.world.clock.tick() < deadline {
+            self.world.clock.sleep(STEP).await;
+        }
     }
 
     /// A flush has failed: what is on disk is unknown, so nothing more is written to this log dir.
@@ -270,6 +298,10 @@ impl Shared {
             if let Some(id) = self.take_producer_id() {
                 return Ok(id);
             }
+            #[expect(
+                clippy::redundant_closure_for_method_calls,
+                reason = "the method alone is not general enough over the controller's lifetime"
+            )]
             let block = self.control.decide(|c| c.allocate_producer_ids()).await?;
             let mut ids = self.producer_ids.lock().expect("no panic while it is held");
             // Two askers may have asked at once: the later block wins, ids of the other are skipped.

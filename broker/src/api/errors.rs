@@ -34,7 +34,8 @@ impl KafkaCode for Missing {
         match self {
             Self::Unknown => ErrorCode::UnknownTopicOrPartition,
             Self::Offline(_) => ErrorCode::KafkaStorageError,
-            Self::Stopping => ErrorCode::NotLeaderOrFollower,
+            // Both pass: the client looks for the leader again.
+            Self::BeingRemoved | Self::Stopping => ErrorCode::NotLeaderOrFollower,
         }
     }
 }

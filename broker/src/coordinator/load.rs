@@ -62,7 +62,7 @@ fn replay(groups: &mut Groups, chunk: &[u8]) -> Result<i64, String> {
             continue;
         }
         let records = batch.records(Limits::default()).map_err(|error| error.to_string())?;
-        for record in records.iter() {
+        for record in &records {
             let record = record.map_err(|error| error.to_string())?;
             let Some(key) = record.key else { continue };
             if let Err(error) = groups.apply(key, record.value) {

@@ -78,7 +78,7 @@ impl Control {
     pub(crate) fn open(
         disk: Arc<dyn Disk>,
         dir: &Path,
-        settings: Settings,
+        settings: &Settings,
         node: BrokerId,
     ) -> Result<(Self, ControlRef, watch::Receiver<Arc<State>>), OpenControlError> {
         let (journal, found) = Journal::open(disk, dir)?;
@@ -91,7 +91,7 @@ impl Control {
                 image.apply(&record);
             }
         }
-        let settings = dynamic_settings(&settings, &image, node);
+        let settings = dynamic_settings(settings, &image, node);
         let state = Arc::new(State { image, settings });
         let (states, watcher) = watch::channel(Arc::clone(&state));
         let (ask, asks) = mpsc::channel(QUEUE_MAX);

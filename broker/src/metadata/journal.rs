@@ -253,7 +253,7 @@ mod tests {
     use super::{Journal, JournalError};
 
     fn disk() -> Arc<dyn Disk> {
-        Arc::new(world::real::RealDisk::default())
+        Arc::new(world::real::RealDisk::new("/proc/sys/kernel/random/boot_id".into()))
     }
 
     fn written(dir: &Path, count: u8) -> Arc<dyn Disk> {

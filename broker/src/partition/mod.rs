@@ -120,7 +120,14 @@ pub(crate) struct Partition {
 pub(crate) type PartitionRef = Rc<RefCell<Partition>>;
 
 impl Partition {
-    pub(crate) fn new(id: PartitionId, log: PartitionLog, settings: Settings, now: Now) -> Self {
+    pub(crate) fn new(
+        id: PartitionId,
+        mut log: PartitionLog,
+        settings: Settings,
+        now: Now,
+    ) -> Self {
+        // Known even if nothing is written under it: a consumer may ask where it begins (KIP-320).
+        log.assign_epoch(settings.epoch, log.state().end());
         Self {
             id,
             log,
@@ -143,6 +150,9 @@ impl Partition {
     pub(crate) fn configure(&mut self, settings: Settings) {
         if *self.log.config() != *settings.log {
             self.log.set_config(Arc::clone(&settings.log));
+        }
+        if settings.epoch != self.settings.epoch {
+            self.log.assign_epoch(settings.epoch, self.log.state().end());
         }
         self.settings = settings;
     }
@@ -188,6 +198,9 @@ impl Partition {
     /// Ends the poll round: one write for all that was queued. Returns whether a flush is wanted now.
     pub(crate) fn write(&mut self, now: Now) -> bool {
         self.dirty = false;
+        if self.gone {
+            return false;
+        }
         match self.log.write(now) {
             Ok(written) => {
                 self.uncommitted_bytes += written.bytes;
@@ -252,11 +265,13 @@ impl Partition {
 
     /// Gives the log away, to be deleted or closed; `empty` takes its place for those who still hold
     /// this partition, and everybody who waits is told `why`.
-    pub(crate) fn give_up(&mut self, empty: PartitionLog, why: &str) -> PartitionLog {
+    pub(crate) fn give_up(&mut self, empty: PartitionLog, why: &Missing) -> PartitionLog {
         self.gone = true;
-        let log = std::mem::replace(&mut self.log, empty);
-        self.fail(why);
-        log
+        for Ack { tell, .. } in self.acks.drain(..) {
+            let _ = tell.send(Err(Refused::Missing(why.clone())));
+        }
+        self.readers.wake_all();
+        std::mem::replace(&mut self.log, empty)
     }
 
     /// Reads for a consumer: below the high watermark, or the last stable offset if `committed`.
@@ -300,6 +315,9 @@ pub(crate) enum Missing {
     /// Its log could not be opened.
     #[error("the partition is offline: {0}")]
     Offline(String),
+    /// The folder of a deleted topic of the same name is still being removed.
+    #[error("a deleted topic of this name is still being removed")]
+    BeingRemoved,
     /// The broker is stopping.
     #[error("the broker is stopping")]
     Stopping,

@@ -161,7 +161,7 @@ fn a_topic_that_is_created_again_is_another_one_and_empty() {
         let first = peer.create("orders", 1).await;
         assert_eq!(peer.produce("orders", 0, &[1000, 2000]).await, 0);
         let topics = vec![DeleteTopicState { name: Some(text("orders")), ..Default::default() }];
-        let request = DeleteTopicsRequest { topics, ..Default::default() };
+        let request = DeleteTopicsRequest { topics, timeout_ms: 10_000, ..Default::default() };
         assert_eq!(peer.ask_newest(request).await.responses[0].error_code, 0);
         let second = peer.create("orders", 1).await;
         assert_ne!(first, second);

@@ -22,7 +22,10 @@ enum Read {
     Reset(ResetRequest),
     /// Some are unknown. A reset that was carried out before they went is still answered: `probe` asks
     /// for it, and cannot do anything.
-    Unknown { topics: Vec<ResetTopicResult>, probe: ResetRequest },
+    Unknown {
+        topics: Vec<ResetTopicResult>,
+        probe: ResetRequest,
+    },
     Invalid(String),
 }
 

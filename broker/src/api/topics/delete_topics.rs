@@ -1,5 +1,8 @@
 //! Answers ApiKey 20, DeleteTopics: by name, and from version 6 on also by id (KIP-516).
 
+use std::time::Duration;
+
+use engine::TopicId;
 use engine::metadata::{DeletedTopic, TopicRef};
 use wire::delete_topics::request::DeleteTopicState;
 use wire::delete_topics::response::DeletableTopicResult;
@@ -28,7 +31,14 @@ pub(crate) async fn handle(call: Call, request: DeleteTopicsRequest) -> DeleteTo
         }
     }
     match call.shared().control.decide(move |c| c.delete_topics(refs)).await {
-        Ok(deleted) => responses.extend(deleted.into_iter().map(describe)),
+        Ok(deleted) => {
+            let gone: Vec<_> = deleted.iter().filter(|topic| topic.result.is_ok()).collect();
+            let ids: Vec<TopicId> = gone.iter().map(|topic| topic.id).collect();
+            let patience = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+            // A client that creates the topic again at once finds its folders free.
+            call.shared().folders_released(&ids, patience).await;
+            responses.extend(deleted.into_iter().map(describe));
+        }
         Err(error) => {
             let named = asked.iter().filter(|topic| read(topic).is_ok());
             responses.extend(named.map(|topic| refuse(topic, error.code(), &error.to_string())));
