@@ -80,6 +80,30 @@ pub trait Disk: Send + Sync {
         Ok(bytes)
     }
 
+    /// Makes a folder and its parents so that they survive a power loss: a name is safe only after its
+    /// own folder was synced.
+    fn create_dir_all_synced(&self, path: &Path) -> io::Result<()> {
+        let here = Path::new(".");
+        let above = |path: &Path| match path.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => Some(here.to_owned()),
+            parent => parent.map(Path::to_owned),
+        };
+        let missing = path.ancestors().take_while(|path| !self.exists(path));
+        let missing: Vec<&Path> = missing.filter(|path| !path.as_os_str().is_empty()).collect();
+        self.create_dir_all(path)?;
+        if missing.is_empty()
+            && let Some(above) = above(path)
+        {
+            // A process that was killed may have made it and not synced it. Above a folder that
+            // somebody made for us there may be one that we may not open.
+            return match self.sync_dir(&above) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+                other => other,
+            };
+        }
+        missing.into_iter().filter_map(above).try_for_each(|above| self.sync_dir(&above))
+    }
+
     /// Replaces a whole small file so that a crash leaves the old or the new content: writes a
     /// neighbour, syncs it, renames it, syncs the folder.
     fn write_atomic(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -89,6 +89,20 @@ fn a_killed_process_leaves_what_it_wrote() {
 }
 
 #[test]
+fn a_folder_that_was_made_durably_survives_every_power_loss() {
+    for seed in 0..50 {
+        let simulation = simulation(seed);
+        let host = simulation.add_host("a");
+        simulation.run(async {
+            let folder = Path::new("/srv/data");
+            simulation.world(host).disk.create_dir_all_synced(folder).unwrap();
+            simulation.power_loss(host);
+            assert!(simulation.world(host).disk.exists(folder), "seed {seed}");
+        });
+    }
+}
+
+#[test]
 fn a_power_loss_changes_the_boot_and_may_lose_what_was_not_synced() {
     let lost = |seed| {
         let simulation = simulation(seed);
