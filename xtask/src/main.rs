@@ -7,7 +7,9 @@
     reason = "a command of the project talks to a terminal, real files and real time"
 )]
 
+mod clients;
 mod codegen;
+mod readme;
 mod suite;
 mod tidy;
 
@@ -28,6 +30,9 @@ enum Command {
     Tidy,
     /// Run all that a pull request must pass, or some stages of it.
     Test(suite::Args),
+    Clients(clients::Args),
+    /// Do what README says in a fresh clone; every order must arrive.
+    Readme,
 }
 
 fn main() -> std::process::ExitCode {
@@ -44,6 +49,8 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Codegen(args) => codegen::run(&args),
         Command::Tidy => tidy::run(suite::root()),
+        Command::Clients(args) => clients::run(suite::root(), &args),
+        Command::Readme => readme::run(suite::root()),
         Command::Test(args) => suite::run(suite::root(), &args),
     }
 }
