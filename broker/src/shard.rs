@@ -160,7 +160,17 @@ impl Shard {
         let log_dir = self.shared.log_dir.clone();
         let (log, wall_ms) = (Arc::clone(&settings.log), self.now().wall_ms);
         let asked = name.clone();
-        let work = move || log_dir.load(&asked, id.topic, log, wall_ms);
+        let work = move || {
+            let (mut log, recovered) =
+                log_dir.load(&asked, id.topic, log, wall_ms).map_err(|error| error.to_string())?;
+            // What a killed process wrote and did not flush is about to be served: it must not be lost
+            // to a power failure afterwards.
+            if let Some(job) = log.flush_job() {
+                let flushed = job.run().map_err(|error| error.to_string())?;
+                log.flushed(flushed);
+            }
+            Ok::<_, String>((log, recovered))
+        };
         match blocking(&*self.shared.world.tasks, Pool::Files, work).await {
             Ok((mut log, recovered)) => {
                 if let Some(cut) = &recovered.truncated {
@@ -180,7 +190,7 @@ impl Shard {
                 tracing::error!(partition = %name, %error, "the partition stays offline");
                 let checkpoint = self.shared.log_dir.remembered(&name);
                 let found = FoundPartition { partition: name, topic_id: Some(id.topic) };
-                let offline = Offline { why: error.to_string(), found, checkpoint };
+                let offline = Offline { why: error, found, checkpoint };
                 self.offline.borrow_mut().insert(id, offline);
             }
         }
