@@ -9,6 +9,7 @@
 
 mod clients;
 mod codegen;
+mod mutants;
 mod readme;
 mod suite;
 mod tidy;
@@ -31,6 +32,7 @@ enum Command {
     /// Run all that a pull request must pass, or some stages of it.
     Test(suite::Args),
     Clients(clients::Args),
+    Mutants(mutants::Args),
     /// Do what README says in a fresh clone; every order must arrive.
     Readme,
 }
@@ -48,6 +50,7 @@ fn main() -> std::process::ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Codegen(args) => codegen::run(&args),
+        Command::Mutants(args) => mutants::run(suite::root(), &args),
         Command::Tidy => tidy::run(suite::root()),
         Command::Clients(args) => clients::run(suite::root(), &args),
         Command::Readme => readme::run(suite::root()),

@@ -51,6 +51,11 @@ impl Trial {
         }
     }
 
+    /// Whether it broke `property`.
+    pub fn breaks(&self, property: &str) -> bool {
+        self.broken.iter().any(|why| why.split_once(':').is_some_and(|(name, _)| name == property))
+    }
+
     /// The trial as one line.
     pub fn to_line(&self) -> String {
         let mut line = serde_json::to_string(self).expect("numbers and strings become JSON");

@@ -49,6 +49,9 @@ struct Args {
     /// Stop at the first seed in which something is broken.
     #[arg(long)]
     fail_fast: bool,
+    /// Stop at the first seed in which this property is broken, and succeed only if there is one.
+    #[arg(long, value_name = "PROPERTY", conflicts_with = "fail_fast")]
+    until: Option<String>,
 }
 
 fn range(text: &str) -> Result<Range<u64>, String> {
@@ -157,7 +160,10 @@ fn run(args: &Args, commit: &str, done: &BTreeSet<u64>, trials: &mut Vec<Trial>)
             for why in &trial.broken {
                 println!("seed {}: BROKEN {why}", trial.seed);
             }
-            if args.fail_fast && !trial.broken.is_empty() {
+            let breaks = |property: &String| trial.breaks(property);
+            if (args.fail_fast && !trial.broken.is_empty())
+                || args.until.as_ref().is_some_and(breaks)
+            {
                 enough.store(true, Ordering::Relaxed);
             }
             trials.push(trial);
@@ -177,6 +183,12 @@ fn report(trials: &[Trial], args: &Args) -> Result<()> {
     }
     for seed in &totals.broken {
         println!("see it again: cargo run -p sim --bin storm -- --seed {seed} --trace");
+    }
+    if let Some(property) = &args.until {
+        let caught = trials.iter().filter(|trial| trial.breaks(property)).map(|trial| trial.seed);
+        let Some(seed) = caught.min() else { bail!("{property} is broken in none of the seeds") };
+        println!("{property} is broken in seed {seed}");
+        return Ok(());
     }
     if args.fail_fast {
         // Whoever wants to hear of the first failure alone does not ask whether all was tried.
