@@ -117,7 +117,8 @@ impl Schedule {
         Self { faults }
     }
 
-    /// Lets it all happen to `hosts`; says what struck.
+    /// Lets it all happen to `hosts`; says what struck. `power_lost` is told, when a machine
+    /// loses its power, how long its broker had run until then, long enough to flush.
     pub async fn perform(
         &self,
         simulation: &Simulation,
@@ -126,6 +127,7 @@ impl Schedule {
         mut power_lost: impl FnMut(Duration),
     ) -> Struck {
         let mut struck = Struck::new();
+        let mut flushed: BTreeMap<HostId, Flushed> = BTreeMap::new();
         let begin = |at: usize| (self.faults[at].at, at, true);
         let end = |at: usize| (self.faults[at].at + self.faults[at].lasts, at, false);
         let mut steps: Vec<(Duration, usize, bool)> =
@@ -135,17 +137,50 @@ impl Schedule {
             simulation.sleep(due.saturating_sub(simulation.elapsed())).await;
             let fault = &self.faults[at];
             let host = hosts[fault.strikes % hosts.len()];
-            if !begins {
-                mend(simulation, system, fault, host);
-            } else if strike(simulation, system, fault, host) {
-                *struck.entry(fault.kind.name()).or_default() += 1;
+            let was_running = simulation.is_running(host);
+            let now = simulation.elapsed();
+            let flushed = flushed.entry(host).or_default();
+            if begins {
+                if strike(simulation, system, fault, host) {
+                    *struck.entry(fault.kind.name()).or_default() += 1;
+                }
+                if was_running && !simulation.is_running(host) {
+                    flushed.ended(now);
+                }
                 if fault.kind == FaultKind::PowerLoss {
-                    power_lost(simulation.elapsed());
+                    power_lost(flushed.at);
+                }
+            } else {
+                mend(simulation, system, fault, host);
+                if fault.kind == FaultKind::Restart && was_running {
+                    flushed.ended(now);
+                }
+                if fault.kind.is_restart() && (fault.kind == FaultKind::Restart || !was_running) {
+                    flushed.started = now;
                 }
             }
         }
         simulation.heal_all();
         struck
+    }
+}
+
+/// How long a host's process needs to run before it has flushed what an earlier one left.
+const FLUSHES_WITHIN: Duration = Duration::from_secs(3);
+
+/// Until when a host's process has been able to flush what it wrote.
+#[derive(Clone, Copy, Debug, Default)]
+struct Flushed {
+    at: Duration,
+    started: Duration,
+}
+
+impl Flushed {
+    /// The process ends; what it left is flushed by the next, if that lives long enough.
+    fn ended(&mut self, now: Duration) {
+        if self.at.is_zero() || now - self.started >= FLUSHES_WITHIN {
+            self.at = now;
+        }
     }
 }
 
@@ -162,6 +197,13 @@ fn links(simulation: &Simulation, fault: &Fault, host: HostId) -> Vec<(HostId, H
     }
 }
 
+/// How far a clock jumps: up to an hour either way.
+fn jump_ms(fault: &Fault) -> i64 {
+    let hour = 3_600_000;
+    let by = i64::try_from(fault.detail % (2 * hour)).expect("it is below two hours");
+    by - 3_600_000
+}
+
 /// False if there was nothing to be struck.
 fn strike(simulation: &Simulation, system: &impl System, fault: &Fault, host: HostId) -> bool {
     let was_running = simulation.is_running(host);
@@ -173,10 +215,7 @@ fn strike(simulation: &Simulation, system: &impl System, fault: &Fault, host: Ho
         }
         FaultKind::Restart => system.stop(simulation, host),
         FaultKind::ClockJump => {
-            // Up to an hour either way.
-            let hour = 3_600_000;
-            let by = i64::try_from(fault.detail % (2 * hour)).expect("it is below two hours");
-            simulation.jump_clock(host, by - 3_600_000);
+            simulation.jump_clock(host, jump_ms(fault));
             return true;
         }
         FaultKind::SlowDisk => {
@@ -212,7 +251,10 @@ fn mend(simulation: &Simulation, system: &impl System, fault: &Fault, host: Host
                 simulation.heal(from, to);
             }
         }
-        FaultKind::ClockJump | FaultKind::Pause => {}
+        // Whoever set it wrong sets it right: a clock that stays an hour behind makes a broker refuse
+        // its clients' records, as it should.
+        FaultKind::ClockJump => simulation.jump_clock(host, -jump_ms(fault)),
+        FaultKind::Pause => {}
     }
 }
 

@@ -135,7 +135,7 @@ pub enum Event {
     },
     /// The machine lost power.
     PowerLost {
-        /// When, in virtual time since the beginning of the run.
+        /// Until when the broker had been able to flush, in virtual time since the beginning of the run.
         at: Duration,
     },
     /// All faults are over. From here on the system must serve.
