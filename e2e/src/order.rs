@@ -24,7 +24,7 @@ pub struct Order {
 }
 
 impl Order {
-    /// The `n`th step of all orders, a second after the one before: interleaved, each order's steps in
+    /// The `n`th step of all orders, a millisecond after the one before: interleaved, each order's steps in
     /// sequence. The first is from `since_ms`, which is not now, so that a client's or broker's own clock
     /// cannot be taken for what was sent; nor so long ago that retention would drop it.
     pub fn placed(n: u64, of: u64, since_ms: i64) -> Self {
@@ -39,7 +39,7 @@ impl Order {
             ("source".to_owned(), "web-shop".to_owned()),
             ("straße".to_owned(), "Höllentalklamm 1".to_owned()),
         ]);
-        Self { n, key: Some(key), value, headers, timestamp: since_ms + n.cast_signed() * 1000 }
+        Self { n, key: Some(key), value, headers, timestamp: since_ms + n.cast_signed() }
     }
 
     /// The `n`th page view: no key, and large enough that clients which fill one batch after the other

@@ -5,11 +5,11 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::event::Event;
 
@@ -42,7 +42,7 @@ struct Said {
 pub struct Process {
     name: String,
     child: Child,
-    input: Option<ChildStdin>,
+    input: Option<mpsc::Sender<String>>,
     said: Arc<Mutex<Said>>,
     readers: Vec<thread::JoinHandle<()>>,
 }
@@ -60,8 +60,8 @@ impl Process {
         let output = child.stdout.take().context("standard output was piped")?;
         let errors = child.stderr.take().context("standard error was piped")?;
         let readers = vec![listen(output, parse, &said), listen(errors, parse, &said)];
-        let input = child.stdin.take();
-        Ok(Self { name, child, input, said, readers })
+        let input = talk(child.stdin.take().context("standard input was piped")?);
+        Ok(Self { name, child, input: Some(input), said, readers })
     }
 
     /// What it is called in messages.
@@ -85,14 +85,15 @@ impl Process {
         said.notes.iter().map(|note| format!("  {}| {note}\n", self.name)).collect()
     }
 
-    /// Gives it a line to read.
+    /// Gives it a line to read. Never waits until it did: whoever gives much bounds it by what came
+    /// back.
     ///
     /// # Errors
     /// When it does not read any more.
     pub fn write(&mut self, line: &str) -> Result<()> {
-        let input = self.input.as_mut().context("its input was closed")?;
-        let written = input.write_all(line.as_bytes()).and_then(|()| input.write_all(b"\n"));
-        written.with_context(|| format!("{}: writing to it\n{}", self.name, self.notes()))
+        let input = self.input.as_ref().context("its input was closed")?;
+        let given = input.send(line.to_owned() + "\n");
+        given.map_err(|_| anyhow!("{} reads no more\n{}", self.name, self.notes()))
     }
 
     /// Tells it that there is no more to read.
@@ -171,6 +172,18 @@ impl Drop for Process {
 
 fn lock(said: &Mutex<Said>) -> MutexGuard<'_, Said> {
     said.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn talk(mut stream: ChildStdin) -> mpsc::Sender<String> {
+    let (sender, lines) = mpsc::channel::<String>();
+    thread::spawn(move || {
+        for line in lines {
+            if stream.write_all(line.as_bytes()).is_err() {
+                return;
+            }
+        }
+    });
+    sender
 }
 
 fn listen(

@@ -106,17 +106,22 @@ fn survive(library: Library, kills: usize) -> Result<()> {
         server.kill()?;
         load.go_on_for(Duration::from_millis((kill as u64 * 59) % 300))?;
         starts.push(server.start_again().with_context(|| format!("start after kill {kill}"))?);
+        println!("kill {}: {} sent, {acked} acknowledged", kill + 1, load.sent.len());
         // A kill counts when the load was alive again before it.
-        until("an order is acknowledged again", LIMIT, || {
+        let again = until("an order is acknowledged again", LIMIT, || {
             load.go_on()?;
             Ok(load.producer.look(|events| (events.len() > acked).then_some(())))
-        })?;
+        });
+        again.with_context(|| format!("{}{}", load.producer.notes(), server.notes()))?;
     }
     load.producer.close_input();
     let status = load.producer.wait(LIMIT)?;
     let acked = load.acked()?;
     ensure!(status.success(), "the producer ended with {status}\n{}", load.producer.notes());
     ensure!(acked.len() == load.sent.len(), "{} of {}", acked.len(), load.sent.len());
+    // Who starts again says "not yet", never "no such topic": clients would make it anew, or give up.
+    let complaints = load.producer.notes();
+    ensure!(!complaints.contains("UNKNOWN_TOPIC"), "{complaints}");
     let read = read_all(&load, &server)?;
     let verdict = judge::exactly(&load.sent, &acked, &read)
         .and_then(|counted| judge::unbroken_partitions(&read).map(|_| counted));
