@@ -197,8 +197,6 @@ pub(crate) const TWINS: &[Twins] = &[
         theirs: None,
         java: Some("org.apache.kafka.coordinator.group.generated.GroupMetadataValue"),
     },
-    Twins { ours: ours::<wire::consumer_offsets::GroupResetKey>(), theirs: None, java: None },
-    Twins { ours: ours::<wire::consumer_offsets::GroupResetValue>(), theirs: None, java: None },
     Twins {
         ours: ours::<wire::consumer_offsets::LegacyOffsetCommitKey>(),
         theirs: None,
