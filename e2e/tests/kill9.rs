@@ -4,7 +4,11 @@
 //! `KLAMM_E2E_KILLS` says how often (8 by default), `KLAMM_E2E_CLIENT` who sends (`java`, `franz-go` or
 //! `python`).
 
-#![allow(clippy::disallowed_methods, reason = "real processes run in real time, beside real files")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "real processes run in real time, beside real files"
+)]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
