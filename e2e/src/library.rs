@@ -88,7 +88,7 @@ impl Library {
 
     /// Why it cannot say when a record happened, if it cannot.
     pub fn cannot_set_timestamps(self) -> Option<&'static str> {
-        (self == Self::Kcat).then_some("kcat takes the time of sending")
+        (self == Self::Kcat).then_some("kcat cannot set timestamps")
     }
 
     /// Builds its program, or finds the one that was built from the same files.

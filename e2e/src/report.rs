@@ -105,6 +105,17 @@ impl Report {
         }
     }
 
+    /// Writes down what a line came to of which only a part can be shown, and why.
+    ///
+    /// # Errors
+    /// When the report file cannot be written.
+    pub fn tell_partly(&mut self, line: Line, verdict: &Verdict, reason: &str) -> Result<()> {
+        match verdict {
+            Ok(counted) => self.write(line, "partly", &format!("{counted}; n/a: {reason}")),
+            Err(_) => self.tell(line, verdict),
+        }
+    }
+
     /// Writes down that this cannot be shown, and why.
     ///
     /// # Errors

@@ -117,11 +117,10 @@ impl Story {
         self.report.tell(Line::KeyOrder, &ordered)?;
         let cannot = self.program.library().cannot_set_timestamps();
         let verdict = judge::came_back(&self.sent, &members.concat(), cannot.is_none());
-        let verdict = verdict.map(|counted| match cannot {
-            Some(reason) => format!("{counted}; headers only: {reason}"),
-            None => counted,
-        });
-        self.report.tell(Line::ComesBack, &verdict)
+        match cannot {
+            Some(reason) => self.report.tell_partly(Line::ComesBack, &verdict, reason),
+            None => self.report.tell(Line::ComesBack, &verdict),
+        }
     }
 
     /// Line 5. Gives the group's members, of which there are three then.

@@ -97,6 +97,8 @@ fn print(report: &Path) -> Result<()> {
         println!("{:>8} {:>2} {:<6} {}", row.client, row.line, row.outcome, row.detail);
     }
     let count = |outcome: &str| rows.iter().filter(|row| row.outcome == outcome).count();
-    println!("cells: {} ok, {} failed, {} n/a", count("ok"), count("FAILED"), count("n/a"));
+    let (whole, partly) = (count("ok"), count("partly"));
+    let (failed, absent) = (count("FAILED"), count("n/a"));
+    println!("cells: {whole} ok, {partly} partly, {failed} failed, {absent} n/a");
     Ok(())
 }
