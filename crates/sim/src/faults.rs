@@ -147,6 +147,10 @@ impl Schedule {
                 if was_running && !simulation.is_running(host) {
                     flushed.ended(now);
                 }
+                if was_running && fault.kind == FaultKind::Pause {
+                    flushed.ended(now);
+                    flushed.started = flushed.started.max(now + fault.lasts);
+                }
                 if fault.kind == FaultKind::PowerLoss {
                     power_lost(flushed.at);
                 }
@@ -176,9 +180,10 @@ struct Flushed {
 }
 
 impl Flushed {
-    /// The process ends; what it left is flushed by the next, if that lives long enough.
+    /// The process ends, or stands still; what it left is flushed by the next, or by itself later, if
+    /// there is time enough.
     fn ended(&mut self, now: Duration) {
-        if self.at.is_zero() || now - self.started >= FLUSHES_WITHIN {
+        if self.at.is_zero() || now.saturating_sub(self.started) >= FLUSHES_WITHIN {
             self.at = now;
         }
     }
@@ -261,6 +266,19 @@ fn mend(simulation: &Simulation, system: &impl System, fault: &Fault, host: Host
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_flushes_while_a_process_is_dead_or_has_just_begun() {
+        let seconds = Duration::from_secs;
+        let mut flushed = Flushed::default();
+        flushed.ended(seconds(5));
+        flushed.started = seconds(20);
+        flushed.ended(seconds(21));
+        assert_eq!(flushed.at, seconds(5), "it had no time");
+        flushed.started = seconds(30);
+        flushed.ended(seconds(34));
+        assert_eq!(flushed.at, seconds(34));
+    }
 
     #[test]
     fn a_schedule_comes_from_its_seed_and_counts() {
