@@ -24,6 +24,7 @@ mod figures;
 pub(crate) mod files;
 mod platform;
 mod resources;
+mod settings;
 pub(crate) mod status_file;
 mod view;
 
@@ -38,7 +39,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Run a whole system on this machine, from YAML files if there are any.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Without --file: one broker, cluster \"local\". Data stays in the data \
-                        directory and is there again at the next start. Ctrl-C stops cleanly.")]
+                        directory and is there again at the next start. Ctrl-C stops cleanly. \
+                        Unlike `klamm broker`, a group's first member gets its partitions at once \
+                        (group.initial.rebalance.delay.ms=0, unless the Cluster says otherwise).")]
 pub(crate) struct UpArgs {
     /// YAML files with Clusters, Topics and ConsumerGroups; may be repeated, and is watched
     #[arg(short, long, value_name = "FILE")]

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use broker::Broker;
 use client::{Cluster, ClusterOptions};
-use config::Settings;
 use crds::{Key, Kind, Resource};
 use operator::platform::{BrokerFailure, Brokers, Event, Limits, PlatformError, Running, Working};
 use operator::{Admin, AdminError, Now, Platform};
@@ -19,7 +18,7 @@ use world::tasks::{Pool, blocking};
 
 use super::resources::Resources;
 use super::status_file::{self, StatusFile};
-use super::{UpArgs, data_dir_of, deletions};
+use super::{UpArgs, data_dir_of, deletions, settings};
 use crate::failure::Failure;
 
 /// The cluster without files.
@@ -105,7 +104,7 @@ impl Laptop {
         let mut resources = Resources::remembered(remembered.resources, remembered.deleted);
         resources.declare(declared);
         let state = State { resources, ..State::default() };
-        let (data_dir, settings) = (args.data_dir.clone(), settings(args));
+        let (data_dir, settings) = (args.data_dir.clone(), settings::of_command_line(args));
         Ok(Self { world, data_dir, settings, state: RefCell::new(state) })
     }
 
@@ -219,14 +218,8 @@ impl Laptop {
         dir: PathBuf,
         wanted: &Brokers,
     ) -> Result<broker::Running, BrokerFailure> {
-        let invalid = |error: config::ConfigError| BrokerFailure::InvalidConfig(error.to_string());
-        let mut set: Vec<String> =
-            wanted.config.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        set.push(format!("klamm.storage.limit.bytes={}", wanted.storage_bytes));
-        set.push(format!("log.dirs={}", dir.display()));
-        set.extend(self.settings.iter().cloned());
-        let fixed = config::sources::merge("", std::env::vars(), &set).map_err(invalid)?;
-        let settings = Settings::resolve(fixed).map_err(invalid)?;
+        let settings = settings::of_broker(&dir, wanted, std::env::vars(), &self.settings)
+            .map_err(|error| BrokerFailure::InvalidConfig(error.to_string()))?;
         let started = Broker::start(self.world.clone(), settings).await;
         started.map_err(|error| BrokerFailure::Down(error.to_string()))
     }
@@ -358,21 +351,6 @@ impl Platform for Laptop {
         state.event_count += 1;
         state.events.push_back((self.world.clock.wall_ms(), event));
     }
-}
-
-/// The command line's settings of the broker.
-fn settings(args: &UpArgs) -> Vec<String> {
-    // Brokers bind addresses, people write names.
-    let listen = args.listen.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
-    let listen = listen.unwrap_or_else(|| args.listen.clone());
-    let http = if args.http == "off" { "" } else { &args.http };
-    let mut settings =
-        vec![format!("listeners=PLAINTEXT://{listen}"), format!("klamm.http.listener={http}")];
-    if let Some(advertise) = &args.advertise {
-        settings.push(format!("advertised.listeners=PLAINTEXT://{advertise}"));
-    }
-    settings.extend(args.set.iter().cloned());
-    settings
 }
 
 /// What is run without files: one broker, as large as its disk.

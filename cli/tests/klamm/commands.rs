@@ -3,7 +3,7 @@
 use crate::process::{Up, klamm};
 
 const CLUSTER: &str = "apiVersion: klamm.io/v1alpha1\nkind: Cluster\nmetadata: {name: demo}\n\
-                       spec: {replicas: 1, storage: {size: 1Gi}, config: {group.initial.rebalance.delay.ms: '0'}}\n";
+                       spec: {replicas: 1, storage: {size: 1Gi}}\n";
 
 #[test]
 fn records_come_back_as_they_were_sent() {

@@ -6,8 +6,7 @@ use crate::process::{Up, klamm, write};
 
 fn yaml(topics: &[(&str, i32)], group: &str) -> String {
     let mut text = "apiVersion: klamm.io/v1alpha1\nkind: Cluster\nmetadata: {name: demo}\n\
-                    spec: {replicas: 1, storage: {size: 1Gi}, \
-                    config: {group.initial.rebalance.delay.ms: '0'}}\n"
+                    spec: {replicas: 1, storage: {size: 1Gi}}\n"
         .to_owned();
     for (name, partitions) in topics {
         text.push_str(&format!(
