@@ -327,6 +327,7 @@ async fn register(
 async fn checkpoint_now_and_then(shared: Arc<Shared>) {
     loop {
         shared.world.clock.sleep(CHECKPOINT_INTERVAL).await;
+        shared.log_dir.breathe();
         if let Err(error) = shared.write_checkpoints().await {
             tracing::warn!(%error, "cannot write checkpoints: a restart will take longer");
         }
@@ -336,7 +337,7 @@ async fn checkpoint_now_and_then(shared: Arc<Shared>) {
 type Started = Vec<(ShardHandle, oneshot::Receiver<Vec<Checkpoint>>)>;
 
 async fn start_shards(shared: &Arc<Shared>) -> Result<Started, StartError> {
-    let (refs, inboxes): (Vec<ShardRef>, Vec<mpsc::Receiver<Job>>) =
+    let (refs, inboxes): (Vec<ShardRef>, Vec<mpsc::UnboundedReceiver<Job>>) =
         (0..shared.shards()).map(|_| ShardRef::new()).unzip();
     shared.set_shards(refs);
     let mut started = Vec::new();
@@ -360,7 +361,7 @@ async fn start_shards(shared: &Arc<Shared>) -> Result<Started, StartError> {
 async fn run_shard(
     index: usize,
     shared: Arc<Shared>,
-    mut inbox: mpsc::Receiver<Job>,
+    mut inbox: mpsc::UnboundedReceiver<Job>,
     loaded: oneshot::Sender<()>,
     closed: oneshot::Sender<Vec<Checkpoint>>,
 ) {
@@ -389,7 +390,7 @@ async fn run_shard(
 }
 
 /// Lets requests that run come to their end, for a bounded time.
-async fn drain(shard: &Rc<Shard>, inbox: &mut mpsc::Receiver<Job>) {
+async fn drain(shard: &Rc<Shard>, inbox: &mut mpsc::UnboundedReceiver<Job>) {
     const STEP: Duration = Duration::from_millis(10);
     let clock = &shard.shared.world.clock;
     let bound = shard.shared.state().settings.broker.shutdown_timeout_ms;
@@ -436,7 +437,7 @@ async fn accept_on(shared: Arc<Shared>, name: Arc<str>, listener: Box<dyn world:
         let job: Job = Box::new(move |shard| {
             spawn_local(serve_on(Rc::clone(shard), name, incoming));
         });
-        dealing.shard(turn).send(job).await;
+        dealing.shard(turn).send(job);
     });
     let mut stopping = shared.stopping();
     tokio::select! {

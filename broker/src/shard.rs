@@ -27,8 +27,6 @@ use crate::partition::{
 };
 use crate::shared::Shared;
 
-/// Jobs that may wait for a shard; who sends more waits as well.
-const INBOX_MAX: usize = 4096;
 /// Files of a partition that nobody used for so long are closed.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -45,20 +43,24 @@ pub(crate) type Job = Box<dyn FnOnce(&Rc<Shard>) + Send>;
 /// How the others reach a shard.
 #[derive(Clone)]
 pub(crate) struct ShardRef {
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::UnboundedSender<Job>,
 }
 
 impl ShardRef {
     /// A way to a shard that is to be started with the receiver.
-    pub(crate) fn new() -> (Self, mpsc::Receiver<Job>) {
-        let (jobs, inbox) = mpsc::channel(INBOX_MAX);
+    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Job>) {
+        let (jobs, inbox) = mpsc::unbounded_channel();
         (Self { jobs }, inbox)
     }
 
-    /// Leaves a job; waits while the inbox is full. A shard that has ended drops it.
-    pub(crate) async fn send(&self, job: Job) {
+    /// Leaves a job; jobs run in the order in which they were left. A shard that has ended drops it.
+    ///
+    /// Never waits, on purpose: of two requests of one connection that both wait, the later may be woken
+    /// first, and its batch would overtake. What can gather here is bounded by what may arrive at all: the
+    /// memory governor and the requests that each connection may have running.
+    pub(crate) fn send(&self, job: Job) {
         // An ended shard is a stopping broker: whoever waits for an answer sees its channel closed.
-        let _ = self.jobs.send(job).await;
+        let _ = self.jobs.send(job);
     }
 
     /// Runs `work` on the shard and brings back its result; `None` if the shard has ended.
@@ -69,8 +71,7 @@ impl ShardRef {
         let (tell, told) = oneshot::channel();
         self.send(Box::new(move |shard| {
             let _ = tell.send(work(shard));
-        }))
-        .await;
+        }));
         told.await.ok()
     }
 }

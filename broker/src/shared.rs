@@ -239,8 +239,9 @@ impl Shared {
         if owner == here.index { Some(work(here)) } else { self.shard(owner).call(work).await }
     }
 
-    /// Appends a batch on whichever shard owns the partition; hears how it ended.
-    pub(crate) async fn append(
+    /// Appends a batch on whichever shard owns the partition, behind those that were given before; hears
+    /// how it ended.
+    pub(crate) fn append(
         &self,
         here: &std::rc::Rc<Shard>,
         id: PartitionId,
@@ -254,7 +255,7 @@ impl Shared {
             here.append(id, batch, origin, acks, tell);
         } else {
             let job = move |shard: &std::rc::Rc<Shard>| shard.append(id, batch, origin, acks, tell);
-            self.shard(owner).send(Box::new(job)).await;
+            self.shard(owner).send(Box::new(job));
         }
         told
     }

@@ -19,7 +19,7 @@ use world::{Stream, World};
 
 /// One connection.
 pub(crate) struct Peer {
-    stream: Box<dyn Stream>,
+    pub(crate) stream: Box<dyn Stream>,
     next_correlation: i32,
     /// The broker's cluster.
     pub(crate) cluster_id: String,

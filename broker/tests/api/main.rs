@@ -8,6 +8,7 @@ mod groups;
 mod later_features;
 mod members;
 mod offsets;
+mod pipelining;
 mod producers;
 mod settings;
 mod topics;

@@ -33,12 +33,33 @@ struct Part {
     sent: Result<oneshot::Receiver<AppendOutcome>, (ErrorCode, Option<Str>)>,
 }
 
-pub(crate) async fn handle(call: Call, body: Body) -> Reply {
+/// Hands the batches over before it returns: those of a later request come behind them. What is left to
+/// do later is to wait and to answer.
+pub(crate) fn handle(call: Call, body: Body) -> impl Future<Output = Reply> {
+    let begun = begin(&call, body);
+    async move {
+        match begun {
+            Ok(Begun { acks, timeout_ms, parts }) => {
+                let deadline = (acks == -1).then(|| {
+                    let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
+                    call.shared().world.clock.sleep(timeout)
+                });
+                answer(call, parts, acks, deadline).await
+            }
+            Err(reason) => Reply::Close(reason),
+        }
+    }
+}
+
+struct Begun {
+    acks: i16,
+    timeout_ms: i32,
+    parts: Vec<Part>,
+}
+
+fn begin(call: &Call, body: Body) -> Result<Begun, String> {
     let Body { mut frame, at } = body;
-    let (acks, timeout_ms, wanted) = match read(&call, &frame, at) {
-        Ok(read) => read,
-        Err(reason) => return Reply::Close(reason),
-    };
+    let (acks, timeout_ms, wanted) = read(call, &frame, at)?;
     call.shared().metrics.decoded(ApiKey::Produce);
     let mut parts = Vec::with_capacity(wanted.len());
     let mut cut = 0;
@@ -50,16 +71,12 @@ pub(crate) async fn handle(call: Call, body: Body) -> Reply {
                 let _before = frame.split_to(range.start - cut);
                 let batch = frame.split_to(range.len());
                 cut = range.end;
-                Ok(append(&call, target, batch, acks).await)
+                Ok(append(call, target, batch, acks))
             }
         };
         parts.push(Part { name, id, index, sent });
     }
-    let deadline = (acks == -1).then(|| {
-        let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
-        call.shared().world.clock.sleep(timeout)
-    });
-    answer(call, parts, acks, deadline).await
+    Ok(Begun { acks, timeout_ms, parts })
 }
 
 /// A batch as the request names it.
@@ -104,14 +121,14 @@ fn read(call: &Call, frame: &[u8], at: usize) -> Result<(i16, i32, Vec<Wanted>),
     Ok((request.acks, request.timeout_ms, wanted))
 }
 
-async fn append(
+fn append(
     call: &Call,
     target: PartitionId,
     batch: BytesMut,
     acks: i16,
 ) -> oneshot::Receiver<AppendOutcome> {
     let acks = if acks == -1 { Acks::All } else { Acks::Leader };
-    call.shared().append(call.shard(), target, batch, Origin::Client, acks).await
+    call.shared().append(call.shard(), target, batch, Origin::Client, acks)
 }
 
 async fn answer(
