@@ -37,9 +37,9 @@ pub(super) async fn groups(shard: &Rc<Shard>, id: PartitionId) -> Result<Groups,
                 Err(ReadError::WouldBlock) => {
                     let tasks = &*shard.shared.world.tasks;
                     let read = blocking(tasks, Pool::Read, move || file.run()).await;
-                    vec![read.map_err(|error| error.to_string())?]
+                    read.map_err(|error| error.to_string())?
                 }
-                read => vec![read.map_err(|error| error.to_string())?],
+                read => read.map_err(|error| error.to_string())?,
             },
         };
         let before = from;

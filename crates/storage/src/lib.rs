@@ -10,6 +10,7 @@
 //! once a second   flush_job → run on Pool::Flush → flushed; LogDir::write_checkpoints
 //! ```
 
+mod buffers;
 mod checkpoint;
 pub mod dump;
 pub mod error;

@@ -8,6 +8,7 @@ use engine::log::LogConfig;
 use engine::{Offset, TopicId, TopicPartition};
 use world::{Disk, OpenMode};
 
+use crate::buffers::Buffers;
 use crate::checkpoint::{self, Offsets};
 use crate::error::OpenError;
 use crate::partition_log::PartitionLog;
@@ -28,6 +29,7 @@ pub struct LogDir {
 
 struct Inner {
     disk: Arc<dyn Disk>,
+    buffers: Arc<Buffers>,
     root: PathBuf,
     was_clean: bool,
     is_same_boot: bool,
@@ -122,6 +124,7 @@ impl LogDir {
         let inner = Inner {
             root: root.to_owned(),
             disk,
+            buffers: Arc::default(),
             was_clean,
             is_same_boot,
             found,
@@ -222,7 +225,7 @@ impl LogDir {
             let written = inner.disk.write_atomic(&path, name::metadata_text(topic_id).as_bytes());
             written.map_err(|source| OpenError::Io { path, source })?;
         }
-        Ok((PartitionLog::assemble(inner.disk.clone(), parts), recovered))
+        Ok((PartitionLog::assemble(inner.disk.clone(), inner.buffers.clone(), parts), recovered))
     }
 
     /// A new, empty partition. No I/O: folder and files appear with the first append.
@@ -234,7 +237,12 @@ impl LogDir {
     ) -> PartitionLog {
         let dir = self.inner.root.join(partition.to_string());
         let parts = recover::empty(dir, partition.clone(), topic_id, config, 0);
-        PartitionLog::assemble(self.inner.disk.clone(), parts)
+        PartitionLog::assemble(self.inner.disk.clone(), self.inner.buffers.clone(), parts)
+    }
+
+    /// Gives back memory that reads have not needed since the last call. Cheap: call it every few seconds.
+    pub fn breathe(&self) {
+        self.inner.buffers.breathe();
     }
 
     /// Writes the three checkpoint files, all partitions at once. Blocks: run it on `Pool::Flush`, one at

@@ -289,12 +289,7 @@ fn read_one(
         }
     }
     match outcome.result {
-        Ok(Read::Memory(chunks)) => {
-            for chunk in chunks {
-                found.bytes += chunk.len();
-                found.records.push(chunk);
-            }
-        }
+        Ok(Read::Memory(pieces)) => take(&mut found, Ok(pieces)),
         Ok(Read::File(file)) => match file.try_now() {
             Err(ReadError::WouldBlock) => found.cold = Some(file),
             read => take(&mut found, read),
@@ -314,11 +309,13 @@ pub(crate) fn stale_epoch(asked: i32, current: LeaderEpoch) -> Option<ErrorCode>
     }
 }
 
-fn take(found: &mut Found, read: Result<bytes::Bytes, ReadError>) {
+fn take(found: &mut Found, read: Result<Vec<bytes::Bytes>, ReadError>) {
     match read {
-        Ok(bytes) => {
-            found.bytes = bytes.len();
-            found.records = Records::from(bytes);
+        Ok(pieces) => {
+            for piece in pieces {
+                found.bytes += piece.len();
+                found.records.push(piece);
+            }
         }
         Err(error) => {
             found.error = number(error.code());

@@ -6,17 +6,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use engine::Offset;
-use wire::record::{Batch, Limits};
+use wire::record::{Batch, Batches, Limits};
 use world::{Disk, File, OpenMode};
 
+use crate::buffers::Buffers;
 use crate::error::ReadError;
 use crate::partition_log::ReadRequest;
-use crate::segment::fetch::fetch;
+use crate::segment::fetch::{ReadAt, Source};
 use crate::segment::index::{AbortedEntry, EntriesView, OffsetEntry, TimeEntry};
 
 /// A read from a segment. Holds no lock; a segment that goes away meanwhile gives [`ReadError::Gone`].
 pub struct FileRead {
     pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) buffers: Arc<Buffers>,
     /// The segment that should hold the first batch; more if it may not.
     pub(crate) parts: Vec<SegmentPart>,
     pub(crate) request: ReadRequest,
@@ -32,6 +34,12 @@ pub(crate) struct SegmentPart {
     pub read_from: ReadFrom,
 }
 
+impl SegmentPart {
+    fn source<'a>(&'a self, read_at: &'a ReadAt<'a>, buffers: &'a Arc<Buffers>) -> Source<'a> {
+        Source { read_at, path: &self.path, end: self.size, base: self.base, buffers }
+    }
+}
+
 /// Where in a segment to begin.
 pub(crate) enum ReadFrom {
     /// At or before the wanted batch.
@@ -45,26 +53,25 @@ impl FileRead {
     ///
     /// # Errors
     /// [`ReadError::WouldBlock`] when they do: then [`FileRead::run`] it on `Pool::Read`.
-    pub fn try_now(&self) -> Result<Bytes, ReadError> {
+    pub fn try_now(&self) -> Result<Vec<Bytes>, ReadError> {
         for part in &self.parts {
             let (Some(file), ReadFrom::Position(position)) = (&part.file, &part.read_from) else {
                 return Err(ReadError::WouldBlock);
             };
             let read_at = |buffer: &mut [u8], offset| file.read_at_nowait(buffer, offset);
-            let range = (*position, part.size);
-            let bytes = fetch(&read_at, &part.path, range, part.base, &self.request)?;
-            if !bytes.is_empty() {
-                return Ok(bytes);
+            let pieces = part.source(&read_at, &self.buffers).fetch(*position, &self.request)?;
+            if !pieces.is_empty() {
+                return Ok(pieces);
             }
         }
-        Ok(Bytes::new())
+        Ok(Vec::new())
     }
 
     /// Reads whole batches, verifying each. Blocks.
     ///
     /// # Errors
     /// As [`ReadError`] says.
-    pub fn run(self) -> Result<Bytes, ReadError> {
+    pub fn run(self) -> Result<Vec<Bytes>, ReadError> {
         for part in self.parts {
             let position = match &part.read_from {
                 ReadFrom::Position(position) => *position,
@@ -73,18 +80,17 @@ impl FileRead {
                     .map_err(|error| failed(path, error))?
                     .map_or(0, |entry| u64::from(entry.position)),
             };
-            let file = match part.file {
-                Some(file) => file,
+            let file = match &part.file {
+                Some(file) => Arc::clone(file),
                 None => open(&*self.disk, &part.path)?,
             };
             let read_at = |buffer: &mut [u8], offset| file.read_at(buffer, offset);
-            let range = (position, part.size);
-            let bytes = fetch(&read_at, &part.path, range, part.base, &self.request)?;
-            if !bytes.is_empty() {
-                return Ok(bytes);
+            let pieces = part.source(&read_at, &self.buffers).fetch(position, &self.request)?;
+            if !pieces.is_empty() {
+                return Ok(pieces);
             }
         }
-        Ok(Bytes::new())
+        Ok(Vec::new())
     }
 }
 
@@ -102,6 +108,7 @@ pub struct TimestampFound {
 /// Looks for the record that a [`crate::TimestampQuery`] asks for.
 pub struct TimestampSearch {
     pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) buffers: Arc<Buffers>,
     /// Those that hold a record that is late enough.
     pub(crate) segments: Vec<SearchSegment>,
     pub(crate) timestamp: i64,
@@ -158,6 +165,13 @@ impl TimestampSearch {
             .map_or(0, |entry| u64::from(entry.position));
         let file = open(disk, &segment.log)?;
         let read_at = |buffer: &mut [u8], offset| file.read_at(buffer, offset);
+        let source = Source {
+            read_at: &read_at,
+            path: &segment.log,
+            end: segment.size,
+            base: segment.base,
+            buffers: &self.buffers,
+        };
         let mut request = ReadRequest {
             from: segment.base.saturating_add(relative),
             limit: Offset::MAX,
@@ -166,22 +180,20 @@ impl TimestampSearch {
         };
         let mut position = position;
         loop {
-            let range = (position, segment.size);
-            let bytes = fetch(&read_at, &segment.log, range, segment.base, &request)?;
-            if bytes.is_empty() {
+            let pieces = source.fetch(position, &request)?;
+            if pieces.is_empty() {
                 return Ok(None);
             }
-            let mut rest = &bytes[..];
-            while !rest.is_empty() {
-                let batch = Batch::parse(rest).expect("a fetch gives whole batches");
+            for batch in pieces.iter().flat_map(|piece| Batches::new(piece)) {
+                let batch = batch.expect("a fetch gives whole batches");
                 if let Some(found) = self.search_batch(&batch, &segment.log)? {
                     return Ok(Some(found));
                 }
                 request.from = batch.header().next_offset();
-                rest = &rest[batch.header().size..];
             }
             // What was skipped before the first wanted batch is skipped again, at most one interval.
-            position = position.saturating_add(bytes.len() as u64).min(segment.size);
+            let read: usize = pieces.iter().map(Bytes::len).sum();
+            position = position.saturating_add(read as u64).min(segment.size);
             position = self.align(segment, position, &request)?;
         }
     }

@@ -19,6 +19,7 @@ use engine::log::{Epochs, LogConfig, LogState, Producers};
 use engine::{LeaderEpoch, Now, Offset, TopicId, TopicPartition};
 use world::Disk;
 
+use crate::buffers::Buffers;
 use crate::job::FileRead;
 use crate::log_dir::Checkpoint;
 use crate::segment::Segment;
@@ -38,6 +39,7 @@ pub const TAIL_CAP_DEFAULT: usize = 1 << 20;
 /// A partition's log. `Send`, but not shared: its owner alone calls it.
 pub struct PartitionLog {
     disk: Arc<dyn Disk>,
+    buffers: Arc<Buffers>,
     dir: PathBuf,
     partition: TopicPartition,
     topic_id: TopicId,
@@ -153,9 +155,10 @@ pub enum TimestampQuery {
 }
 
 impl PartitionLog {
-    pub(crate) fn assemble(disk: Arc<dyn Disk>, parts: Parts) -> Self {
+    pub(crate) fn assemble(disk: Arc<dyn Disk>, buffers: Arc<Buffers>, parts: Parts) -> Self {
         Self {
             disk,
+            buffers,
             dir: parts.dir,
             partition: parts.partition,
             topic_id: parts.topic_id,

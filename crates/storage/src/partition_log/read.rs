@@ -35,7 +35,8 @@ impl PartitionLog {
             }
             parts.push(self.part(segment, request.from));
         }
-        Ok(Read::File(FileRead { disk: self.disk.clone(), parts, request }))
+        let (disk, buffers) = (self.disk.clone(), self.buffers.clone());
+        Ok(Read::File(FileRead { disk, buffers, parts, request }))
     }
 
     /// Finds a record by time.
@@ -53,6 +54,7 @@ impl PartitionLog {
         segments.retain(|segment| segment.largest >= timestamp);
         TimestampSearch {
             disk: self.disk.clone(),
+            buffers: self.buffers.clone(),
             segments,
             timestamp,
             from: self.state.start(),

@@ -1,12 +1,17 @@
 //! Reads the batches that a fetch wants from a segment's file, verifying each.
+//!
+//! The file is read in pieces of at most one buffer, each beginning with a batch: a piece is still in the
+//! processor's cache when its checksums are verified, and its memory is used again after it was sent.
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use engine::Offset;
 use wire::record::{Batch, HEADER_LEN, Header};
 
+use crate::buffers::{BUFFER_BYTES, Buffer, Buffers};
 use crate::error::ReadError;
 use crate::partition_log::ReadRequest;
 
@@ -16,34 +21,143 @@ const SLACK: usize = 8 << 10;
 /// Reads up to `buffer.len()` bytes at a position.
 pub(crate) type ReadAt<'a> = dyn Fn(&mut [u8], u64) -> io::Result<usize> + 'a;
 
-/// The part of a file that is in memory, growing at its end.
-struct Window<'a> {
-    read_at: &'a ReadAt<'a>,
-    path: &'a Path,
-    from: u64,
-    end: u64,
-    bytes: Vec<u8>,
+/// A segment's file, and how to read it.
+pub(crate) struct Source<'a> {
+    pub(crate) read_at: &'a ReadAt<'a>,
+    pub(crate) path: &'a Path,
+    /// How many bytes of the file are batches.
+    pub(crate) end: u64,
+    /// The offset with which the file begins.
+    pub(crate) base: Offset,
+    pub(crate) buffers: &'a Arc<Buffers>,
 }
 
-impl Window<'_> {
-    /// Makes `position..position + len` readable as far as the file goes; gives what is there.
-    fn get(&mut self, position: u64, len: usize) -> Result<&[u8], ReadError> {
-        let len = len.min(usize::try_from(self.end.saturating_sub(position)).unwrap_or(len));
-        let at = usize::try_from(position - self.from).expect("a window spans less than a file");
-        while self.bytes.len() < at + len {
-            let have = self.bytes.len();
-            self.bytes.resize(at + len, 0);
-            let read = (self.read_at)(&mut self.bytes[have..], self.from + have as u64)
-                .map_err(|source| self.error(source))?;
-            self.bytes.truncate(have + read);
-            if read == 0 {
-                return Err(ReadError::Gone(self.path.to_owned()));
-            }
-        }
-        Ok(&self.bytes[at..at + len])
+/// A part of the file, in memory.
+struct Piece {
+    buffer: Buffer,
+    /// Where in the file it begins.
+    from: u64,
+    len: usize,
+}
+
+impl Piece {
+    /// The bytes from `position` on, if at least `len` of them are here.
+    fn get(&self, position: u64, len: usize) -> Option<&[u8]> {
+        let bytes = &self.buffer.as_ref()[self.index(position)..self.len];
+        (bytes.len() >= len).then_some(bytes)
     }
 
-    fn error(&self, source: io::Error) -> ReadError {
+    fn index(&self, position: u64) -> usize {
+        usize::try_from(position - self.from).map_or(self.len, |index| index.min(self.len))
+    }
+
+    fn share(self, (from, to): (u64, u64)) -> Bytes {
+        let (from, to) = (self.index(from), self.index(to));
+        self.buffer.share().slice(from..to)
+    }
+}
+
+impl Source<'_> {
+    /// The whole batches that the request wants, from `position` on, in pieces that follow each other in
+    /// the file; none when the file has none. A batch begins at `position`, at or before the first wanted.
+    pub(crate) fn fetch(
+        &self,
+        position: u64,
+        request: &ReadRequest,
+    ) -> Result<Vec<Bytes>, ReadError> {
+        let mut pieces = Vec::new();
+        let mut taken = 0;
+        let mut at = position;
+        let mut expected = self.base;
+        let wish = request.max_bytes.saturating_add(SLACK);
+        let mut piece = self.load(at, wish.min(BUFFER_BYTES))?;
+        // What is wanted of the piece.
+        let mut wanted = at..at;
+        while at < self.end {
+            let left = request.max_bytes.saturating_sub(taken);
+            if taken > 0 && left < HEADER_LEN {
+                break;
+            }
+            if piece.get(at, HEADER_LEN).is_none() {
+                let more = self.more(at, HEADER_LEN, left, taken > 0);
+                let Some(next) = more.transpose()? else { break };
+                keep(&mut pieces, std::mem::replace(&mut piece, next), &wanted);
+                wanted = at..at;
+            }
+            let bytes = piece.get(at, HEADER_LEN).expect("it was loaded above");
+            let header = self.header(at, bytes, expected)?;
+            if header.last_offset() < request.from {
+                expected = header.next_offset();
+                at += header.size as u64;
+                wanted = at..at;
+                continue;
+            }
+            let is_first = taken == 0 && request.at_least_one;
+            let too_much = header.size > left && !is_first;
+            if header.base_offset >= request.limit || too_much {
+                break;
+            }
+            if piece.get(at, header.size).is_none() {
+                let more = self.more(at, header.size, left, taken > 0);
+                let Some(next) = more.transpose()? else { break };
+                keep(&mut pieces, std::mem::replace(&mut piece, next), &wanted);
+                wanted = at..at;
+            }
+            let bytes = piece.get(at, header.size).expect("it was loaded above");
+            let verified = Batch::parse(bytes).and_then(|batch| batch.verify());
+            verified.map_err(|error| self.corrupt(at, error))?;
+            expected = header.next_offset();
+            taken += header.size;
+            at += header.size as u64;
+            wanted.end = at;
+        }
+        keep(&mut pieces, piece, &wanted);
+        Ok(pieces)
+    }
+
+    /// Loads on from `at`: `needed` bytes, or as many as are `left` if that is more. `None` when that
+    /// would take the disk and there is something to give already.
+    fn more(
+        &self,
+        at: u64,
+        needed: usize,
+        left: usize,
+        has_some: bool,
+    ) -> Option<Result<Piece, ReadError>> {
+        match self.load(at, needed.max(left.min(BUFFER_BYTES))) {
+            Err(ReadError::WouldBlock) if has_some => None,
+            Ok(piece) if piece.len < needed => Some(Err(self.corrupt(at, "a batch is cut off"))),
+            loaded => Some(loaded),
+        }
+    }
+
+    /// Reads `len` bytes from `at` on, or what a buffer holds, or up to the end.
+    fn load(&self, at: u64, len: usize) -> Result<Piece, ReadError> {
+        let left = usize::try_from(self.end.saturating_sub(at)).unwrap_or(usize::MAX);
+        let len = len.min(left);
+        let mut buffer = self.buffers.take(len);
+        let mut have = 0;
+        while have < len {
+            let into = &mut buffer.as_mut()[have..len];
+            match (self.read_at)(into, at + have as u64).map_err(|error| self.failed(error))? {
+                0 => return Err(ReadError::Gone(self.path.to_owned())),
+                read => have += read,
+            }
+        }
+        Ok(Piece { buffer, from: at, len })
+    }
+
+    fn header(&self, at: u64, bytes: &[u8], expected: Offset) -> Result<Header, ReadError> {
+        let header = Header::parse(bytes).map_err(|error| self.corrupt(at, error))?;
+        if header.base_offset < expected || at + header.size as u64 > self.end {
+            let (found, size) = (header.base_offset, header.size);
+            let problem = format!("offset {found} (expected {expected} or later), {size} bytes");
+            return Err(self.corrupt(at, problem));
+        }
+        Ok(header)
+    }
+
+    fn failed(&self, source: io::Error) -> ReadError {
         match source.kind() {
             io::ErrorKind::WouldBlock => ReadError::WouldBlock,
             io::ErrorKind::NotFound => ReadError::Gone(self.path.to_owned()),
@@ -54,64 +168,10 @@ impl Window<'_> {
     fn corrupt(&self, position: u64, problem: impl std::fmt::Display) -> ReadError {
         ReadError::Corrupt { path: self.path.to_owned(), position, problem: problem.to_string() }
     }
-
-    fn header(&mut self, position: u64, expected: Offset) -> Result<Header, ReadError> {
-        let parsed = Header::parse(self.get(position, HEADER_LEN)?);
-        let header = parsed.map_err(|error| self.corrupt(position, error))?;
-        if header.base_offset < expected || position + header.size as u64 > self.end {
-            let (found, size) = (header.base_offset, header.size);
-            let problem = format!("offset {found} (expected {expected} or later), {size} bytes");
-            return Err(self.corrupt(position, problem));
-        }
-        Ok(header)
-    }
 }
 
-/// Whole batches from `position..end` of a file that begins with offset `base`; empty when the file has
-/// none that the request wants.
-pub(crate) fn fetch(
-    read_at: &ReadAt<'_>,
-    path: &Path,
-    (position, end): (u64, u64),
-    base: Offset,
-    request: &ReadRequest,
-) -> Result<Bytes, ReadError> {
-    let mut window = Window { read_at, path, from: position, end, bytes: Vec::new() };
-    let left = usize::try_from(end.saturating_sub(position)).unwrap_or(usize::MAX);
-    window.get(position, request.max_bytes.saturating_add(SLACK).min(left))?;
-    let mut first = position;
-    let mut expected = base;
-    let header = loop {
-        if first >= end {
-            return Ok(Bytes::new());
-        }
-        let header = window.header(first, expected)?;
-        if header.last_offset() >= request.from {
-            break header;
-        }
-        expected = header.next_offset();
-        first += header.size as u64;
-    };
-    let too_large = header.size > request.max_bytes && !request.at_least_one;
-    if header.base_offset >= request.limit || too_large {
-        return Ok(Bytes::new());
+fn keep(pieces: &mut Vec<Bytes>, piece: Piece, wanted: &std::ops::Range<u64>) {
+    if !wanted.is_empty() {
+        pieces.push(piece.share((wanted.start, wanted.end)));
     }
-    let max_bytes = request.max_bytes.max(header.size);
-    window.get(first, max_bytes)?;
-    let mut last = first;
-    while last < end {
-        let header = window.header(last, expected)?;
-        let taken = usize::try_from(last - first).expect("bounded by max_bytes") + header.size;
-        if header.base_offset >= request.limit || taken > max_bytes {
-            break;
-        }
-        let verified =
-            Batch::parse(window.get(last, header.size)?).and_then(|batch| batch.verify());
-        verified.map_err(|error| window.corrupt(last, error))?;
-        expected = header.next_offset();
-        last += header.size as u64;
-    }
-    let cut = |at: u64| usize::try_from(at - position).expect("a window spans less than a file");
-    let bytes = Bytes::from(window.bytes);
-    Ok(bytes.slice(cut(first)..cut(last)))
 }

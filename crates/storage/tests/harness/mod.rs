@@ -146,10 +146,10 @@ impl House {
         self.log.read(ReadRequest { from, limit, max_bytes, at_least_one: true }).and_then(|read| {
             match read {
                 Read::Memory(pieces) => Ok(pieces),
-                Read::File(job) => Ok(vec![match job.try_now() {
-                    Err(ReadError::WouldBlock) => job.run()?,
-                    other => other?,
-                }]),
+                Read::File(job) => match job.try_now() {
+                    Err(ReadError::WouldBlock) => job.run(),
+                    other => other,
+                },
             }
         })
     }
