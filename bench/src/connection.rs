@@ -46,6 +46,11 @@ impl Connection {
         Ok(response)
     }
 
+    /// Sends a frame.
+    pub(crate) fn send(&mut self, frame: &[u8]) -> Result<()> {
+        Ok(self.writer.write_all(frame)?)
+    }
+
     /// The next frame without its length.
     pub(crate) fn receive(&mut self) -> Result<Bytes> {
         let mut length = [0; 4];

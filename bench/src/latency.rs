@@ -1,4 +1,5 @@
-//! How long a record takes, sent alone: from the moment it was due until a consumer has it.
+//! How long a record takes: from the moment it was due until a consumer has it. What is due within about
+//! a millisecond is sent together, as a producer with `linger.ms=1` does.
 //!
 //! Open loop: records are due at a fixed rate whether or not the broker keeps up, so a stall counts for
 //! every record that was due meanwhile. One clock, one process.
@@ -12,62 +13,68 @@ use bytes::Bytes;
 use hdrhistogram::Histogram;
 
 use crate::connection::Connection;
-use crate::load::{FETCH_VERSION, Target, check_produced, fetch_request, print, produce_frame};
+use crate::load::{FETCH_VERSION, Target, check_produced, fetch_request, produce_frame};
 use crate::payload::{self, Template};
 use crate::server::{Cost, Meter};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    target: Target,
+    pub(crate) target: Target,
     /// Records per second.
     #[arg(long, default_value_t = 9_765)]
-    rate: u64,
+    pub(crate) rate: u64,
     /// Seconds that are measured.
     #[arg(long, default_value_t = 8)]
-    seconds: u64,
+    pub(crate) seconds: u64,
     /// Seconds before that.
     #[arg(long, default_value_t = 2)]
-    warm_up: u64,
+    pub(crate) warm_up: u64,
     /// Bytes of one value.
     #[arg(long, default_value_t = 1024)]
-    record_bytes: usize,
+    pub(crate) record_bytes: usize,
+    /// Records sent together.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) batch_records: u64,
 }
 
-#[derive(serde::Serialize)]
-struct Measured {
-    records: u64,
-    p50_ms: f64,
-    p99_ms: f64,
-    p99_9_ms: f64,
-    max_ms: f64,
-    server_us_per_record: f64,
+#[derive(Clone, Debug, serde::Serialize)]
+pub(crate) struct Measured {
+    pub(crate) records: u64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) p99_9_ms: f64,
+    pub(crate) max_ms: f64,
     #[serde(flatten)]
-    cost: Cost,
+    pub(crate) cost: Cost,
 }
 
-pub(crate) fn run(args: &Args) -> Result<()> {
+pub(crate) fn run(args: &Args) -> Result<Measured> {
     let epoch = Instant::now();
-    let total = args.rate * (args.seconds + args.warm_up);
-    let skipped = args.rate * args.warm_up;
+    let batches = args.rate * (args.seconds + args.warm_up) / args.batch_records;
+    let total = batches * args.batch_records;
+    let skipped = args.rate * args.warm_up / args.batch_records * args.batch_records;
+    let every_ns = 1_000_000_000 / args.rate;
     let (mut receiver, mut sender) = Connection::open(&args.target.broker)?.split();
     let consumer = Connection::open(&args.target.broker)?;
     let (histogram, cost) = std::thread::scope(|scope| -> Result<_> {
         let consuming = scope.spawn(move || consume(args, consumer, epoch, total, skipped));
         let acknowledged = scope.spawn(move || -> Result<()> {
-            (0..total).try_for_each(|_| check_produced(receiver.receive()?))
+            (0..batches).try_for_each(|_| check_produced(receiver.receive()?))
         });
-        let mut template = Template::new(1, args.record_bytes);
+        let mut template = Template::new(usize::try_from(args.batch_records)?, args.record_bytes);
         let mut meter = None;
-        for number in 0..total {
-            if number == skipped {
+        for number in 0..batches {
+            let first = number * args.batch_records;
+            if first == skipped {
                 meter = Some(Meter::start(args.target.pid)?);
             }
-            let due = Duration::from_nanos(number * 1_000_000_000 / args.rate);
+            // Sent when the last of them is due: the first has waited, and that counts.
+            let due = Duration::from_nanos((first + args.batch_records - 1) * every_ns);
             if let Some(early) = due.checked_sub(epoch.elapsed()) {
                 std::thread::sleep(early);
             }
-            let batch = template.stamp(0, number, u64::try_from(due.as_nanos())?);
+            let batch = template.stamp(0, first, first * every_ns, every_ns);
             let partition =
                 i32::try_from(number % u64::from(args.target.partitions.unsigned_abs()))?;
             let batch = Bytes::copy_from_slice(batch);
@@ -79,13 +86,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     })?;
     let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e6;
     let records = histogram.len();
-    print(&Measured {
+    Ok(Measured {
         records,
         p50_ms: at(0.5),
         p99_ms: at(0.99),
         p99_9_ms: at(0.999),
         max_ms: histogram.max() as f64 / 1e6,
-        server_us_per_record: (cost.server_user + cost.server_system) * 1e6 / records as f64,
         cost,
     })
 }
@@ -122,7 +128,7 @@ fn consume(
                     }
                 }
             })?;
-            ensure!(in_order, "partition {index}: a record came twice or too late");
+            ensure!(in_order, "partition {index}: a record came twice, or after a later one");
             if end >= 0 {
                 next.insert(index, end);
             }

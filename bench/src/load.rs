@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
@@ -10,8 +11,8 @@ use wire::create_topics::request::{CreatableTopic, CreatableTopicConfig};
 use wire::fetch::request::{FetchPartition, FetchTopic};
 use wire::produce::request::{PartitionProduceData, TopicProduceData};
 use wire::{
-    CreateTopicsRequest, ErrorCode, FetchRequest, ProduceRequest, ProduceResponse, Records, Str,
-    frame,
+    CreateTopicsRequest, DeleteTopicsRequest, ErrorCode, FetchRequest, ProduceRequest,
+    ProduceResponse, Records, Str, frame,
 };
 
 use crate::connection::Connection;
@@ -21,6 +22,8 @@ use crate::server::{Cost, Meter};
 /// Versions that every broker of the comparison speaks.
 pub(crate) const PRODUCE_VERSION: i16 = 9;
 pub(crate) const FETCH_VERSION: i16 = 12;
+/// How often a broker is asked, a hundred times a second, until it serves.
+const ANSWERS_ASKED_FOR: usize = 3_000;
 
 /// Where, and of whom the cost is taken.
 #[derive(Clone, clap::Args)]
@@ -42,15 +45,36 @@ pub(crate) struct Target {
 #[derive(clap::Args)]
 pub(crate) struct TopicArgs {
     #[command(flatten)]
-    target: Target,
+    pub(crate) target: Target,
     /// Settings of the topic, `key=value`.
     settings: Vec<String>,
 }
 
-/// Creates the topic and waits until it can be written to.
-pub(crate) fn create_topic(args: &TopicArgs) -> Result<()> {
-    let configs = args
-        .settings
+impl TopicArgs {
+    pub(crate) fn run(&self) -> Result<()> {
+        prepare_topic(&self.target, &self.settings)
+    }
+}
+
+/// Creates the topic, with settings as `key=value`, and waits until every partition answers.
+pub(crate) fn prepare_topic(target: &Target, settings: &[String]) -> Result<()> {
+    create_topic(target, settings)?;
+    let mut connection = Connection::open(&target.broker)?;
+    let from = (0..target.partitions).map(|partition| (partition, 0)).collect();
+    let request = FetchRequest { max_wait_ms: 0, ..fetch_request(&target.topic, &from, 1) };
+    for _ in 0..ANSWERS_ASKED_FOR {
+        let response = connection.ask(&request, FETCH_VERSION)?;
+        let mut partitions = response.responses.iter().flat_map(|topic| &topic.partitions);
+        if partitions.all(|partition| partition.error_code == 0) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    bail!("{} does not answer for all partitions of {}", target.broker, target.topic)
+}
+
+fn create_topic(target: &Target, settings: &[String]) -> Result<()> {
+    let configs = settings
         .iter()
         .map(|setting| {
             let (name, value) = setting.split_once('=').context("a setting is key=value")?;
@@ -62,15 +86,15 @@ pub(crate) fn create_topic(args: &TopicArgs) -> Result<()> {
         })
         .collect::<Result<_>>()?;
     let topic = CreatableTopic {
-        name: Str::from(args.target.topic.as_str()),
-        num_partitions: args.target.partitions,
+        name: Str::from(target.topic.as_str()),
+        num_partitions: target.partitions,
         replication_factor: 1,
         configs,
         ..Default::default()
     };
     let request =
         CreateTopicsRequest { topics: vec![topic], timeout_ms: 30_000, ..Default::default() };
-    let response = Connection::open(&args.target.broker)?.ask(&request, 5)?;
+    let response = Connection::open(&target.broker)?.ask(&request, 5)?;
     for topic in response.topics {
         let code = ErrorCode::from_number(topic.error_code);
         ensure!(topic.error_code == 0, "create {}: {code:?}", &*topic.name);
@@ -78,37 +102,81 @@ pub(crate) fn create_topic(args: &TopicArgs) -> Result<()> {
     Ok(())
 }
 
+/// Writes one record to every partition from `written` on, and creates the topic if need be.
+pub(crate) fn write_singly(target: &Target, written: &mut i32) -> Result<()> {
+    let mut connection = Connection::open(&target.broker)?;
+    // It may be there, or not yet be possible: the first record tells.
+    let created = create_topic(target, &[]);
+    let mut template = Template::new(1, payload::HEADER_BYTES);
+    while *written < target.partitions {
+        let batch = Bytes::copy_from_slice(template.stamp(u32::MAX, 0, 0, 0));
+        connection.send(&produce_frame(&target.topic, *written, batch)?)?;
+        let produced = check_produced(connection.receive()?);
+        if let (Err(produced), Err(created)) = (&produced, &created) {
+            bail!("{produced}; {created}");
+        }
+        produced?;
+        *written += 1;
+    }
+    Ok(())
+}
+
+/// Waits until somebody listens there.
+pub(crate) fn wait_until_open(target: &Target) -> Result<()> {
+    for _ in 0..ANSWERS_ASKED_FOR {
+        if Connection::open(&target.broker).is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    bail!("nobody listens on {}", target.broker)
+}
+
+pub(crate) fn delete_topic(target: &Target) -> Result<()> {
+    let topic_names = vec![Str::from(target.topic.as_str())];
+    let request = DeleteTopicsRequest { topic_names, timeout_ms: 30_000, ..Default::default() };
+    let response = Connection::open(&target.broker)?.ask(&request, 5)?;
+    for topic in response.responses {
+        let code = ErrorCode::from_number(topic.error_code);
+        ensure!(topic.error_code == 0, "delete {}: {code:?}", target.topic);
+    }
+    Ok(())
+}
+
 #[derive(clap::Args)]
 pub(crate) struct ProduceArgs {
     #[command(flatten)]
-    target: Target,
+    pub(crate) target: Target,
     /// Bytes of values to send in all.
     #[arg(long)]
-    bytes: u64,
+    pub(crate) bytes: u64,
     /// Records of one batch.
     #[arg(long, default_value_t = 64)]
-    batch_records: usize,
+    pub(crate) batch_records: usize,
     /// Bytes of one value.
     #[arg(long, default_value_t = 1024)]
-    record_bytes: usize,
+    pub(crate) record_bytes: usize,
     /// Requests on their way per connection.
     #[arg(long, default_value_t = 5)]
-    inflight: usize,
+    pub(crate) inflight: usize,
     /// Connections; partitions are dealt out to them.
     #[arg(long, default_value_t = 4)]
-    connections: u32,
+    pub(crate) connections: u32,
+    /// Records per second in all; as fast as it goes without.
+    #[arg(long)]
+    pub(crate) rate: Option<u64>,
 }
 
-#[derive(serde::Serialize)]
-struct Produced {
-    records: u64,
-    bytes: u64,
+#[derive(Clone, Debug, serde::Serialize)]
+pub(crate) struct Produced {
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
     #[serde(flatten)]
-    cost: Cost,
+    pub(crate) cost: Cost,
 }
 
-/// Sends, and prints what it cost once the last acknowledgement is here.
-pub(crate) fn produce(args: &ProduceArgs) -> Result<()> {
+/// Sends, and tells what it cost once the last acknowledgement is here.
+pub(crate) fn produce(args: &ProduceArgs) -> Result<Produced> {
     let per_batch = (args.batch_records * args.record_bytes) as u64;
     let per_lane = args.bytes.div_ceil(per_batch * u64::from(args.connections));
     let meter = Meter::start(args.target.pid)?;
@@ -121,7 +189,7 @@ pub(crate) fn produce(args: &ProduceArgs) -> Result<()> {
     let cost = meter.stop()?;
     let batches = per_lane * u64::from(args.connections);
     let records = batches * args.batch_records as u64;
-    print(&Produced { records, bytes: batches * per_batch, cost })
+    Ok(Produced { records, bytes: batches * per_batch, cost })
 }
 
 fn produce_lane(args: &ProduceArgs, lane: u32, batches: u64) -> Result<()> {
@@ -140,10 +208,18 @@ fn produce_lane(args: &ProduceArgs, lane: u32, batches: u64) -> Result<()> {
             }
             Ok(())
         });
+        let begun = Instant::now();
         for number in 0..batches {
+            if let Some(rate) = args.rate {
+                let before = number * template.records() as u64 * u64::from(args.connections);
+                let due = Duration::from_nanos(before * 1_000_000_000 / rate);
+                if let Some(early) = due.checked_sub(begun.elapsed()) {
+                    std::thread::sleep(early);
+                }
+            }
             let partition = partitions[usize::try_from(number)? % partitions.len()];
             let first = number * template.records() as u64;
-            let batch = Bytes::copy_from_slice(template.stamp(lane, first, 0));
+            let batch = Bytes::copy_from_slice(template.stamp(lane, first, 0, 0));
             let frame = produce_frame(&args.target.topic, partition, batch)?;
             // Full: wait for an answer, or learn from the receiver why there is none.
             if slot.send(()).is_err() {
@@ -190,29 +266,29 @@ pub(crate) fn check_produced(frame: Bytes) -> Result<()> {
 #[derive(clap::Args)]
 pub(crate) struct FetchArgs {
     #[command(flatten)]
-    target: Target,
+    pub(crate) target: Target,
     /// How many records there must be.
     #[arg(long)]
-    records: u64,
+    pub(crate) records: u64,
     /// Check every byte, that nothing is missing, doubled or out of order.
     #[arg(long)]
-    verify: bool,
+    pub(crate) verify: bool,
     /// Bytes asked for at a time.
     #[arg(long, default_value_t = 16 << 20)]
-    max_bytes: i32,
+    pub(crate) max_bytes: i32,
 }
 
-#[derive(serde::Serialize)]
-struct Fetched {
-    records: u64,
-    bytes: u64,
-    verified: bool,
+#[derive(Clone, Debug, serde::Serialize)]
+pub(crate) struct Fetched {
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
+    pub(crate) verified: bool,
     #[serde(flatten)]
-    cost: Cost,
+    pub(crate) cost: Cost,
 }
 
-/// Reads every partition from its start, and prints what it cost.
-pub(crate) fn fetch(args: &FetchArgs) -> Result<()> {
+/// Reads every partition from its start, and tells what it cost.
+pub(crate) fn fetch(args: &FetchArgs) -> Result<Fetched> {
     let mut connection = Connection::open(&args.target.broker)?;
     let meter = Meter::start(args.target.pid)?;
     let mut next: BTreeMap<i32, i64> = (0..args.target.partitions).map(|at| (at, 0)).collect();
@@ -236,8 +312,8 @@ pub(crate) fn fetch(args: &FetchArgs) -> Result<()> {
                     }
                     records += 1;
                     let newer = last.insert((index, seen.lane), seen.sequence);
-                    if newer.is_some_and(|newer| newer >= seen.sequence) {
-                        problem = Some(seen.sequence);
+                    if let Some(newer) = newer.filter(|newer| *newer >= seen.sequence) {
+                        problem = Some((seen.offset, seen.sequence, newer));
                     }
                 })?
             } else {
@@ -245,8 +321,8 @@ pub(crate) fn fetch(args: &FetchArgs) -> Result<()> {
                 records += count;
                 end
             };
-            if let Some(sequence) = problem {
-                bail!("partition {index}: record {sequence} came twice or too late");
+            if let Some((offset, sequence, newer)) = problem {
+                bail!("partition {index}: record {sequence} at offset {offset} after {newer}");
             }
             if end >= 0 {
                 next.insert(index, end);
@@ -255,7 +331,7 @@ pub(crate) fn fetch(args: &FetchArgs) -> Result<()> {
         ensure!(records > before, "only {records} of {} records are there", args.records);
     }
     ensure!(records == args.records, "{records} records, expected {}", args.records);
-    print(&Fetched { records, bytes, verified: args.verify, cost: meter.stop()? })
+    Ok(Fetched { records, bytes, verified: args.verify, cost: meter.stop()? })
 }
 
 /// Counts the records of whole batches by their headers alone.
@@ -291,9 +367,4 @@ pub(crate) fn fetch_request(
         topics: vec![FetchTopic { topic: Str::from(topic), partitions, ..Default::default() }],
         ..Default::default()
     }
-}
-
-pub(crate) fn print(result: &impl serde::Serialize) -> Result<()> {
-    println!("{}", serde_json::to_string(result)?);
-    Ok(())
 }

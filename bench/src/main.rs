@@ -11,6 +11,7 @@
     reason = "a load generator talks to a terminal, real sockets and real time"
 )]
 
+mod compare;
 mod connection;
 mod floor;
 mod latency;
@@ -40,14 +41,22 @@ enum Command {
     Latency(latency::Args),
     /// Be the floor: receive, check, append, acknowledge, and nothing else.
     Floor(floor::Args),
+    /// Compare Klamm with Apache Kafka, in one run.
+    Compare(compare::Args),
 }
 
 fn main() -> Result<()> {
     match Cli::parse().command {
-        Command::Topic(args) => load::create_topic(&args),
-        Command::Produce(args) => load::produce(&args),
-        Command::Fetch(args) => load::fetch(&args),
-        Command::Latency(args) => latency::run(&args),
+        Command::Topic(args) => args.run(),
+        Command::Produce(args) => print(&load::produce(&args)?),
+        Command::Fetch(args) => print(&load::fetch(&args)?),
+        Command::Latency(args) => print(&latency::run(&args)?),
         Command::Floor(args) => floor::run(&args),
+        Command::Compare(args) => compare::run(&args),
     }
+}
+
+fn print(result: &impl serde::Serialize) -> Result<()> {
+    println!("{}", serde_json::to_string(result)?);
+    Ok(())
 }

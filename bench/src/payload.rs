@@ -44,9 +44,11 @@ impl Template {
         self.values.len()
     }
 
-    /// Numbers the records from `first` on and makes the checksum right.
-    pub(crate) fn stamp(&mut self, lane: u32, first: u64, due_ns: u64) -> &[u8] {
+    /// Numbers the records from `first` on, the first due at `due_ns` and each next one `every_ns` later,
+    /// and makes the checksum right.
+    pub(crate) fn stamp(&mut self, lane: u32, first: u64, due_ns: u64, every_ns: u64) -> &[u8] {
         for (number, at) in (first..).zip(&self.values) {
+            let due_ns = due_ns + (number - first) * every_ns;
             self.batch[*at..at + 4].copy_from_slice(&lane.to_be_bytes());
             self.batch[at + 4..at + 12].copy_from_slice(&number.to_be_bytes());
             self.batch[at + 12..at + 20].copy_from_slice(&due_ns.to_be_bytes());
@@ -126,17 +128,17 @@ mod tests {
     #[test]
     fn a_stamped_batch_reads_back_verified() {
         let mut template = Template::new(3, 100);
-        let bytes = template.stamp(7, 40, 99).to_vec();
+        let bytes = template.stamp(7, 40, 99, 1).to_vec();
         let mut seen = Vec::new();
         read(&bytes, true, |one| seen.push((one.lane, one.sequence, one.due_ns)))
             .expect("verifies");
-        assert_eq!(seen, [(7, 40, 99), (7, 41, 99), (7, 42, 99)]);
+        assert_eq!(seen, [(7, 40, 99), (7, 41, 100), (7, 42, 101)]);
     }
 
     #[test]
     fn a_changed_byte_is_noticed() {
         let mut template = Template::new(1, 100);
-        let mut bytes = template.stamp(1, 1, 1).to_vec();
+        let mut bytes = template.stamp(1, 1, 1, 0).to_vec();
         *bytes.last_mut().expect("not empty") ^= 1;
         assert!(read(&bytes, true, |_| ()).is_err());
     }

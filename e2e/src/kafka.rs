@@ -134,11 +134,17 @@ impl Kafka {
         Ok(text)
     }
 
-    /// Starts a broker whose log dir is `base/data`, made and formatted if it is not there.
+    /// All jars, as Java's `-cp` takes them.
+    pub fn classpath(&self) -> PathBuf {
+        self.home.join("lib/*")
+    }
+
+    /// Writes `base/server.properties` for a broker of one node on free ports, with `extra` lines, and
+    /// formats its log dir, `base/data`, unless that is done. Gives the file and where it will listen.
     ///
     /// # Errors
-    /// When it does not accept connections within a minute.
-    pub fn start(&self, base: &Path, extra: &str) -> anyhow::Result<KafkaBroker> {
+    /// When the folder cannot be written or formatted.
+    pub fn prepare(&self, base: &Path, extra: &str) -> anyhow::Result<(PathBuf, SocketAddr)> {
         let free = || -> anyhow::Result<SocketAddr> {
             Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
         };
@@ -160,13 +166,23 @@ impl Kafka {
         );
         disk().create_dir_all(base)?;
         disk().write_atomic(&config, text.as_bytes())?;
-        let config = config.to_str().context("path is not UTF-8")?;
+        let file = config.to_str().context("path is not UTF-8")?;
         if !data.join("meta.properties").exists() {
             let id = "MkU3OEVBNTcwNTJENDM2Qg";
-            let arguments = ["format", "-t", id, "-c", config];
+            let arguments = ["format", "-t", id, "-c", file];
             let said = self.tool("kafka.tools.StorageTool", &arguments)?;
             ensure!(data.join("meta.properties").exists(), "format: {said}");
         }
+        Ok((config, address))
+    }
+
+    /// Starts a broker whose log dir is `base/data`, made and formatted if it is not there.
+    ///
+    /// # Errors
+    /// When it does not accept connections within a minute.
+    pub fn start(&self, base: &Path, extra: &str) -> anyhow::Result<KafkaBroker> {
+        let (config, address) = self.prepare(base, extra)?;
+        let data = base.join("data");
         let log =
             std::fs::OpenOptions::new().create(true).append(true).open(base.join("broker.log"))?;
         let child = self

@@ -7,6 +7,7 @@
     reason = "a command of the project talks to a terminal, real files and real time"
 )]
 
+mod bench;
 mod clients;
 mod codegen;
 mod mutants;
@@ -31,6 +32,7 @@ enum Command {
     Tidy,
     /// Run all that a pull request must pass, or some stages of it.
     Test(suite::Args),
+    Bench(bench::Args),
     Clients(clients::Args),
     Mutants(mutants::Args),
     /// Do what README says in a fresh clone; every order must arrive.
@@ -52,6 +54,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Codegen(args) => codegen::run(&args),
         Command::Mutants(args) => mutants::run(suite::root(), &args),
         Command::Tidy => tidy::run(suite::root()),
+        Command::Bench(args) => bench::run(suite::root(), &args),
         Command::Clients(args) => clients::run(suite::root(), &args),
         Command::Readme => readme::run(suite::root()),
         Command::Test(args) => suite::run(suite::root(), &args),

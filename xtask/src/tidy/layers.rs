@@ -22,7 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sim", &["broker", "client", "engine", "storage", "wire", "config", "world"]),
     ("wire-oracle", &["wire"]),
     ("e2e", &["client", "crds", "wire", "world", "storage", "engine", "config"]),
-    ("bench", &["wire", "client"]),
+    ("bench", &["wire", "e2e"]),
     ("xtask", &["crds", "config", "wire"]),
 ];
 
