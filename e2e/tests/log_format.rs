@@ -168,7 +168,7 @@ fn count(log: &mut PartitionLog) -> usize {
         let request = ReadRequest { from: at, limit: end, max_bytes: 4096, at_least_one: true };
         let pieces = match log.read(request).unwrap() {
             Read::Memory(pieces) => pieces,
-            Read::File(job) => vec![job.run().unwrap()],
+            Read::File(job) => job.run().unwrap(),
         };
         for batch in pieces.iter().flat_map(|piece| wire::record::Batches::new(piece)) {
             let batch = batch.unwrap();
