@@ -29,8 +29,10 @@ const RETURNS: &str = "returns-service";
 /// was killed.
 const PLACED: [u64; 3] = [600, 180, 180];
 const VIEWED: u64 = 10_000;
-/// The shortest session that Kafka's brokers allow by default.
-const TIMEOUTS: Timeouts = Timeouts { session_ms: 6000, heartbeat_ms: 500 };
+/// Of those who are not killed: so long that no session ends because a busy machine held its member up.
+const PATIENT: Timeouts = Timeouts { session_ms: 30_000, heartbeat_ms: 500 };
+/// Of the one who is: the shortest session that Kafka's brokers allow by default.
+const BRIEF: Timeouts = Timeouts { session_ms: 6000, heartbeat_ms: 500 };
 /// How much earlier than a heartbeat interval before its death a member may have been heard last, on a
 /// busy machine.
 const HEARTBEAT_LATE: Duration = Duration::from_millis(300);
@@ -108,7 +110,8 @@ impl Story {
             bail!("the groups did not get what was sent");
         }
         let members = records(groups[0]);
-        let verdict = judge::one_reader_per_partition(&members, ORDERS.partitions);
+        let verdict = judge::one_reader_per_partition(&members, ORDERS.partitions)
+            .map_err(|wrong| format!("{wrong}\n{}", account(groups[0])));
         self.report.tell(Line::OneReader, &verdict)?;
         let mut ordered: Verdict = Ok(String::new());
         for group in groups {
@@ -123,16 +126,19 @@ impl Story {
         }
     }
 
-    /// Line 5. Gives the group's members, of which there are three then.
+    /// Line 5. Gives the group's members, of which there are three then; the second is the one to be killed.
     fn the_inventory_comes_back(&mut self, before: &[Read]) -> Result<Vec<Process>> {
         self.place(PLACED[1])?;
         let mut inventory = self.join(INVENTORY, 1)?;
         settled(&inventory)?;
         let arrived = until_read(&inventory, count(PLACED[1]));
         let after = records(&inventory).concat();
-        let verdict = arrived.and_then(|()| judge::without_gap(before, &after));
+        let verdict = arrived
+            .and_then(|()| judge::without_gap(before, &after))
+            .map_err(|wrong| format!("{wrong}\n{}", account(&inventory)));
         self.report.tell(Line::GoesOn, &verdict)?;
-        inventory.extend(self.join(INVENTORY, 2)?);
+        inventory.push(self.join_as(INVENTORY, BRIEF)?);
+        inventory.extend(self.join(INVENTORY, 1)?);
         settled(&inventory)?;
         Ok(inventory)
     }
@@ -143,8 +149,8 @@ impl Story {
         let orphans: BTreeSet<i32> = owned(&victim).into_iter().collect();
         ensure!(!orphans.is_empty(), "the victim has no partitions");
         let killed = victim.kill()?;
-        let session = Duration::from_millis(TIMEOUTS.session_ms);
-        let heartbeat = Duration::from_millis(TIMEOUTS.heartbeat_ms);
+        let session = Duration::from_millis(BRIEF.session_ms);
+        let heartbeat = Duration::from_millis(BRIEF.heartbeat_ms);
         let what = "the survivors have all partitions";
         let moved = until(what, session * 3, || Ok(adopted(&inventory, &orphans, killed)))?;
         // The last heartbeat was at most one interval before the kill; the session runs from there.
@@ -161,8 +167,10 @@ impl Story {
         let from = self.sent.len();
         self.place(PLACED[2])?;
         let newest: BTreeSet<u64> = self.sent[from..].iter().map(|order| order.n).collect();
-        let arrived = until_seen(&inventory, &newest);
-        self.report.tell(Line::Failover, &verdict.and_then(|moved| arrived.map(|()| moved)))?;
+        let verdict = until_seen(&inventory, &newest)
+            .and(verdict)
+            .map_err(|wrong| format!("{wrong}\n{}", account(&inventory)));
+        self.report.tell(Line::Failover, &verdict)?;
         stop(&mut inventory)
     }
 
@@ -204,7 +212,7 @@ impl Story {
         let views: Vec<Order> = (0..VIEWED).map(Order::page_view).collect();
         self.send(&PAGE_VIEWS, &views)?;
         let address = self.server.address();
-        let reader = self.program.consume(&address, PAGE_VIEWS.name, "page-counter", TIMEOUTS)?;
+        let reader = self.program.consume(&address, PAGE_VIEWS.name, "page-counter", PATIENT)?;
         let mut readers = vec![reader];
         let arrived = until_read(&readers, views.len());
         let read = records(&readers).concat();
@@ -217,8 +225,12 @@ impl Story {
 
     /// Starts members of a group.
     fn join(&self, group: &str, members: usize) -> Result<Vec<Process>> {
-        let address = self.server.address();
-        (0..members).map(|_| self.program.consume(&address, ORDERS.name, group, TIMEOUTS)).collect()
+        (0..members).map(|_| self.join_as(group, PATIENT)).collect()
+    }
+
+    /// Starts a member of a group with these timeouts.
+    fn join_as(&self, group: &str, timeouts: Timeouts) -> Result<Process> {
+        self.program.consume(&self.server.address(), ORDERS.name, group, timeouts)
     }
 
     /// Places that many more orders.
@@ -263,7 +275,8 @@ impl Story {
         // Nothing may come twice, also not a little later.
         std::thread::sleep(SILENCE);
         for group in groups {
-            counted = judge::exactly(&self.sent, &self.acked, &records(group).concat())?;
+            counted = judge::exactly(&self.sent, &self.acked, &records(group).concat())
+                .map_err(|wrong| format!("{wrong}\n{}", account(group)))?;
         }
         Ok(counted)
     }
@@ -298,6 +311,32 @@ fn owned(member: &Process) -> Vec<i32> {
     })
 }
 
+/// What each member had and when, in seconds since the first had something, and what it said beside.
+fn account(members: &[Process]) -> String {
+    let owns = |event: &Event| match event {
+        Event::Owns { partitions } => Some(partitions.clone()),
+        _ => None,
+    };
+    let begun = members.iter().filter_map(|member| {
+        member.look(|events| events.iter().find(|it| owns(&it.event).is_some()).map(|it| it.at))
+    });
+    let begun = begun.min();
+    let mut told = String::new();
+    for (index, member) in members.iter().enumerate() {
+        told += &format!("member {index}:");
+        member.look(|events| {
+            for heard in events {
+                if let Some(partitions) = owns(&heard.event) {
+                    told +=
+                        &format!(" {:.1?} {partitions:?}", heard.at - begun.unwrap_or(heard.at));
+                }
+            }
+        });
+        told += &format!("\n{}", member.notes());
+    }
+    told
+}
+
 /// Waits until the members have all partitions, each something, and none is had by two.
 fn settled(members: &[Process]) -> Result<()> {
     let whole: Vec<i32> = (0..ORDERS.partitions).collect();
@@ -307,12 +346,7 @@ fn settled(members: &[Process]) -> Result<()> {
         all.sort_unstable();
         Ok((all == whole && shares.iter().all(|share| !share.is_empty())).then_some(()))
     });
-    seen.with_context(|| {
-        let said = |member: &Process| {
-            format!("{}: has {:?}\n{}", member.name(), owned(member), member.notes())
-        };
-        members.iter().map(said).collect::<String>()
-    })
+    seen.with_context(|| account(members))
 }
 
 /// When the first of `orphans` was adopted after `since`, and when the last, if all were.
