@@ -12,8 +12,7 @@ use anyhow::{Context, Result, bail};
 /// What to run.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only these stages: format, lint, tidy, build, unit, storm, clients. Without any: all but
-    /// clients, which takes real clients through their stories and is asked for by name.
+    /// Only these stages: format, lint, tidy, build, unit, storm, clients. Without any: all.
     stages: Vec<String>,
     /// Storm seeds to run.
     #[arg(long, default_value_t = 60)]
@@ -22,28 +21,20 @@ pub(crate) struct Args {
 
 struct Stage {
     name: &'static str,
-    /// Left out unless it is asked for.
-    by_name_only: bool,
     /// What must be on the machine.
     needs: &'static [&'static str],
     run: fn(&Path, &Args) -> Result<()>,
 }
 
 const STAGES: &[Stage] = &[
-    Stage { name: "format", by_name_only: false, needs: &["cargo"], run: format },
-    Stage { name: "lint", by_name_only: false, needs: &["cargo"], run: lint },
-    Stage {
-        name: "tidy",
-        by_name_only: false,
-        needs: &["git"],
-        run: |root, _| crate::tidy::run(root),
-    },
-    Stage { name: "build", by_name_only: false, needs: &["cargo"], run: build },
-    Stage { name: "unit", by_name_only: false, needs: &["cargo", "java", "mvn"], run: unit },
-    Stage { name: "storm", by_name_only: false, needs: &["cargo"], run: storm },
+    Stage { name: "format", needs: &["cargo"], run: format },
+    Stage { name: "lint", needs: &["cargo"], run: lint },
+    Stage { name: "tidy", needs: &["git"], run: |root, _| crate::tidy::run(root) },
+    Stage { name: "build", needs: &["cargo"], run: build },
+    Stage { name: "unit", needs: &["cargo", "java", "mvn"], run: unit },
+    Stage { name: "storm", needs: &["cargo"], run: storm },
     Stage {
         name: "clients",
-        by_name_only: true,
         needs: &["go", "java", "mvn", "node", "python3", "kcat"],
         run: clients,
     },
@@ -60,8 +51,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     let mut rows: Vec<(&str, String)> = Vec::new();
     let (mut passed, mut skipped) = (0, 0);
     for stage in STAGES {
-        let asked = args.stages.iter().any(|name| name == stage.name);
-        if !asked && (!args.stages.is_empty() || stage.by_name_only) {
+        if !args.stages.is_empty() && !args.stages.iter().any(|name| name == stage.name) {
             continue;
         }
         let missing: Vec<&str> =
