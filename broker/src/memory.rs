@@ -1,4 +1,4 @@
-//! The memory governor: one budget for every byte that a client can make us hold (design D8).
+//! The memory governor: one budget for every byte that a client can make us hold.
 //!
 //! A request frame is admitted before its buffer is bought. When the budget is spent, the connection
 //! stops reading, its TCP window closes, and the client waits: nothing is refused, nothing grows.

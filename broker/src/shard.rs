@@ -48,6 +48,7 @@ pub(crate) struct ShardRef {
 
 impl ShardRef {
     /// A way to a shard that is to be started with the receiver.
+    #[expect(clippy::disallowed_methods, reason = "its bound is what may arrive (ADR 0006)")]
     pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Job>) {
         let (jobs, inbox) = mpsc::unbounded_channel();
         (Self { jobs }, inbox)

@@ -1,7 +1,7 @@
 //! The Cluster: brokers, their storage and their settings.
 //!
 //! Only fields whose feature exists are here: listeners, pools, tiering, security and rollout arrive
-//! with their features (design D17).
+//! with their features.
 
 use std::collections::BTreeMap;
 

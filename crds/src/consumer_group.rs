@@ -1,4 +1,4 @@
-//! The ConsumerGroup: a window onto a group, and a journal of offset resets (design D13).
+//! The ConsumerGroup: a window onto a group, and a journal of offset resets.
 //!
 //! It never invents a group: the group's members make it. Deleting the resource leaves the group alone
 //! unless it says otherwise.

@@ -1,4 +1,4 @@
-//! Cluster, Topic and ConsumerGroup as Rust types: the two bytes of truth for Kubernetes (design D10).
+//! Cluster, Topic and ConsumerGroup as Rust types: the two bytes of truth for Kubernetes.
 //!
 //! The same structs make the CRD YAML (`manifests/crds`), are read by the operator, and are parsed from
 //! files by `klamm up`. What the API server checks on Kubernetes is checked here for a laptop:

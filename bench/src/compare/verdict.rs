@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn the_interval_holds_the_median_and_narrows_with_agreement() {
         let (low, high) = interval(&[0.4, 0.5, 0.6, 0.5, 0.5]);
-        assert!(low <= 0.5 && 0.5 <= high && high <= 0.6);
+        assert!(low <= 0.5 && (0.5..=0.6).contains(&high));
         let (low, high) = interval(&[0.5; 5]);
         assert!((high - low).abs() < f64::EPSILON);
     }

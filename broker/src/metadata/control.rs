@@ -15,8 +15,6 @@ use world::{Disk, watch};
 
 use super::journal::{Journal, JournalError};
 
-/// Requests that may wait to be decided.
-const QUEUE_MAX: usize = 1024;
 /// Requests that share one sync.
 const BATCH_MAX: usize = 256;
 
@@ -40,11 +38,12 @@ type Ask = Box<dyn FnOnce(&Controller<'_>) -> (Vec<Record>, Answer) + Send>;
 /// Asks the controller. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct ControlRef {
-    asks: mpsc::Sender<Ask>,
+    asks: mpsc::UnboundedSender<Ask>,
 }
 
 impl ControlRef {
-    /// Has `decide` look at the newest state; the reply comes back once its records are committed.
+    /// Has `decide` look at the newest state; the reply comes back once its records are committed. Asked
+    /// without waiting, so that requests of one connection are decided in their order (ADR 0006).
     pub(crate) async fn decide<R: Send + 'static>(
         &self,
         decide: impl FnOnce(&Controller<'_>) -> Decision<R> + Send + 'static,
@@ -59,7 +58,7 @@ impl ControlRef {
             (records, answer)
         });
         let stopped = || CommitError("the broker is stopping".to_owned());
-        self.asks.send(ask).await.map_err(|_| stopped())?;
+        self.asks.send(ask).map_err(|_| stopped())?;
         told.await.map_err(|_| stopped())?
     }
 }
@@ -70,11 +69,12 @@ pub(crate) struct Control {
     journal: Journal,
     state: Arc<State>,
     states: watch::Sender<Arc<State>>,
-    asks: mpsc::Receiver<Ask>,
+    asks: mpsc::UnboundedReceiver<Ask>,
 }
 
 impl Control {
     /// Opens the metadata log in `dir` and replays it.
+    #[expect(clippy::disallowed_methods, reason = "its bound is what may arrive (ADR 0006)")]
     pub(crate) fn open(
         disk: Arc<dyn Disk>,
         dir: &Path,
@@ -94,7 +94,7 @@ impl Control {
         let settings = dynamic_settings(settings, &image, node);
         let state = Arc::new(State { image, settings });
         let (states, watcher) = watch::channel(Arc::clone(&state));
-        let (ask, asks) = mpsc::channel(QUEUE_MAX);
+        let (ask, asks) = mpsc::unbounded_channel();
         Ok((Self { node, journal, state, states, asks }, ControlRef { asks: ask }, watcher))
     }
 

@@ -1,6 +1,6 @@
 //! All of Klamm's decisions, and no I/O.
 //!
-//! Three shapes, and no others (design D2):
+//! Three shapes, and no others (ADR 0001):
 //!
 //! - `step(event, now) -> effects`: a protocol. A group's rebalance, a replica, a fetch session.
 //! - `decide(request) -> records + reply`, then `apply(record)`: replicated state. Topics, configs,

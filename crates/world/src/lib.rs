@@ -3,7 +3,7 @@
 //! Clock, disk, network, dice, tasks and object store are reached through [`World`], and through
 //! nothing else: a broker that is handed the [`simulated`] twin runs in one thread from one seed, with
 //! torn writes, lost syncs, cut links and jumping clocks, and does the same thing each time
-//! (design D3, ADR 0002).
+//! (ADR 0002).
 //!
 //! | trait | promises | real twin | simulated twin |
 //! | --- | --- | --- | --- |

@@ -1,5 +1,5 @@
 //! The ConsumerGroup: shows a group's state, members and lag, and carries out offset resets, each
-//! exactly once (design D13).
+//! exactly once.
 //!
 //! ```text
 //! token is new ─▶ Resolve ──▶ Gate ─empty, or Fence─▶ Apply ─▶ Verify ─▶ Complete

@@ -2,7 +2,7 @@
 //! token, also while members run; [`engine::group`] says how.
 //!
 //! It is answered on every listener and advertised on none. Once listeners authenticate, only those
-//! meant for it will (design D14).
+//! meant for it will.
 
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@
 //!             Arc<Image> ◀── Image::apply ◀── metadata log; only then it sends the reply
 //! ```
 //!
-//! The state changes only through [`Record`]s (design D5). [`Controller`] decides and never writes,
+//! The state changes only through [`Record`]s. [`Controller`] decides and never writes,
 //! [`Image::apply`] writes and never decides, so replaying the records rebuilds the image. A snapshot is
 //! a list of records as well: [`Image::to_records`].
 //!

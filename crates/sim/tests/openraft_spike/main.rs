@@ -1,7 +1,7 @@
 //! Can openraft live in the storm? Three voters over the simulated disk and network, a client that
 //! writes through whoever leads, kills, power losses and cuts; and one seed run twice gives one trace.
 //!
-//! This is the spike that design D5 asks for (ADR 0005), not the quorum: there are no snapshots, and
+//! This is the spike of ADR 0005, not the quorum: there are no snapshots, and
 //! the state machine is a list.
 
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
