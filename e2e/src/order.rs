@@ -19,8 +19,9 @@ pub struct Order {
     pub value: String,
     /// Its headers by name.
     pub headers: BTreeMap<String, String>,
-    /// Its timestamp in milliseconds since 1970.
-    pub timestamp: i64,
+    /// Its timestamp in milliseconds since 1970; none for a page view, which happens when it is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<i64>,
 }
 
 impl Order {
@@ -39,14 +40,14 @@ impl Order {
             ("source".to_owned(), "web-shop".to_owned()),
             ("straße".to_owned(), "Höllentalklamm 1".to_owned()),
         ]);
-        Self { n, key: Some(key), value, headers, timestamp: since_ms + n.cast_signed() }
+        Self { n, key: Some(key), value, headers, timestamp: Some(since_ms + n.cast_signed()) }
     }
 
     /// The `n`th page view: no key, and large enough that clients which fill one batch after the other
     /// fill many.
     pub fn page_view(n: u64) -> Self {
         let value = format!(r#"{{"n":{n},"page":"{}"}}"#, "/alpspitze".repeat(60));
-        Self { n, key: None, value, headers: BTreeMap::new(), timestamp: 0 }
+        Self { n, key: None, value, headers: BTreeMap::new(), timestamp: None }
     }
 
     /// A day ago, for [`Order::placed`].
@@ -64,6 +65,13 @@ impl Order {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_view_is_not_of_1970() {
+        // A broker would be right to drop it at once.
+        let sent = serde_json::to_string(&Order::page_view(3)).unwrap();
+        assert!(!sent.contains("timestamp"), "{sent}");
+    }
 
     #[test]
     fn a_value_tells_its_number() {

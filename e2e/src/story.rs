@@ -110,8 +110,8 @@ impl Story {
             bail!("the groups did not get what was sent");
         }
         let members = records(groups[0]);
-        let verdict = judge::one_reader_per_partition(&members, ORDERS.partitions)
-            .map_err(|wrong| format!("{wrong}\n{}", account(groups[0])));
+        let verdict = judge::one_reader_per_partition(&members, ORDERS.partitions);
+        let verdict = explained(verdict, groups[0]);
         self.report.tell(Line::OneReader, &verdict)?;
         let mut ordered: Verdict = Ok(String::new());
         for group in groups {
@@ -133,9 +133,8 @@ impl Story {
         settled(&inventory)?;
         let arrived = until_read(&inventory, count(PLACED[1]));
         let after = records(&inventory).concat();
-        let verdict = arrived
-            .and_then(|()| judge::without_gap(before, &after))
-            .map_err(|wrong| format!("{wrong}\n{}", account(&inventory)));
+        let verdict = arrived.and_then(|()| judge::without_gap(before, &after));
+        let verdict = explained(verdict, &inventory);
         self.report.tell(Line::GoesOn, &verdict)?;
         inventory.push(self.join_as(INVENTORY, BRIEF)?);
         inventory.extend(self.join(INVENTORY, 1)?);
@@ -167,9 +166,8 @@ impl Story {
         let from = self.sent.len();
         self.place(PLACED[2])?;
         let newest: BTreeSet<u64> = self.sent[from..].iter().map(|order| order.n).collect();
-        let verdict = until_seen(&inventory, &newest)
-            .and(verdict)
-            .map_err(|wrong| format!("{wrong}\n{}", account(&inventory)));
+        let verdict = until_seen(&inventory, &newest).and(verdict);
+        let verdict = explained(verdict, &inventory);
         self.report.tell(Line::Failover, &verdict)?;
         stop(&mut inventory)
     }
@@ -219,7 +217,7 @@ impl Story {
         let verdict = arrived
             .and_then(|()| judge::exactly(&views, &BTreeMap::new(), &read))
             .and_then(|_| judge::no_partition_is_empty(&read, PAGE_VIEWS.partitions));
-        self.report.tell(Line::Spread, &verdict)?;
+        self.report.tell(Line::Spread, &explained(verdict, &readers))?;
         stop(&mut readers)
     }
 
@@ -270,13 +268,13 @@ impl Story {
     fn every_order(&self, groups: &[&Vec<Process>]) -> Verdict {
         let mut counted = String::new();
         for group in groups {
-            until_read(group, self.sent.len())?;
+            explained(until_read(group, self.sent.len()), group)?;
         }
         // Nothing may come twice, also not a little later.
         std::thread::sleep(SILENCE);
         for group in groups {
-            counted = judge::exactly(&self.sent, &self.acked, &records(group).concat())
-                .map_err(|wrong| format!("{wrong}\n{}", account(group)))?;
+            let verdict = judge::exactly(&self.sent, &self.acked, &records(group).concat());
+            counted = explained(verdict, group)?;
         }
         Ok(counted)
     }
@@ -309,6 +307,11 @@ fn owned(member: &Process) -> Vec<i32> {
         });
         latest.unwrap_or_default()
     })
+}
+
+/// What is wrong, if something is, with all that may explain it.
+fn explained<T>(verdict: Result<T, String>, members: &[Process]) -> Result<T, String> {
+    verdict.map_err(|wrong| format!("{wrong}\n{}", account(members)))
 }
 
 /// What each member had and when, in seconds since the first had something, and what it said beside.
@@ -382,10 +385,7 @@ fn until_read(members: &[Process], expected: usize) -> Result<(), String> {
         members.iter().map(of).sum()
     };
     let read = until("all is read", LIMIT, || Ok((so_far() >= expected).then_some(())));
-    read.map_err(|_| {
-        let notes: String = members.iter().map(Process::notes).collect();
-        format!("{} of {expected} were read in {LIMIT:?}\n{notes}", so_far())
-    })
+    read.map_err(|_| format!("{} of {expected} were read in {LIMIT:?}", so_far()))
 }
 
 /// Waits until the members have read these, and perhaps more.
