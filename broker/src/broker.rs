@@ -39,6 +39,9 @@ const OUTPUT_BYTES_MAX: usize = 8 << 20;
 /// A request that has begun must be whole by then.
 const FRAME_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// Requests go on for so long once their client has closed its side.
+const LINGER_MAX: Duration = Duration::from_secs(1);
+
 /// Why a broker does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -497,5 +500,6 @@ fn limits(broker: &BrokerConfig) -> Limits {
         output_bytes_max: OUTPUT_BYTES_MAX,
         idle_max: Duration::from_millis(idle),
         frame_time_max: FRAME_TIME_MAX,
+        linger_max: LINGER_MAX,
     }
 }

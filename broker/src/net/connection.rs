@@ -48,6 +48,9 @@ pub(crate) struct Limits {
     pub(crate) idle_max: Duration,
     /// A frame that has begun must be whole by then.
     pub(crate) frame_time_max: Duration,
+    /// How long requests go on whose client has closed its side: it may have gone, and nobody will ever
+    /// read what a join or a long poll comes to.
+    pub(crate) linger_max: Duration,
 }
 
 /// Why a connection ended.
@@ -75,8 +78,10 @@ struct Connection<F> {
     output: Output,
     start: F,
     limits: Limits,
-    /// The client has sent all it will: answer what runs, then end.
+    /// Nothing more is read: answer what runs, then end.
     draining: bool,
+    /// The client has closed its side.
+    left: bool,
     active_at: Duration,
 }
 
@@ -106,9 +111,11 @@ where
         start,
         limits,
         draining: false,
+        left: false,
         active_at: clock.tick(),
     };
     let mut timer = clock.sleep(connection.limits.frame_time_max);
+    let mut linger = None;
     let mut stop = Box::pin(async move {
         until_true(&mut stopping).await;
     });
@@ -118,6 +125,12 @@ where
         }
         if let Poll::Ready(end) = connection.poll(clock, cx) {
             return Poll::Ready(end);
+        }
+        if connection.left {
+            let linger = linger.get_or_insert_with(|| clock.sleep(connection.limits.linger_max));
+            if linger.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(End::Client);
+            }
         }
         while timer.as_mut().poll(cx).is_ready() {
             if let Some(end) = connection.overdue(clock.tick()) {
@@ -166,7 +179,7 @@ where
             let mut scratch = self.scratch.borrow_mut();
             match self.frames.poll_next(&mut *self.stream, &mut scratch, cx)? {
                 Poll::Pending => break,
-                Poll::Ready(None) => self.draining = true,
+                Poll::Ready(None) => (self.draining, self.left) = (true, true),
                 Poll::Ready(Some(Frame { bytes, grant })) => {
                     drop(scratch);
                     let answer = (self.start)(bytes);

@@ -2,6 +2,7 @@
 //! out and comes back is frames.
 
 mod cluster;
+mod connections;
 mod data;
 mod exchange;
 mod groups;
