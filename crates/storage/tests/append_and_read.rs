@@ -163,6 +163,23 @@ fn a_record_is_found_by_time_inside_packed_batches_and_out_of_order() {
 }
 
 #[test]
+fn a_record_is_found_by_time_behind_many_that_are_too_early() {
+    let mut house = House::new(LogConfig::default());
+    house.append(&House::batch(&["first"], 100));
+    let early = "e".repeat(100);
+    for _ in 0..3000 {
+        house.append(&House::batch(&[&early], 50));
+    }
+    let late = house.append(&House::batch(&["late"], 200)).base_offset;
+    // The search begins at the log's start, which the index does not name.
+    for start in [0, 10, 17, 1500] {
+        house.log.advance_start(start);
+        let found = house.log.search_timestamp(TimestampQuery::AtOrAfter(150)).run();
+        assert_eq!(found.unwrap().map(|found| found.offset), Some(late), "from {start}");
+    }
+}
+
+#[test]
 fn what_may_not_enter_is_refused_and_leaves_nothing() {
     let mut house = House::new(LogConfig { max_message_bytes: 1000, ..LogConfig::default() });
     let mut refused = |bytes: bytes::BytesMut| {

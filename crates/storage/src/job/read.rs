@@ -158,11 +158,6 @@ impl TimestampSearch {
             .map_err(|error| failed(&segment.time_index, error))?;
         let early = before.map_or(0, |entry| i64::from(entry.offset));
         let relative = early.max(self.from - segment.base);
-        let position = segment
-            .offsets
-            .floor(disk, &segment.index, relative)
-            .map_err(|error| failed(&segment.index, error))?
-            .map_or(0, |entry| u64::from(entry.position));
         let file = open(disk, &segment.log)?;
         let read_at = |buffer: &mut [u8], offset| file.read_at(buffer, offset);
         let source = Source {
@@ -178,9 +173,8 @@ impl TimestampSearch {
             max_bytes: SEARCH_BYTES,
             at_least_one: true,
         };
-        let mut position = position;
         loop {
-            let pieces = source.fetch(position, &request)?;
+            let pieces = source.fetch(self.place(segment, &request)?, &request)?;
             if pieces.is_empty() {
                 return Ok(None);
             }
@@ -191,25 +185,16 @@ impl TimestampSearch {
                 }
                 request.from = batch.header().next_offset();
             }
-            // What was skipped before the first wanted batch is skipped again, at most one interval.
-            let read: usize = pieces.iter().map(Bytes::len).sum();
-            position = position.saturating_add(read as u64).min(segment.size);
-            position = self.align(segment, position, &request)?;
         }
     }
 
-    /// Where a batch begins, at or before the one that holds `request.from`.
-    fn align(
-        &self,
-        segment: &SearchSegment,
-        near: u64,
-        request: &ReadRequest,
-    ) -> Result<u64, ReadError> {
+    /// Where a batch begins, at or at most one interval before the one that holds `request.from`.
+    fn place(&self, segment: &SearchSegment, request: &ReadRequest) -> Result<u64, ReadError> {
         let entry = segment
             .offsets
             .floor(&*self.disk, &segment.index, request.from - segment.base)
             .map_err(|error| failed(&segment.index, error))?;
-        Ok(entry.map_or(0, |entry| u64::from(entry.position)).min(near))
+        Ok(entry.map_or(0, |entry| u64::from(entry.position)))
     }
 
     fn search_batch(
