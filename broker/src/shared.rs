@@ -40,7 +40,7 @@ pub(crate) struct Shared {
     phase: AtomicUsize,
     stopping: watch::Sender<bool>,
     /// Held while checkpoints are written; holds what was written last.
-    checkpointed: tokio::sync::Mutex<Vec<Checkpoint>>,
+    checkpointed: Arc<tokio::sync::Mutex<Vec<Checkpoint>>>,
     /// Which topic holds the folder of a name. A topic that is deleted and created again is another
     /// one, on another shard, and must not write into a folder that is about to be removed.
     folders: Mutex<BTreeMap<TopicPartition, TopicId>>,
@@ -107,7 +107,7 @@ impl Shared {
             tail_budget: usize::try_from(broker.tail_cache_bytes).unwrap_or(0) / shard_count,
             phase: AtomicUsize::new(Phase::Starting as usize),
             stopping: watch::channel(false).0,
-            checkpointed: tokio::sync::Mutex::default(),
+            checkpointed: Arc::default(),
             folders: Mutex::default(),
             log_dir_failure: OnceLock::new(),
             producer_ids: Mutex::default(),
@@ -187,7 +187,7 @@ impl Shared {
 
     /// Writes the checkpoint files of all shards, unless they say so already.
     pub(crate) async fn write_checkpoints(&self) -> std::io::Result<()> {
-        let mut last = self.checkpointed.lock().await;
+        let mut last = Arc::clone(&self.checkpointed).lock_owned().await;
         let mut all = Vec::new();
         for shard in self.shards.get().expect("shards are set before anything runs") {
             if let Some(some) = shard.call(|shard| shard.checkpoints()).await {
@@ -198,11 +198,13 @@ impl Shared {
             return Ok(());
         }
         let log_dir = self.log_dir.clone();
-        let writing = all.clone();
-        let write = move || log_dir.write_checkpoints(&writing);
-        blocking(&*self.world.tasks, Pool::Flush, write).await?;
-        *last = all;
-        Ok(())
+        // The write outlives an asker who leaves, so the lock does as well.
+        let write = move || {
+            log_dir.write_checkpoints(&all)?;
+            *last = all;
+            Ok(())
+        };
+        blocking(&*self.world.tasks, Pool::Flush, write).await
     }
 
     pub(crate) fn now(&self) -> Now {

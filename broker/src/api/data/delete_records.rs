@@ -3,11 +3,8 @@
 //! The new start is in the checkpoint file before it is told, so that a crash cannot bring records back.
 
 use std::rc::Rc;
-use std::time::Duration;
 
-use engine::TopicPartition;
 use engine::metadata::{Resource, Topic, is_internal};
-use storage::RemoveJob;
 use wire::delete_records::response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
 use wire::{DeleteRecordsRequest, DeleteRecordsResponse, ErrorCode};
 
@@ -18,13 +15,6 @@ use super::owners::ask_owners;
 use crate::metadata::State;
 use crate::partition::PartitionId;
 use crate::shard::Shard;
-
-/// What a partition's owner did.
-struct Advanced {
-    start: i64,
-    /// To be carried out once the new start is on disk.
-    removal: Option<(TopicPartition, RemoveJob, Duration)>,
-}
 
 pub(crate) async fn handle(call: Call, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
     let state = call.state();
@@ -58,12 +48,6 @@ pub(crate) async fn handle(call: Call, request: DeleteRecordsRequest) -> DeleteR
                 }
                 (None, Err(_)) => Err(ErrorCode::KafkaStorageError),
             };
-            let answer = answer.map(|advanced| {
-                if let Some((name, job, delay)) = advanced.removal {
-                    call.shard().remove(name, job, delay);
-                }
-                advanced.start
-            });
             DeleteRecordsPartitionResult {
                 partition_index: partition.partition_index,
                 low_watermark: answer.unwrap_or(-1),
@@ -87,8 +71,8 @@ fn forbidden(state: &State, topic: &Topic) -> Option<ErrorCode> {
     (policy.compact && !policy.delete).then_some(ErrorCode::PolicyViolation)
 }
 
-/// Runs on the owner. An offset at or below the start is fine already.
-fn advance_here(shard: &Rc<Shard>, id: PartitionId, asked: i64) -> Result<Advanced, ErrorCode> {
+/// Runs on the owner; gives the start. An offset at or below it is fine already.
+fn advance_here(shard: &Rc<Shard>, id: PartitionId, asked: i64) -> Result<i64, ErrorCode> {
     let partition = shard.partition(id).map_err(|missing| missing.code())?;
     let mut partition = partition.borrow_mut();
     if partition.log.failure().is_some() {
@@ -101,7 +85,9 @@ fn advance_here(shard: &Rc<Shard>, id: PartitionId, asked: i64) -> Result<Advanc
     }
     let removal = partition.log.advance_start(to);
     partition.readers.wake_all();
-    let (name, delay) = (partition.name().clone(), partition.settings.delete_delay);
-    let start = partition.log.state().start();
-    Ok(Advanced { start, removal: removal.map(|job| (name, job, delay)) })
+    if let Some(job) = removal {
+        // In the background, and not before the new start is on disk.
+        shard.remove(partition.name().clone(), job, partition.settings.delete_delay);
+    }
+    Ok(partition.log.state().start())
 }
