@@ -11,6 +11,7 @@
 //! | `judge.rs` | claims about what was read, as pure functions |
 //! | `story.rs` | the order story, told by one client |
 //! | `report.rs` | a verdict per client and line |
+//! | `frames/` | mutated frames, sent to a broker that must live on |
 //! | `kafka.rs` | Apache Kafka's jars, tools and broker |
 //!
 //! `KLAMM_E2E_SERVER=kafka` runs the same stories against Apache Kafka: what fails there is no fault of ours.
@@ -24,6 +25,7 @@
 
 pub mod cache;
 pub mod event;
+pub mod frames;
 pub mod judge;
 pub mod kafka;
 pub mod kcat;

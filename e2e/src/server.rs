@@ -56,9 +56,11 @@ pub fn klamm_binary() -> Result<PathBuf> {
     if let Some(binary) = std::env::var_os("KLAMM_BIN") {
         return Ok(binary.into());
     }
-    // target/debug/deps/clients-0123 → target
-    let test = std::env::current_exe()?;
-    let profile = test.ancestors().nth(2).context("a test lies in target/debug/deps")?;
+    // target/debug/deps/clients-0123 or target/debug/record-frames → target
+    let own = std::env::current_exe()?;
+    let folder = own.parent().context("a program lies in a folder")?;
+    let profile = if folder.ends_with("deps") { folder.parent() } else { Some(folder) };
+    let profile = profile.context("a test lies in target/debug/deps")?;
     let target = profile.parent().context("target/debug has a parent")?;
     // As `cargo xtask test build` does it, so that it is not built twice with other features.
     let mut cargo = Command::new("cargo");
@@ -324,7 +326,7 @@ impl Server {
 }
 
 /// Takes this suite's own variables out of the environment: the broker reads `KLAMM_…` as settings.
-fn without_our_settings(command: &mut Command) {
+pub(crate) fn without_our_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.as_encoded_bytes().starts_with(b"KLAMM_") {
             command.env_remove(name);

@@ -10,6 +10,7 @@
 mod bench;
 mod clients;
 mod codegen;
+mod frames;
 mod mutants;
 mod readme;
 mod suite;
@@ -34,6 +35,7 @@ enum Command {
     Test(suite::Args),
     Bench(bench::Args),
     Clients(clients::Args),
+    Frames(frames::Args),
     Mutants(mutants::Args),
     /// Do what README says in a fresh clone; every order must arrive.
     Readme,
@@ -56,6 +58,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Tidy => tidy::run(suite::root()),
         Command::Bench(args) => bench::run(suite::root(), &args),
         Command::Clients(args) => clients::run(suite::root(), &args),
+        Command::Frames(args) => frames::run(suite::root(), &args),
         Command::Readme => readme::run(suite::root()),
         Command::Test(args) => suite::run(suite::root(), &args),
     }
