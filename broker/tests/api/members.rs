@@ -4,8 +4,8 @@ use wire::join_group::request::JoinGroupRequestProtocol;
 use wire::leave_group::request::MemberIdentity;
 use wire::sync_group::request::SyncGroupRequestAssignment;
 use wire::{
-    HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, Str,
-    SyncGroupRequest, SyncGroupResponse,
+    FindCoordinatorRequest, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse,
+    LeaveGroupRequest, Str, SyncGroupRequest, SyncGroupResponse,
 };
 
 use crate::exchange::{Peer, text, versions, with_broker};
@@ -146,6 +146,24 @@ fn every_version_of_sync_and_heartbeat_refuses_strangers_and_old_generations() {
                 assert_eq!(peer.ask(request, version).await.error_code, expected, "v{version}");
             }
         }
+    });
+}
+
+#[test]
+fn a_heartbeat_is_believed_while_the_coordinator_loads_and_all_else_is_told_so() {
+    with_broker(async |peer| {
+        let find =
+            FindCoordinatorRequest { coordinator_keys: vec![text("a")], ..Default::default() };
+        peer.ask_newest(find).await;
+        // Of three partitions, "a" has loaded the second. What comes to another one first finds it
+        // about to load.
+        let alive = |group| HeartbeatRequest { group_id: text(group), ..Default::default() };
+        let join = peer.ask_newest(join("b", &text(""), 9)).await;
+        assert_eq!(join.error_code, 14);
+        assert_eq!(peer.ask_newest(alive("c")).await.error_code, 0);
+        // It has no doubts once it has loaded.
+        while peer.ask_newest(alive("c")).await.error_code == 0 {}
+        assert_eq!(peer.ask_newest(alive("c")).await.error_code, 25);
     });
 }
 

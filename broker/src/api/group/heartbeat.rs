@@ -8,7 +8,7 @@ use wire::{ErrorCode, HeartbeatRequest, HeartbeatResponse};
 use super::super::context::Call;
 use super::super::errors::KafkaCode;
 use super::super::number;
-use crate::coordinator::ask;
+use crate::coordinator::{Unavailable, ask};
 
 pub(crate) async fn handle(call: Call, request: HeartbeatRequest) -> HeartbeatResponse {
     let alive = Request::Heartbeat(Alive {
@@ -23,6 +23,8 @@ pub(crate) async fn handle(call: Call, request: HeartbeatRequest) -> HeartbeatRe
         Ok(Reply::Heartbeat(Ok(()))) => ErrorCode::None,
         Ok(Reply::Heartbeat(Err(error))) => KafkaCode::code(&error),
         Ok(_) => unreachable!("a heartbeat is answered as a heartbeat"),
+        // As in Kafka: it cannot know better yet, and members that were told so would join again.
+        Err(Unavailable::Loading) if !request.group_id.is_empty() => ErrorCode::None,
         Err(unavailable) => unavailable.code(),
     };
     HeartbeatResponse { error_code: number(code), ..Default::default() }
