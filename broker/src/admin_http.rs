@@ -103,6 +103,8 @@ fn registry(shared: &Shared) -> Registry {
     gauge("request_memory_bytes", "Request bytes held now", count(shared.governor.used()));
     let closed = shared.metrics.closed_connections.load(Ordering::Relaxed);
     gauge("refused_connections", "Connections ended for what they sent, since the start", closed);
+    let corrupt = shared.damage.reads();
+    gauge("corrupt_reads", "Reads that met a damaged batch, since the start", corrupt);
     let requests = Family::<Vec<(String, String)>, Gauge>::default();
     let decoded = Family::<Vec<(String, String)>, Gauge>::default();
     for key in SERVED {

@@ -13,6 +13,7 @@ mod admin_http;
 mod api;
 mod broker;
 mod coordinator;
+mod damage;
 mod data_dir;
 mod memory;
 mod metadata;

@@ -16,6 +16,7 @@ use wire::Uuid;
 use world::tasks::{Pool, blocking};
 use world::{World, watch};
 
+use crate::damage::Damage;
 use crate::memory::Governor;
 use crate::metadata::{CommitError, ControlRef, State};
 use crate::metrics::Metrics;
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) control: ControlRef,
     pub(crate) governor: Governor,
     pub(crate) metrics: Metrics,
+    pub(crate) damage: Damage,
     pub(crate) storage: StorageUse,
     pub(crate) connections: Connections,
     /// Bytes of recent records that each shard keeps in memory.
@@ -102,6 +104,7 @@ impl Shared {
             control,
             governor: Governor::new(request_budget(broker)),
             metrics: Metrics::new(),
+            damage: Damage::default(),
             storage: StorageUse::new(broker.storage_limit_bytes),
             connections: Connections::default(),
             tail_budget: usize::try_from(broker.tail_cache_bytes).unwrap_or(0) / shard_count,

@@ -254,6 +254,8 @@ fn a_rotten_batch_is_named_and_never_served() {
     assert_eq!(read, (0..read.len()).collect::<Vec<_>>());
     assert!(read.len() < 2000, "a rotten batch was served");
     says(&up, &["corrupt batch", "orders-1/00000000000000000000.log", "checksum"]);
+    assert!(!desk.consume().0, "it is told again");
+    assert_eq!(up.notes().matches("corrupt batch").count(), 1, "told once: {}", up.notes());
     up.stop().unwrap();
     assert_eq!(fs::metadata(&log).unwrap().len(), before, "the rest is kept for whoever mends it");
 }

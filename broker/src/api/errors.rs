@@ -82,7 +82,9 @@ impl KafkaCode for ReadError {
             Self::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
             // The segment went away between look-up and read: the client asks again.
             Self::Gone(_) | Self::WouldBlock => ErrorCode::NotLeaderOrFollower,
-            Self::Corrupt { .. } | Self::Io { .. } => ErrorCode::KafkaStorageError,
+            // Told to whoever reads, where a storage error is tried again in silence.
+            Self::Corrupt { .. } => ErrorCode::CorruptMessage,
+            Self::Io { .. } => ErrorCode::KafkaStorageError,
         }
     }
 }

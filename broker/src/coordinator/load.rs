@@ -21,6 +21,11 @@ pub(super) async fn groups(shard: &Rc<Shard>, id: PartitionId) -> Result<Groups,
     let mut groups = Groups::new(group_config(&shard.shared.state().settings.broker));
     let partition = shard.partition(id).map_err(|missing| missing.to_string())?;
     let mut from = partition.borrow().log.state().start();
+    let told = |error: ReadError| {
+        // Whoever asked tells it, and tries again.
+        shard.shared.damage.is_news(&error);
+        error.to_string()
+    };
     loop {
         let read = {
             let mut partition = partition.borrow_mut();
@@ -29,7 +34,7 @@ pub(super) async fn groups(shard: &Rc<Shard>, id: PartitionId) -> Result<Groups,
                 return Ok(groups);
             }
             let request = ReadRequest { from, limit, max_bytes: CHUNK_BYTES, at_least_one: true };
-            partition.log.read(request).map_err(|error| error.to_string())?
+            partition.log.read(request).map_err(told)?
         };
         let chunks = match read {
             Read::Memory(chunks) => chunks,
@@ -37,9 +42,9 @@ pub(super) async fn groups(shard: &Rc<Shard>, id: PartitionId) -> Result<Groups,
                 Err(ReadError::WouldBlock) => {
                     let tasks = &*shard.shared.world.tasks;
                     let read = blocking(tasks, Pool::Read, move || file.run()).await;
-                    read.map_err(|error| error.to_string())?
+                    read.map_err(told)?
                 }
-                read => read.map_err(|error| error.to_string())?,
+                read => read.map_err(told)?,
             },
         };
         let before = from;

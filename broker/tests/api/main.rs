@@ -3,6 +3,7 @@
 
 mod cluster;
 mod connections;
+mod damage;
 mod data;
 mod exchange;
 mod groups;

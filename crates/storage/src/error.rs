@@ -58,8 +58,7 @@ pub enum ReadError {
     /// The disk would have to be asked: run the read on `Pool::Read`.
     #[error("not in memory")]
     WouldBlock,
-    /// The bytes on disk are not those that were written: never served. → `KAFKA_STORAGE_ERROR`; the
-    /// owner marks the log failed.
+    /// The bytes on disk are not those that were written: never served. → `CORRUPT_MESSAGE`.
     #[error("corrupt batch in {path} at position {position}: {problem}")]
     Corrupt {
         /// The segment.

@@ -7,7 +7,7 @@ mod harness;
 use bytes::Bytes;
 use engine::log::{AdmitError, LogConfig, SequenceError};
 use engine::{LeaderEpoch, Now};
-use harness::{House, NOW_MS, now, partition, small};
+use harness::{House, NOW_MS, now, partition, records_of, small};
 use storage::{AppendError, ReadError, TimestampQuery};
 use wire::record::{BatchBuilder, Codec, ControlType, EndMarker, NewRecord, TimestampType};
 use world::{Disk, OpenMode};
@@ -49,8 +49,8 @@ fn a_fetch_inside_a_batch_gives_the_whole_batch_and_at_least_one() {
         if trimmed {
             house.log.trim_tail(0);
         }
-        assert_eq!(harness::records_of(&house.read(1, 1).unwrap()).len(), 3);
-        assert_eq!(harness::records_of(&house.read(1, 10_000).unwrap()).len(), 4);
+        assert_eq!(records_of(&house.read(1, 1).unwrap()).len(), 3);
+        assert_eq!(records_of(&house.read(1, 10_000).unwrap()).len(), 4);
         assert!(house.read(4, 10_000).unwrap().is_empty());
         assert!(matches!(house.read(5, 1), Err(ReadError::OutOfRange { start: 0, end: 4, .. })));
     }
@@ -72,7 +72,7 @@ fn nothing_beyond_the_limit_is_given() {
             storage::Read::Memory(pieces) => pieces,
             storage::Read::File(job) => job.run().unwrap(),
         };
-        assert_eq!(harness::records_of(&pieces).len(), 2);
+        assert_eq!(records_of(&pieces).len(), 2);
     }
 }
 
@@ -317,6 +317,28 @@ fn a_follower_takes_what_its_leader_wrote_and_refuses_a_gap() {
     let old = bytes(&mut leader, 3);
     let error = follower.log.admit_replica(old, now()).unwrap_err();
     assert!(matches!(error, AppendError::NotContiguous { expected: 30, .. }));
+}
+
+#[test]
+fn what_lies_before_a_rotten_batch_is_served() {
+    for (at, problem) in [(65, "checksum"), (8, "length"), (16, "format")] {
+        let mut house = House::new(small());
+        for value in ["a", "b", "c"] {
+            house.append(&House::batch(&[value], NOW_MS));
+        }
+        house.log.trim_tail(0);
+        let size = house.log.size_bytes() / 3;
+        let path = house.folder().join("00000000000000000000.log");
+        let file = house.disk.open(&path, OpenMode::Write).unwrap();
+        file.write_all_at(&[std::io::IoSlice::new(&[0xa5])], size + at).unwrap();
+        assert_eq!(records_of(&house.read(0, 1 << 20).unwrap()), [(0, "a".to_owned())]);
+        let error = house.read(1, 1 << 20).unwrap_err();
+        assert!(
+            matches!(error, ReadError::Corrupt { position, .. } if position == size),
+            "{error}"
+        );
+        assert!(error.to_string().contains(problem), "{error}");
+    }
 }
 
 #[test]

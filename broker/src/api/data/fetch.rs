@@ -30,6 +30,7 @@ use crate::metadata::State;
 use crate::net::Reply;
 use crate::partition::{FetchWait, PartitionId};
 use crate::shard::Shard;
+use crate::shared::Shared;
 
 /// The request without its partitions.
 struct Terms {
@@ -289,12 +290,12 @@ fn read_one(
         }
     }
     match outcome.result {
-        Ok(Read::Memory(pieces)) => take(&mut found, Ok(pieces)),
+        Ok(Read::Memory(pieces)) => take(&shard.shared, &mut found, Ok(pieces)),
         Ok(Read::File(file)) => match file.try_now() {
             Err(ReadError::WouldBlock) => found.cold = Some(file),
-            read => take(&mut found, read),
+            read => take(&shard.shared, &mut found, read),
         },
-        Err(error) => take(&mut found, Err(error)),
+        Err(error) => take(&shard.shared, &mut found, Err(error)),
     }
     found
 }
@@ -309,7 +310,7 @@ pub(crate) fn stale_epoch(asked: i32, current: LeaderEpoch) -> Option<ErrorCode>
     }
 }
 
-fn take(found: &mut Found, read: Result<Vec<bytes::Bytes>, ReadError>) {
+fn take(shared: &Shared, found: &mut Found, read: Result<Vec<bytes::Bytes>, ReadError>) {
     match read {
         Ok(pieces) => {
             for piece in pieces {
@@ -319,7 +320,7 @@ fn take(found: &mut Found, read: Result<Vec<bytes::Bytes>, ReadError>) {
         }
         Err(error) => {
             found.error = number(error.code());
-            if found.error == number(ErrorCode::KafkaStorageError) {
+            if shared.damage.is_news(&error) {
                 tracing::error!(%error, "cannot read a partition");
             }
             // Kafka tells offsets with OFFSET_OUT_OF_RANGE as well; clients look at log_start only.
@@ -331,7 +332,7 @@ fn take(found: &mut Found, read: Result<Vec<bytes::Bytes>, ReadError>) {
 async fn read_cold(call: &Call, found: &mut Found, file: FileRead) {
     let tasks = Arc::clone(&call.shared().world.tasks);
     let read = blocking(&*tasks, Pool::Read, move || file.run()).await;
-    take(found, read);
+    take(call.shared(), found, read);
 }
 
 /// Has every partition wake `wait` when it grows. A partition that has grown since it was read does at

@@ -181,7 +181,9 @@ async fn settle(call: &Call, found: Found) -> Result<Offset, ErrorCode> {
     };
     let tasks = Arc::clone(&call.shared().world.tasks);
     let found = blocking(&*tasks, Pool::Read, move || search.run()).await.map_err(|error| {
-        tracing::error!(%error, "cannot search a partition by time");
+        if call.shared().damage.is_news(&error) {
+            tracing::error!(%error, "cannot search a partition by time");
+        }
         error.code()
     })?;
     // What the asker may not see yet is not there.

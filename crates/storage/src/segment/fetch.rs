@@ -60,6 +60,7 @@ impl Piece {
 impl Source<'_> {
     /// The whole batches that the request wants, from `position` on, in pieces that follow each other in
     /// the file; none when the file has none. A batch begins at `position`, at or before the first wanted.
+    /// Where a batch is damaged, those before it are given; the next read begins at it, and fails.
     pub(crate) fn fetch(
         &self,
         position: u64,
@@ -85,7 +86,10 @@ impl Source<'_> {
                 wanted = at..at;
             }
             let bytes = piece.get(at, HEADER_LEN).expect("it was loaded above");
-            let header = self.header(at, bytes, expected)?;
+            let header = match self.header(at, bytes, expected) {
+                Err(_) if taken > 0 => break,
+                header => header?,
+            };
             if header.last_offset() < request.from {
                 expected = header.next_offset();
                 at += header.size as u64;
@@ -105,7 +109,10 @@ impl Source<'_> {
             }
             let bytes = piece.get(at, header.size).expect("it was loaded above");
             let verified = Batch::parse(bytes).and_then(|batch| batch.verify());
-            verified.map_err(|error| self.corrupt(at, error))?;
+            match verified {
+                Err(_) if taken > 0 => break,
+                verified => verified.map_err(|error| self.corrupt(at, error))?,
+            }
             expected = header.next_offset();
             taken += header.size;
             at += header.size as u64;
