@@ -320,6 +320,22 @@ fn a_follower_takes_what_its_leader_wrote_and_refuses_a_gap() {
 }
 
 #[test]
+fn records_without_timestamps_age_from_when_they_were_written() {
+    let mut house = House::new(LogConfig { retention_ms: Some(1000), ..small() });
+    house.append(&House::batch(&["a"], -1));
+    let at = |wall_ms| Now { wall_ms, ..now() };
+    assert!(house.log.retain(at(NOW_MS + 1000)).is_none());
+    house.flush();
+    let (mut house, _) = house.kill().unwrap();
+    let path = house.folder().join("00000000000000000000.log");
+    let written_ms = house.disk.open(&path, OpenMode::Read).unwrap().modified_ms().unwrap();
+    assert!(written_ms > NOW_MS, "the file was written after the test");
+    assert!(house.log.retain(at(written_ms + 1000)).is_none());
+    assert!(house.log.retain(at(written_ms + 1001)).is_some());
+    assert_eq!(house.log.state().start(), 1);
+}
+
+#[test]
 fn what_lies_before_a_rotten_batch_is_served() {
     for (at, problem) in [(65, "checksum"), (8, "length"), (16, "format")] {
         let mut house = House::new(small());

@@ -138,6 +138,8 @@ pub trait File: Send + Sync {
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
+    /// When its bytes were last changed: wall clock, milliseconds.
+    fn modified_ms(&self) -> io::Result<i64>;
     /// Truncates, or extends with zeros.
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Asks for blocks up to `len` ahead of the writes; a hint.

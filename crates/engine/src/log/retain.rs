@@ -1,7 +1,7 @@
 //! Which of the oldest segments are due to go?
 //!
 //! A segment goes when all of it is committed and it lies below the log's start, is older than
-//! `retention.ms` by its largest timestamp, or the rest still holds `retention.bytes`. Always from the
+//! `retention.ms` by its newest record, or the rest still holds `retention.bytes`. Always from the
 //! oldest on, without gaps. The active segment goes too when it is due: the caller begins a new one first.
 
 use super::config::LogConfig;
@@ -17,8 +17,8 @@ pub struct SegmentFacts {
     pub end: Offset,
     /// Bytes in it.
     pub size: u64,
-    /// Largest timestamp of its records; -1 if none has one (then it does not age).
-    pub largest_timestamp: i64,
+    /// Largest timestamp of its records; if none has one, when the segment was last written to.
+    pub newest_ms: i64,
 }
 
 /// What is to be done.
@@ -45,10 +45,9 @@ pub fn plan(
             break;
         }
         let below_start = !is_active && segment.end <= state.start();
-        let too_old = config.retention_ms.is_some_and(|retention_ms| {
-            segment.largest_timestamp >= 0
-                && now_ms.saturating_sub(segment.largest_timestamp) > retention_ms
-        });
+        let too_old = config
+            .retention_ms
+            .is_some_and(|retention_ms| now_ms.saturating_sub(segment.newest_ms) > retention_ms);
         let too_much = !is_active
             && config
                 .retention_bytes
@@ -73,7 +72,7 @@ mod tests {
                 base: index * 10,
                 end: index * 10 + 10,
                 size: 100,
-                largest_timestamp: index * 1000,
+                newest_ms: index * 1000,
             })
             .collect();
         let state = LogState::new(start, 40, watermark);

@@ -220,7 +220,7 @@ impl PartitionLog {
         let buffers = gather(run, &mut rest);
         self.write_buffers(&buffers)?;
         *copied = rest;
-        self.take_run(run, buffers);
+        self.take_run(run, buffers, now);
         done.bytes += size;
         Ok(count)
     }
@@ -233,10 +233,11 @@ impl PartitionLog {
     }
 
     /// The run is in the file: it is part of the log from here on.
-    fn take_run(&mut self, run: &[Queued], buffers: Vec<Bytes>) {
+    fn take_run(&mut self, run: &[Queued], buffers: Vec<Bytes>, now: Now) {
         let interval = self.config.index_interval_bytes;
         let base = self.state.end();
         let active = self.segments.back_mut().expect("the caller wrote to it");
+        active.touched_ms = now.wall_ms;
         for queued in run {
             active.take(&queued.header, interval);
             if let Some(ended) = queued.ended.filter(|ended| ended.is_abort) {

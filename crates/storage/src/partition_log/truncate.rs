@@ -85,6 +85,7 @@ impl PartitionLog {
         // A removed segment that a power loss brings back would be taken for what follows.
         self.disk.sync_dir(&self.dir)?;
         kept.file = Some(file);
+        kept.touched_ms = segment.touched_ms;
         kept.flushed_size = kept.size;
         kept.aborted = segment.aborted.clone();
         *segment = kept;

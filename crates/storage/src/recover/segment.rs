@@ -222,6 +222,9 @@ fn walk(
             }
         }
     }
+    if segment.largest.0 < 0 {
+        segment.touched_ms = file.modified_ms()?;
+    }
     Ok(found)
 }
 

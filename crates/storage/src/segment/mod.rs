@@ -39,6 +39,8 @@ pub(crate) struct Segment {
     /// Max timestamp of the first batch, if not -1.
     pub first_timestamp: Option<i64>,
     pub created_ms: i64,
+    /// Wall clock of the last write.
+    pub touched_ms: i64,
     pub offsets: Entries<OffsetEntry>,
     pub times: Entries<TimeEntry>,
     pub aborted: Entries<AbortedEntry>,
@@ -62,6 +64,7 @@ impl Segment {
             largest: (-1, base),
             first_timestamp: None,
             created_ms,
+            touched_ms: created_ms,
             offsets: Entries::fresh(),
             times: Entries::fresh(),
             aborted: Entries::absent(),
@@ -142,7 +145,7 @@ impl Segment {
             base: self.base,
             end: self.end,
             size: self.size,
-            largest_timestamp: self.largest.0,
+            newest_ms: if self.largest.0 >= 0 { self.largest.0 } else { self.touched_ms },
         }
     }
 }

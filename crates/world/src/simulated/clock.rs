@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, LocalFuture};
 
-use super::host::Process;
+use super::host::{Core, Process};
 
 /// What wall clocks that are right show when the simulation begins: 2026-01-01, midnight UTC.
 const EPOCH_MS: i64 = 1_767_225_600_000;
@@ -19,10 +19,15 @@ pub(super) struct SimulatedClock {
     pub(super) ahead_ms: Arc<AtomicI64>,
 }
 
+/// What wall clocks that are right show now.
+pub(super) fn right_ms(core: &Core) -> i64 {
+    let elapsed = i64::try_from(core.elapsed().as_millis()).unwrap_or(i64::MAX);
+    EPOCH_MS.saturating_add(elapsed)
+}
+
 impl Clock for SimulatedClock {
     fn wall_ms(&self) -> i64 {
-        let elapsed = i64::try_from(self.process.core.elapsed().as_millis()).unwrap_or(i64::MAX);
-        EPOCH_MS.saturating_add(elapsed).saturating_add(self.ahead_ms.load(Ordering::Relaxed))
+        right_ms(&self.process.core).saturating_add(self.ahead_ms.load(Ordering::Relaxed))
     }
 
     fn tick(&self) -> Duration {

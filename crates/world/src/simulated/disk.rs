@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::disk::{DirEntry, Disk, File, LockGuard, OpenMode, Space};
 
+use super::clock::right_ms;
 use super::host::{Core, Process, locked};
 use super::random::{Random, digest};
 use super::volume::{Inode, Volume};
@@ -25,6 +26,8 @@ struct DriveState {
     faults: Faults,
     /// Which run of the process holds which lock.
     locks: BTreeMap<Inode, u64>,
+    /// When files were written to, by a clock that is right.
+    modified_ms: BTreeMap<Inode, i64>,
     boot: u64,
 }
 
@@ -44,6 +47,7 @@ impl Drive {
                 random: Random::new(seed, &[host, "drive"]),
                 faults: Faults::default(),
                 locks: BTreeMap::new(),
+                modified_ms: BTreeMap::new(),
                 boot: 1,
             }),
         }
@@ -58,7 +62,7 @@ impl Drive {
 
     pub(super) fn lose_power(&self) {
         let mut state = locked(&self.state);
-        let DriveState { volume, random, locks, boot, faults } = &mut *state;
+        let DriveState { volume, random, locks, boot, faults, .. } = &mut *state;
         volume.lose_power(random);
         locks.clear();
         *faults = Faults::default();
@@ -243,7 +247,9 @@ impl File for SimulatedFile {
         self.check_writable()?;
         let bytes: Vec<u8> = buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect();
         let what = format_args!("write @{offset} +{} {:016x}", bytes.len(), digest(&bytes));
+        let now_ms = right_ms(&self.process.core);
         self.act(what, |state| {
+            state.modified_ms.insert(self.inode, now_ms);
             if take(&mut state.faults.writes) {
                 let written = state.random.index(bytes.len() + 1);
                 state.volume.write(self.inode, &bytes[..written], offset)?;
@@ -276,6 +282,13 @@ impl File for SimulatedFile {
 
     fn len(&self) -> io::Result<u64> {
         self.act(format_args!("len"), |state| state.volume.len(self.inode))
+    }
+
+    fn modified_ms(&self) -> io::Result<i64> {
+        let now_ms = right_ms(&self.process.core);
+        self.act(format_args!("modified"), |state| {
+            Ok(*state.modified_ms.entry(self.inode).or_insert(now_ms))
+        })
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
