@@ -241,7 +241,7 @@ fn bind(world: &World, broker: &BrokerConfig) -> Result<Bound, StartError> {
             let address = SocketAddr::new(bind_address(&listener.host)?, listener.port);
             let bound = world
                 .net
-                .listen(address)
+                .listen(address, broker.socket_listen_backlog_size)
                 .map_err(|source| StartError::Listen { address: address.to_string(), source })?;
             Ok((listener.name.clone(), bound))
         })
@@ -266,7 +266,7 @@ fn bind_http(
     }
     let parsed: SocketAddr =
         address.parse().map_err(|_| StartError::NotAnAddress(address.to_owned()))?;
-    let listen = world.net.listen(parsed);
+    let listen = world.net.listen(parsed, broker.socket_listen_backlog_size);
     let failed = |source| StartError::Listen { address: address.to_owned(), source };
     listen.map(Some).map_err(failed)
 }

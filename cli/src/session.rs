@@ -1,12 +1,13 @@
 //! Runs a command's work on one thread, and connects it to brokers.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use client::{Admin, Cluster, ClusterOptions};
 use tokio::task::LocalSet;
 use world::World;
-use world::real::RealOptions;
+use world::real::{RealDisk, RealOptions};
 
 use crate::args::Connect;
 use crate::failure::Failure;
@@ -23,6 +24,11 @@ pub(crate) fn run<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T
 /// The machine.
 pub(crate) fn world() -> World {
     World::real(RealOptions::default())
+}
+
+/// The same machine, as a broker with these settings sees it.
+pub(crate) fn seen_by(world: &World, broker: &config::BrokerConfig) -> World {
+    World { disk: Arc::new(RealDisk::new((&broker.boot_id_path).into())), ..world.clone() }
 }
 
 /// The cluster that the command line names.

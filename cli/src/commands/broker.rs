@@ -40,6 +40,7 @@ pub(crate) fn run(args: &BrokerArgs) -> Result<(), Failure> {
     let fixed = config::sources::merge(&file, std::env::vars(), &args.set)
         .map_err(|error| in_file(args, &error))?;
     let settings = resolve(fixed).map_err(|error| in_file(args, &error))?;
+    let world = session::seen_by(&world, &settings.broker);
     session::run(async move {
         let running = Broker::start(world, settings).await.map_err(Failure::new)?;
         for (name, address) in running.addresses() {

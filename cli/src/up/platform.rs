@@ -20,6 +20,7 @@ use super::resources::Resources;
 use super::status_file::{self, StatusFile};
 use super::{UpArgs, data_dir_of, deletions, settings};
 use crate::failure::Failure;
+use crate::session;
 
 /// The cluster without files.
 const DEFAULT_CLUSTER: &str = "local";
@@ -220,7 +221,8 @@ impl Laptop {
     ) -> Result<broker::Running, BrokerFailure> {
         let settings = settings::of_broker(&dir, wanted, std::env::vars(), &self.settings)
             .map_err(|error| BrokerFailure::InvalidConfig(error.to_string()))?;
-        let started = Broker::start(self.world.clone(), settings).await;
+        let world = session::seen_by(&self.world, &settings.broker);
+        let started = Broker::start(world, settings).await;
         started.map_err(|error| BrokerFailure::Down(error.to_string()))
     }
 

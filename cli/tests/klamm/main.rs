@@ -1,5 +1,6 @@
 //! The program as a person uses it: real processes, real sockets, files that are edited.
 
+mod broker;
 mod commands;
 mod process;
 mod up;

@@ -67,7 +67,7 @@ fn recover(world: &World) -> io::Result<(Arc<dyn File>, Vec<u64>)> {
 async fn keep(world: World, bug: Bug) {
     let (file, records) = recover(&world).unwrap();
     let records = Rc::new(RefCell::new(records));
-    let mut listener = world.net.listen(([0, 0, 0, 0], PORT).into()).unwrap();
+    let mut listener = world.net.listen(([0, 0, 0, 0], PORT).into(), 16).unwrap();
     loop {
         let stream = poll_fn(|cx| listener.poll_accept(cx)).await.unwrap().open().unwrap();
         let (world, file, records) = (world.clone(), Arc::clone(&file), Rc::clone(&records));

@@ -38,8 +38,9 @@ pub trait Listener: Send {
 
 /// A network.
 pub trait Net: Send + Sync {
-    /// Listens on `address` (`host:port`, port 0 for any). The bind happens before this returns.
-    fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn Listener>>;
+    /// Listens on `address` (`host:port`, port 0 for any). The bind happens before this returns. The
+    /// system may queue `backlog` connections until they are accepted.
+    fn listen(&self, address: SocketAddr, backlog: i32) -> io::Result<Box<dyn Listener>>;
     /// Connects to `host:port`; names are resolved each time, never cached.
     fn connect(&self, host: &str, port: u16) -> LocalFuture<io::Result<Box<dyn Stream>>>;
 }

@@ -31,7 +31,7 @@ fn write(disk: &dyn Disk, path: &str, bytes: &[u8]) {
 
 /// Accepts connections on `port` for ever and answers every byte with itself.
 async fn echo(world: World, port: u16) {
-    let mut listener = world.net.listen(([0, 0, 0, 0], port).into()).unwrap();
+    let mut listener = world.net.listen(([0, 0, 0, 0], port).into(), 16).unwrap();
     loop {
         let incoming = poll_fn(|cx| listener.poll_accept(cx)).await.unwrap();
         spawn_local(async move {

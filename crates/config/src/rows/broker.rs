@@ -81,9 +81,10 @@ settings! {
         /// share of `klamm.memory.bytes`.
         queued_max_request_bytes: i64 =
             row("queued.max.request.bytes", Kind::Long, "-1").valid(Valid::AtLeast(-1));
-        /// How many connections the system may queue before they are accepted.
+        /// How many connections the system may queue before they are accepted: a restarted broker is
+        /// met by all its clients at once. The system lowers it to `net.core.somaxconn`.
         socket_listen_backlog_size: i32 =
-            row("socket.listen.backlog.size", Kind::Int, "50").valid(Valid::AtLeast(1));
+            row("socket.listen.backlog.size", Kind::Int, "4096").valid(Valid::AtLeast(1));
 
         /// The most that one Fetch answers, however much was asked for.
         fetch_max_bytes: i32 =

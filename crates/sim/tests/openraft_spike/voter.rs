@@ -108,7 +108,7 @@ async fn vote(world: World, id: NodeId, lobby: Lobby) {
     if id == 0 && !voter.is_initialized().await.unwrap() {
         voter.initialize((0..VOTERS).collect::<BTreeSet<_>>()).await.unwrap();
     }
-    let mut listener = world.net.listen(([0, 0, 0, 0], PORT).into()).unwrap();
+    let mut listener = world.net.listen(([0, 0, 0, 0], PORT).into(), 16).unwrap();
     loop {
         let incoming = poll_fn(|cx| listener.poll_accept(cx)).await.unwrap();
         // The task's handle is not needed: it ends with its connection, or with the process.

@@ -30,7 +30,7 @@ fn dead() -> io::Error {
 }
 
 impl Net for SimulatedNet {
-    fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn Listener>> {
+    fn listen(&self, address: SocketAddr, _backlog: i32) -> io::Result<Box<dyn Listener>> {
         if !self.process.is_alive() {
             return Err(dead());
         }
