@@ -15,6 +15,7 @@ mod broker;
 mod coordinator;
 mod damage;
 mod data_dir;
+mod log_config;
 mod memory;
 mod metadata;
 mod metrics;

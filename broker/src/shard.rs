@@ -23,7 +23,8 @@ use world::tasks::{Pool, blocking, spawn_local};
 use crate::coordinator::Coordinator;
 use crate::metadata::State;
 use crate::partition::{
-    Acks, AppendOutcome, Missing, Partition, PartitionId, PartitionRef, Refused, flush,
+    Acks, AppendOutcome, FlushWanted, Missing, Partition, PartitionId, PartitionRef, Refused,
+    flush, flush_after,
 };
 use crate::shared::Shared;
 
@@ -280,18 +281,21 @@ impl Shard {
     }
 
     fn write(&self, partition: &PartitionRef) {
-        let flush_now = {
+        let wanted = {
             let mut partition = partition.borrow_mut();
             let (tail, size) = (partition.log.tail_bytes(), partition.log.size_bytes());
-            let flush_now = partition.write(self.now());
+            let wanted = partition.write(self.now());
             let tail_now = partition.log.tail_bytes();
             self.tail_bytes.set(self.tail_bytes.get().saturating_sub(tail) + tail_now);
             self.shared.storage.add(partition.log.size_bytes().saturating_sub(size));
-            flush_now
+            wanted
         };
-        if flush_now {
-            flush(&self.shared, partition);
-        } else {
+        match wanted {
+            FlushWanted::Now => flush(&self.shared, partition),
+            FlushWanted::After(delay) => flush_after(&self.shared, partition, delay),
+            FlushWanted::Later => {}
+        }
+        if wanted != FlushWanted::Now {
             let mut unflushed = self.unflushed.borrow_mut();
             if !unflushed.iter().any(|other| Rc::ptr_eq(other, partition)) {
                 unflushed.push(Rc::clone(partition));

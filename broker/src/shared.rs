@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use config::{BrokerConfig, Durability, TopicConfig};
-use engine::log::LogConfig;
+use config::{BrokerConfig, Durability};
 use engine::metadata::{CONSUMER_OFFSETS, Resource, TRANSACTION_STATE};
 use engine::{BrokerId, Now, TopicId, TopicPartition};
 use storage::Checkpoint;
@@ -17,6 +16,7 @@ use world::tasks::{Pool, blocking};
 use world::{World, watch};
 
 use crate::damage::Damage;
+use crate::log_config::log_config;
 use crate::memory::Governor;
 use crate::metadata::{CommitError, ControlRef, State};
 use crate::metrics::Metrics;
@@ -289,8 +289,13 @@ impl Shared {
             None => Durability::Replicated,
         };
         Some(Settings {
-            log: Arc::new(log_config(&topic_config, &state.settings.broker)),
+            log: Arc::new(log_config(&topic_config, &state.settings.broker, id)),
             durability,
+            flush_records: topic_config.flush_messages,
+            flush_after: u64::try_from(topic_config.flush_ms)
+                .ok()
+                .filter(|ms| *ms < state.settings.broker.flush_interval_ms.unsigned_abs())
+                .map(Duration::from_millis),
             min_insync_replicas: topic_config.min_insync_replicas,
             in_sync: partition.isr.len(),
             epoch: partition.leader_epoch,
@@ -333,31 +338,6 @@ fn request_budget(broker: &BrokerConfig) -> usize {
     let memory = if broker.memory_bytes > 0 { broker.memory_bytes } else { DEFAULT_MEMORY };
     let bytes = if asked >= 0 { asked } else { memory / 2 };
     usize::try_from(bytes).unwrap_or(usize::MAX)
-}
-
-fn log_config(topic: &TopicConfig, broker: &BrokerConfig) -> LogConfig {
-    let unsigned = |value: i32| u32::try_from(value).unwrap_or(0);
-    LogConfig {
-        segment_bytes: unsigned(topic.segment_bytes),
-        segment_ms: topic.segment_ms,
-        segment_jitter_ms: 0,
-        index_interval_bytes: unsigned(topic.index_interval_bytes),
-        index_size_max: unsigned(topic.segment_index_bytes),
-        retention_ms: (topic.retention_ms >= 0).then_some(topic.retention_ms),
-        retention_bytes: u64::try_from(topic.retention_bytes).ok(),
-        max_message_bytes: unsigned(topic.max_message_bytes),
-        timestamp_type: match topic.message_timestamp_type {
-            config::TimestampType::CreateTime => wire::record::TimestampType::CreateTime,
-            config::TimestampType::LogAppendTime => wire::record::TimestampType::LogAppendTime,
-        },
-        timestamp_before_max_ms: topic.message_timestamp_before_max_ms,
-        timestamp_after_max_ms: topic.message_timestamp_after_max_ms,
-        compact: topic.cleanup_policy.compact,
-        // Until compaction arrives, nothing is dropped from a topic that asks for it.
-        delete: topic.cleanup_policy.delete && !topic.cleanup_policy.compact,
-        validate_packed: false,
-        producer_id_expiration_ms: i64::from(broker.producer_id_expiration_ms),
-    }
 }
 
 /// Bytes that all logs take, against `klamm.storage.limit.bytes`.

@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use world::tasks::{Pool, blocking, spawn_local};
 
@@ -28,7 +29,7 @@ pub(crate) fn flush(shared: &Arc<Shared>, partition: &PartitionRef) {
                     if partition.settings.durability == config::Durability::Fsync {
                         partition.commit(flushed);
                     }
-                    if partition.acks.is_empty() {
+                    if partition.acks.is_empty() && !partition.is_flush_due() {
                         return;
                     }
                 }
@@ -49,6 +50,16 @@ pub(crate) fn flush(shared: &Arc<Shared>, partition: &PartitionRef) {
                 None => return,
             }
         }
+    });
+}
+
+/// Flushes after a while.
+pub(crate) fn flush_after(shared: &Arc<Shared>, partition: &PartitionRef, delay: Duration) {
+    let (shared, partition) = (Arc::clone(shared), Rc::clone(partition));
+    spawn_local(async move {
+        shared.world.clock.sleep(delay).await;
+        partition.borrow_mut().flush_set = false;
+        flush(&shared, &partition);
     });
 }
 

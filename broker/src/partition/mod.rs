@@ -26,7 +26,7 @@ use engine::{LeaderEpoch, Now, Offset, TopicId, TopicPartition};
 use storage::{Admitted, AppendError, PartitionLog, Read, ReadError, ReadRequest};
 use tokio::sync::oneshot;
 
-pub(crate) use flush::flush;
+pub(crate) use flush::{flush, flush_after};
 pub(crate) use wait::{FetchWait, Readers};
 
 /// Names a partition for routing: the same on every shard.
@@ -51,6 +51,10 @@ pub(crate) struct Settings {
     pub(crate) log: Arc<LogConfig>,
     /// Whether an acknowledgement waits for the disk.
     pub(crate) durability: Durability,
+    /// Records that may wait for the disk (`flush.messages`).
+    pub(crate) flush_records: i64,
+    /// How long a record may wait for it (`flush.ms`), if less than the shard lets all wait.
+    pub(crate) flush_after: Option<Duration>,
     pub(crate) min_insync_replicas: i32,
     pub(crate) epoch: LeaderEpoch,
     /// How many replicas are in sync.
@@ -79,6 +83,17 @@ pub(crate) struct Appended {
 
 /// How an append ended.
 pub(crate) type AppendOutcome = Result<Appended, Refused>;
+
+/// When what was written is to be flushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FlushWanted {
+    /// Somebody waits for it.
+    Now,
+    /// After so long, at the latest with all others of the shard.
+    After(Duration),
+    /// With all others of the shard.
+    Later,
+}
 
 struct Ack {
     /// Acknowledged once everything below is committed.
@@ -110,6 +125,8 @@ pub(crate) struct Partition {
     dirty: bool,
     /// A flush job is out.
     flushing: bool,
+    /// A flush is to come after [`Settings::flush_after`].
+    flush_set: bool,
     /// Its log was given away, to be deleted or closed; what is left answers nobody.
     gone: bool,
     /// Monotonic time of the last append or read.
@@ -137,6 +154,7 @@ impl Partition {
             uncommitted_bytes: 0,
             dirty: false,
             flushing: false,
+            flush_set: false,
             gone: false,
             used_at: now.tick,
         }
@@ -195,11 +213,11 @@ impl Partition {
         }
     }
 
-    /// Ends the poll round: one write for all that was queued. Returns whether a flush is wanted now.
-    pub(crate) fn write(&mut self, now: Now) -> bool {
+    /// Ends the poll round: one write for all that was queued. Says when it is to be flushed.
+    pub(crate) fn write(&mut self, now: Now) -> FlushWanted {
         self.dirty = false;
         if self.gone {
-            return false;
+            return FlushWanted::Later;
         }
         match self.log.write(now) {
             Ok(written) => {
@@ -207,21 +225,42 @@ impl Partition {
                 match self.settings.durability {
                     Durability::Replicated => {
                         self.commit(written.end);
-                        false
+                        self.flush_wanted()
                     }
                     Durability::Fsync => {
                         // A round of duplicates only may be committed already.
                         self.commit(self.log.flushed_offset());
-                        self.log.flushed_offset() < self.log.state().end()
+                        if self.log.flushed_offset() < self.log.state().end() {
+                            FlushWanted::Now
+                        } else {
+                            FlushWanted::Later
+                        }
                     }
                 }
             }
             Err(error) => {
                 tracing::error!(partition = %self.name(), %error, "cannot write");
                 self.refuse_unwritten(&error);
-                false
+                FlushWanted::Later
             }
         }
+    }
+
+    /// When records that nobody waits for are to be flushed.
+    fn flush_wanted(&mut self) -> FlushWanted {
+        match self.settings.flush_after {
+            // A flush that runs goes on with these.
+            _ if self.is_flush_due() && !self.flushing => FlushWanted::After(Duration::ZERO),
+            Some(after) if !std::mem::replace(&mut self.flush_set, true) => {
+                FlushWanted::After(after)
+            }
+            Some(_) | None => FlushWanted::Later,
+        }
+    }
+
+    /// Whether as many records wait for the disk as may.
+    fn is_flush_due(&self) -> bool {
+        self.log.state().end() - self.log.flushed_offset() >= self.settings.flush_records
     }
 
     /// Everything below `to` is safe: acknowledge it and let it be read.

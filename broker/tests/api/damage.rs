@@ -5,25 +5,17 @@ use std::io::{Seek, SeekFrom, Write};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use wire::fetch::request::{FetchPartition, FetchTopic};
 use wire::record::Batches;
-use wire::{FetchRequest, ListOffsetsRequest, Request};
+use wire::{ListOffsetsRequest, Request};
 
-use crate::exchange::{Peer, text, with_settings};
+use crate::exchange::{Peer, with_settings};
 
 /// Error and offsets of the batches that a Fetch gives.
-async fn fetch(peer: &mut Peer, fetch_offset: i64) -> (i16, Vec<i64>) {
-    let partition =
-        FetchPartition { fetch_offset, partition_max_bytes: 1 << 20, ..Default::default() };
-    let topic =
-        FetchTopic { topic: text("orders"), partitions: vec![partition], ..Default::default() };
-    let request = FetchRequest { max_wait_ms: 1, topics: vec![topic], ..Default::default() };
-    let mut answer = peer.ask(request, 12).await;
-    let partition = answer.responses.remove(0).partitions.remove(0);
-    let bytes = partition.records.map(wire::Records::into_bytes).unwrap_or_default();
+async fn fetch(peer: &mut Peer, from: i64) -> (i16, Vec<i64>) {
+    let (error, bytes) = peer.fetch("orders", from).await;
     let offsets =
         Batches::new(&bytes).map(|batch| batch.expect("it is whole").header().base_offset);
-    (partition.error_code, offsets.collect())
+    (error, offsets.collect())
 }
 
 #[test]

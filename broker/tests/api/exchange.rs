@@ -4,15 +4,18 @@ use bytes::Bytes;
 use config::Settings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::LocalSet;
+use wire::alter_configs::request::{AlterConfigsResource, AlterableConfig};
 use wire::create_topics::request::CreatableTopic;
+use wire::fetch::request::{FetchPartition, FetchTopic};
 use wire::list_offsets::request::{ListOffsetsPartition, ListOffsetsTopic};
 use wire::metadata::request::MetadataRequestTopic;
 use wire::metadata::response::MetadataResponseTopic;
 use wire::produce::request::{PartitionProduceData, TopicProduceData};
+use wire::produce::response::PartitionProduceResponse;
 use wire::record::{BatchBuilder, Codec, NewRecord};
 use wire::{
-    ApiKey, CreateTopicsRequest, ListOffsetsRequest, MetadataRequest, ProduceRequest, Records,
-    Request, Str, Uuid, frame,
+    AlterConfigsRequest, ApiKey, CreateTopicsRequest, FetchRequest, ListOffsetsRequest,
+    MetadataRequest, ProduceRequest, Records, Request, Str, Uuid, frame,
 };
 use world::real::RealOptions;
 use world::{Stream, World};
@@ -139,6 +142,18 @@ impl Peer {
                 headers: Vec::new(),
             });
         }
+        let appended = self.append(topic, index, &batch).await;
+        assert_eq!(appended.error_code, 0, "{:?}", appended.error_message);
+        appended.base_offset
+    }
+
+    /// Appends a batch.
+    pub(crate) async fn append(
+        &mut self,
+        topic: &str,
+        index: i32,
+        batch: &BatchBuilder,
+    ) -> PartitionProduceResponse {
         let records = Some(Records::from(batch.finish().freeze()));
         let partition = PartitionProduceData { index, records, ..Default::default() };
         let topic = TopicProduceData {
@@ -152,9 +167,37 @@ impl Peer {
             topic_data: vec![topic],
             ..Default::default()
         };
-        let answer = self.ask(request, 12).await.responses.remove(0).partition_responses.remove(0);
+        self.ask(request, 12).await.responses.remove(0).partition_responses.remove(0)
+    }
+
+    /// Error and batches that a Fetch from the first partition of a topic gives.
+    pub(crate) async fn fetch(&mut self, topic: &str, fetch_offset: i64) -> (i16, Bytes) {
+        let partition =
+            FetchPartition { fetch_offset, partition_max_bytes: 1 << 20, ..Default::default() };
+        let topic =
+            FetchTopic { topic: text(topic), partitions: vec![partition], ..Default::default() };
+        let request = FetchRequest { max_wait_ms: 1, topics: vec![topic], ..Default::default() };
+        let partition = self.ask(request, 12).await.responses.remove(0).partitions.remove(0);
+        let bytes = partition.records.map(Records::into_bytes).unwrap_or_default();
+        (partition.error_code, bytes)
+    }
+
+    /// Gives a topic these settings, and no others.
+    pub(crate) async fn set(&mut self, topic: &str, settings: &[(&str, &str)]) {
+        let config = |(name, value): &(&str, &str)| AlterableConfig {
+            name: text(name),
+            value: Some(text(value)),
+            ..Default::default()
+        };
+        let resource = AlterConfigsResource {
+            resource_type: 2,
+            resource_name: text(topic),
+            configs: settings.iter().map(config).collect(),
+            ..Default::default()
+        };
+        let request = AlterConfigsRequest { resources: vec![resource], ..Default::default() };
+        let answer = self.ask_newest(request).await.responses.remove(0);
         assert_eq!(answer.error_code, 0, "{:?}", answer.error_message);
-        answer.base_offset
     }
 
     /// What ListOffsets says of one partition: error, timestamp, offset, leader epoch.

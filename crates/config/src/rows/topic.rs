@@ -35,7 +35,8 @@ settings! {
         cleanup_policy: CleanupPolicy = row("cleanup.policy", Kind::List, "delete")
             .valid(Valid::ListOf(&["compact", "delete"]))
             .aliases(&[same("log.cleanup.policy")]);
-        /// The codec in which batches are stored. `producer` keeps the bytes that the producer sent.
+        /// The codec in which batches are stored. `producer` keeps the bytes that the producer sent; with
+        /// any other, a broker unpacks and packs again what came in another codec, which takes its time.
         compression_type: Compression = row("compression.type", Kind::String, "producer")
             .valid(Valid::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]))
             .aliases(&[same("compression.type")]);
@@ -46,7 +47,8 @@ settings! {
         /// The level of LZ4, if the broker compresses.
         compression_lz4_level: i32 = row("compression.lz4.level", Kind::Int, "9")
             .valid(Valid::Between(1, 17))
-            .aliases(&[same("compression.lz4.level")]);
+            .aliases(&[same("compression.lz4.level")])
+            .inert("the encoder has one level");
         /// The level of Zstandard, if the broker compresses.
         compression_zstd_level: i32 = row("compression.zstd.level", Kind::Int, "3")
             .valid(Valid::Between(-131_072, 22))
@@ -85,7 +87,8 @@ settings! {
         max_message_bytes: i32 = row("max.message.bytes", Kind::Int, "1048588")
             .valid(Valid::AtLeast(0))
             .aliases(&[same("message.max.bytes")]);
-        /// The largest size that one record may have after decompression; a larger one is refused.
+        /// The largest size that one record of a packed batch may have after decompression; a larger one is
+        /// refused. Anything below the default makes a broker unpack all packed batches.
         max_decompressed_message_bytes: i32 =
             row("max.decompressed.message.bytes", Kind::Int, "2147483639")
                 .valid(Valid::Between(1, 2_147_483_639))

@@ -3,17 +3,18 @@
 //! Checked is what a broker can check cheaply: frame, checksum, counts, attributes, size, timestamps. The
 //! records of an unpacked batch are walked (bounds only); those of a packed one are unpacked only where a
 //! rule needs them: a compacted topic, a bound on old timestamps, a header that breaks the bound on
-//! future ones, or [`LogConfig::validate_packed`].
+//! future ones, a bound on unpacked records, or [`LogConfig::validate_packed`].
 //!
 //! What is absent: sequence numbers ([`super::producers`]) and offsets (given at the append).
 
+use bytes::BytesMut;
 use wire::record::compress::decompress;
 use wire::record::{
     Batch, BatchError, Codec, CompressError, Header, Limits, Outlines, RecordError, TimestampType,
     batch,
 };
 
-use super::config::LogConfig;
+use super::config::{LogConfig, RECORD_BYTES_UNBOUNDED};
 
 /// One record that is at fault (KIP-467).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,6 +140,33 @@ pub fn admit(
     Ok(Accepted { header, append_time_ms })
 }
 
+/// The batch in the codec in which the log keeps batches; `None` if it is in that already. `bytes` have
+/// been admitted.
+///
+/// # Errors
+/// When the records cannot be unpacked, or take too much room in that codec.
+pub fn repack(bytes: &[u8], config: &LogConfig) -> Result<Option<BytesMut>, AdmitError> {
+    let Some(packing) = config.packing else { return Ok(None) };
+    let batch = Batch::parse(bytes).map_err(damaged)?;
+    if batch.header().codec() == Ok(packing.codec) {
+        return Ok(None);
+    }
+    let repacked = batch::repack(&batch, packing, Limits::default()).map_err(AdmitError::Packed)?;
+    check_size(repacked.len(), config.max_message_bytes, config)?;
+    Ok(Some(repacked))
+}
+
+fn check_size(size: usize, allowed: u32, config: &LogConfig) -> Result<(), AdmitError> {
+    if size > allowed as usize {
+        return Err(AdmitError::TooLarge { size, max: allowed });
+    }
+    let max = config.segment_bytes;
+    if size > max as usize {
+        return Err(AdmitError::ExceedsSegment { size, max });
+    }
+    Ok(())
+}
+
 fn damaged(error: BatchError) -> AdmitError {
     match error {
         BatchError::Magic(magic) => AdmitError::Magic(magic),
@@ -164,14 +192,9 @@ fn check_header(
             len - header.size
         )));
     }
-    if origin == Origin::Client && header.size > config.max_message_bytes as usize {
-        let max = config.max_message_bytes;
-        return Err(AdmitError::TooLarge { size: header.size, max });
-    }
-    if header.size > config.segment_bytes as usize {
-        let max = config.segment_bytes;
-        return Err(AdmitError::ExceedsSegment { size: header.size, max });
-    }
+    // What a coordinator writes is bound by its own rules.
+    let allowed = if origin == Origin::Client { config.max_message_bytes } else { u32::MAX };
+    check_size(header.size, allowed, config)?;
     let count = header.record_count;
     if count < 1 || header.last_offset_delta != count - 1 {
         let last = header.last_offset_delta;
@@ -222,6 +245,7 @@ fn check_records(
     let must_walk = codec == Codec::None
         || config.compact
         || config.validate_packed
+        || config.record_bytes_max < RECORD_BYTES_UNBOUNDED
         || (by_creator
             && (header.max_timestamp > latest || config.timestamp_before_max_ms != i64::MAX));
     if !must_walk {
@@ -234,6 +258,15 @@ fn check_records(
     let mut largest = i64::MIN;
     for (index, outline) in (0i32..).zip(Outlines::new(header, &records)) {
         let outline = outline.map_err(AdmitError::Records)?;
+        // Of a batch that is not packed, the size is bound already.
+        if codec != Codec::None && outline.size > config.record_bytes_max {
+            let (size, max) = (outline.size, config.record_bytes_max);
+            let message = format!(
+                "record of {size} bytes, unpacked, exceeds max.decompressed.message.bytes: {max}"
+            );
+            let fault = RecordFault { index, message: message.clone() };
+            return Err(AdmitError::InvalidRecord { message, faults: vec![fault] });
+        }
         if outline.offset_delta != index {
             let found = outline.offset_delta;
             return Err(invalid(format!("record {index} has offset delta {found}")));

@@ -1,6 +1,9 @@
 //! The settings that a log obeys, as plain numbers. The broker maps a topic's settings to them.
 
-use wire::record::TimestampType;
+use wire::record::{Packing, TimestampType};
+
+/// What `max.decompressed.message.bytes` is when it is no bound: no batch is that large.
+pub const RECORD_BYTES_UNBOUNDED: usize = 2_147_483_639;
 
 /// Settings of one log. Times are milliseconds, sizes bytes; `None` is "without bound" (`-1` in Kafka).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +24,10 @@ pub struct LogConfig {
     pub retention_bytes: Option<u64>,
     /// `max.message.bytes`: the largest batch, as packed.
     pub max_message_bytes: u32,
+    /// `compression.type` and its level; `None` keeps what the producer sent.
+    pub packing: Option<Packing>,
+    /// `max.decompressed.message.bytes`: the largest record of a packed batch, unpacked.
+    pub record_bytes_max: usize,
     /// `message.timestamp.type`.
     pub timestamp_type: TimestampType,
     /// `message.timestamp.before.max.ms`.
@@ -49,6 +56,8 @@ impl Default for LogConfig {
             retention_ms: Some(7 * 24 * 3_600_000),
             retention_bytes: None,
             max_message_bytes: 1_048_588,
+            packing: None,
+            record_bytes_max: RECORD_BYTES_UNBOUNDED,
             timestamp_type: TimestampType::CreateTime,
             timestamp_before_max_ms: i64::MAX,
             timestamp_after_max_ms: 3_600_000,

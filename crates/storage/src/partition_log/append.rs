@@ -61,6 +61,11 @@ impl PartitionLog {
                 is_duplicate: true,
             });
         }
+        if origin == Origin::Client
+            && let Some(repacked) = admit::repack(&bytes, &self.config)?
+        {
+            bytes = repacked;
+        }
         let base_offset = self.queued_end();
         batch::stamp(&mut bytes, base_offset, epoch.0);
         let parsed = Batch::parse(&bytes).map_err(AdmitError::Damaged)?;

@@ -19,9 +19,10 @@
 //!
 //! What is absent: whether a batch *may* enter a log. That is `engine::log::admit`.
 
+use bytes::BytesMut;
 use crc_fast::{CrcAlgorithm, checksum};
 
-use super::compress::{Codec, CompressError, Limits};
+use super::compress::{Codec, CompressError, Limits, Packing, compress, decompress};
 use super::item::Records;
 
 /// Bytes of a batch's header, from the base offset to the record count.
@@ -32,6 +33,7 @@ pub const LENGTH_PREFIX: usize = 12;
 pub const BATCH_LEN_MAX: usize = i32::MAX as usize;
 
 const CRC_FROM: usize = 21;
+const CODEC_BITS: i16 = 0b111;
 const TIMESTAMP_TYPE_BIT: i16 = 1 << 3;
 const TRANSACTIONAL_BIT: i16 = 1 << 4;
 const CONTROL_BIT: i16 = 1 << 5;
@@ -255,7 +257,7 @@ impl<'a> Batch<'a> {
     /// When the codec is unknown, its bytes are damaged, or they unpack to more than `limits` allow.
     pub fn records(&self, limits: Limits) -> Result<Records<'a>, CompressError> {
         let codec = self.header.codec()?;
-        Ok(Records::new(self.header, super::compress::decompress(codec, self.payload(), limits)?))
+        Ok(Records::new(self.header, decompress(codec, self.payload(), limits)?))
     }
 }
 
@@ -327,6 +329,29 @@ pub fn stamp_timestamp(batch: &mut [u8], kind: TimestampType, max_timestamp: i64
     batch[21..23].copy_from_slice(&attributes.to_be_bytes());
     batch[35..43].copy_from_slice(&max_timestamp.to_be_bytes());
     seal(batch);
+}
+
+/// The same records packed in another way; all else in the header stays as it is.
+///
+/// # Errors
+/// When the records cannot be unpacked, within `limits`.
+pub fn repack(
+    batch: &Batch<'_>,
+    packing: Packing,
+    limits: Limits,
+) -> Result<BytesMut, CompressError> {
+    let plain = decompress(batch.header.codec()?, batch.payload(), limits)?;
+    let packed = compress(packing, &plain)?;
+    let size = HEADER_LEN + packed.len();
+    let length = i32::try_from(size - LENGTH_PREFIX).expect("the limits are below 2 GiB");
+    let attributes = (batch.header.attributes & !CODEC_BITS) | packing.codec.bits();
+    let mut out = BytesMut::with_capacity(size);
+    out.extend_from_slice(&batch.bytes[..HEADER_LEN]);
+    out[8..12].copy_from_slice(&length.to_be_bytes());
+    out[21..23].copy_from_slice(&attributes.to_be_bytes());
+    out.extend_from_slice(&packed);
+    seal(&mut out);
+    Ok(out)
 }
 
 /// Writes the checksum of the bytes as they are.

@@ -22,6 +22,22 @@ pub enum Codec {
     Zstd,
 }
 
+/// A codec, and how hard it tries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Packing {
+    /// How records are packed.
+    pub codec: Codec,
+    /// The codec's own scale: 1 to 9 for gzip, up to 22 for zstd. `None` is its usual level; the others
+    /// have one only.
+    pub level: Option<i32>,
+}
+
+impl From<Codec> for Packing {
+    fn from(codec: Codec) -> Self {
+        Self { codec, level: None }
+    }
+}
+
 /// What packed bytes may unpack to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -142,16 +158,18 @@ pub fn decompress(
     Ok(Cow::Owned(unpacked))
 }
 
-/// Packs `plain` so that every client reads it, at the codec's usual level.
+/// Packs `plain` so that every client reads it.
 ///
 /// # Errors
 /// When the encoder fails, which it does for want of memory only.
-pub fn compress(codec: Codec, plain: &[u8]) -> Result<Cow<'_, [u8]>, CompressError> {
+pub fn compress(packing: impl Into<Packing>, plain: &[u8]) -> Result<Cow<'_, [u8]>, CompressError> {
+    let Packing { codec, level } = packing.into();
     let failed = |error: std::io::Error| damaged(codec, error);
     let packed = match codec {
         Codec::None => return Ok(Cow::Borrowed(plain)),
         Codec::Gzip => {
-            let level = flate2::Compression::default();
+            let level = level.and_then(|level| u32::try_from(level.clamp(1, 9)).ok());
+            let level = level.map_or_else(flate2::Compression::default, flate2::Compression::new);
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
             encoder.write_all(plain).map_err(failed)?;
             encoder.finish().map_err(failed)?
@@ -165,7 +183,8 @@ pub fn compress(codec: Codec, plain: &[u8]) -> Result<Cow<'_, [u8]>, CompressErr
             encoder.write_all(plain).map_err(failed)?;
             encoder.finish().map_err(|error| damaged(codec, error))?
         }
-        Codec::Zstd => zstd::stream::encode_all(plain, 3).map_err(failed)?,
+        // Told the size beforehand, high levels take memory for it and not for the largest there is.
+        Codec::Zstd => zstd::bulk::compress(plain, level.unwrap_or(3)).map_err(failed)?,
     };
     Ok(Cow::Owned(packed))
 }

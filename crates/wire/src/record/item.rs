@@ -145,6 +145,8 @@ impl<'a> Iterator for RecordIter<'a> {
 /// What a check of a record needs, read without walking value and headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outline {
+    /// Bytes of the record, without those that say so.
+    pub size: usize,
     /// The record's delta to the base offset.
     pub offset_delta: i32,
     /// Milliseconds; the producer's, whatever the timestamp type.
@@ -182,7 +184,7 @@ impl<'a> Outlines<'a> {
         if i64::from(key) > body.len() as i64 {
             return None;
         }
-        Some(Outline { offset_delta, timestamp, has_key: key >= 0 })
+        Some(Outline { size: length, offset_delta, timestamp, has_key: key >= 0 })
     }
 }
 

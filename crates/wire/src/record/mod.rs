@@ -21,6 +21,6 @@ mod tests;
 
 pub use batch::{Batch, BatchError, Batches, HEADER_LEN, Header, TimestampType};
 pub use build::{BatchBuilder, NewRecord};
-pub use compress::{Codec, CompressError, Limits};
+pub use compress::{Codec, CompressError, Limits, Packing};
 pub use control::{ControlType, EndMarker};
 pub use item::{Outline, Outlines, Record, RecordError, RecordIter, Records};

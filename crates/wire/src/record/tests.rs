@@ -109,6 +109,39 @@ proptest! {
             prop_assert_eq!(outline.timestamp, record.timestamp);
             prop_assert_eq!(outline.has_key, record.key.is_some());
         }
+        // One byte says how long a short record is, two a longer one.
+        let prefix = |size: usize| 1 + usize::from(size > 63) + usize::from(size > 8191);
+        let total: usize = outlines.iter().map(|one| one.size + prefix(one.size)).sum();
+        prop_assert_eq!(total, batch.payload().len());
+    }
+
+    #[test]
+    fn a_repacked_batch_holds_the_same(
+        from in prop::sample::select(&CODECS[..]),
+        to in prop::sample::select(&CODECS[..]),
+        level in prop::option::of(-3..30),
+        records in prop::collection::vec(record(), 1..10),
+    ) {
+        let mut builder = BatchBuilder::new(from).producer(7, 3, 11);
+        builder.transactional = true;
+        for record in &records {
+            builder.push(record);
+        }
+        let bytes = builder.finish();
+        let batch = Batch::parse(&bytes).unwrap();
+        let packing = Packing { codec: to, level };
+        let repacked = batch::repack(&batch, packing, Limits::default()).unwrap();
+        prop_assert_eq!(read_back(&repacked), records);
+        let header = Header::parse(&repacked).unwrap();
+        prop_assert_eq!(header.codec().unwrap(), to);
+        let same = Header {
+            size: header.size,
+            crc: header.crc,
+            attributes: header.attributes,
+            ..*batch.header()
+        };
+        prop_assert_eq!(header, same);
+        prop_assert!(header.is_transactional());
     }
 }
 
