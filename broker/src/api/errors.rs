@@ -94,6 +94,8 @@ impl KafkaCode for Unavailable {
         match self {
             Self::Loading => ErrorCode::CoordinatorLoadInProgress,
             Self::NotCoordinator => ErrorCode::NotCoordinator,
+            // Not REQUEST_TIMED_OUT, as in Kafka: clients look for the coordinator again.
+            Self::Slow => ErrorCode::CoordinatorNotAvailable,
         }
     }
 }

@@ -13,9 +13,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::group::{Groups, Reply, Request};
 use engine::metadata::CONSUMER_OFFSETS;
+use world::Clock;
 
 pub(crate) use host::Host;
 
@@ -32,6 +34,9 @@ pub(crate) enum Unavailable {
     /// There is no coordinator for it on this broker, or not any more.
     #[error("this broker does not coordinate the group")]
     NotCoordinator,
+    /// What it decided was not stored in time. It may be yet.
+    #[error("the group's state is not stored in time")]
+    Slow,
 }
 
 /// The coordinators of one shard.
@@ -112,6 +117,19 @@ pub(crate) async fn ask(
     asked.await.unwrap_or(Err(Unavailable::NotCoordinator))
 }
 
+/// The answer, unless it takes longer than `limit`.
+pub(crate) async fn within<T>(
+    clock: &dyn Clock,
+    limit: Duration,
+    answer: impl Future<Output = Result<T, Unavailable>>,
+) -> Result<T, Unavailable> {
+    tokio::select! {
+        biased;
+        answer = answer => answer,
+        () = clock.sleep(limit) => Err(Unavailable::Slow),
+    }
+}
+
 /// Looks at the groups of the coordinator of `group`; the answer comes once everything that it may
 /// rest on is committed.
 pub(crate) async fn look<R: Send + 'static>(
@@ -130,7 +148,23 @@ pub(crate) async fn look<R: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use super::java_hash;
+    use std::future::{pending, ready};
+    use std::time::Duration;
+
+    use world::real::RealClock;
+
+    use super::{Unavailable, java_hash, within};
+
+    #[test]
+    fn an_answer_that_does_not_come_is_given_up() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (clock, limit) = (RealClock::new(), Duration::from_millis(1));
+            let never = pending::<Result<(), _>>();
+            assert_eq!(within(&clock, limit, never).await, Err(Unavailable::Slow));
+            assert_eq!(within(&clock, Duration::ZERO, ready(Ok(7))).await, Ok(7));
+        });
+    }
 
     #[test]
     fn groups_lie_where_kafka_puts_them() {

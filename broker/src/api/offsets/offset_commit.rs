@@ -2,6 +2,7 @@
 //! which of the partitions exist.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::TopicPartition;
 use engine::group::{
@@ -15,7 +16,7 @@ use wire::{ErrorCode, OffsetCommitRequest, OffsetCommitResponse};
 use super::super::context::{Call, topic_by};
 use super::super::errors::KafkaCode;
 use super::super::number;
-use crate::coordinator::ask;
+use crate::coordinator::{ask, within};
 use crate::metadata::State;
 
 /// Topics are named by their ids, from here on.
@@ -101,7 +102,10 @@ async fn commit(
         retention_ms: (request.retention_time_ms != -1).then_some(request.retention_time_ms),
         offsets,
     };
-    match ask(call.shard(), &request.group_id, Request::Commit(commit)).await {
+    let limit = call.state().settings.broker.offsets_commit_timeout_ms;
+    let limit = Duration::from_millis(u64::from(limit.unsigned_abs()));
+    let asked = ask(call.shard(), &request.group_id, Request::Commit(commit));
+    match within(&*call.shared().world.clock, limit, asked).await {
         Ok(Reply::Commit(CommitReply { partitions })) => {
             Ok(partitions.into_iter().map(|(_, error)| code(error, call.version)).collect())
         }
