@@ -3,6 +3,8 @@
 import json
 import signal
 import sys
+import threading
+import time
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -32,6 +34,15 @@ def produce(broker, topic):
         # Else a burst of records without a key goes to a few partitions only.
         "sticky.partitioning.linger.ms": 0,
     })
+    # Reports come while it is polled: also while there is nothing to send.
+    ended = threading.Event()
+
+    def listen():
+        while not ended.is_set():
+            producer.poll(0.1)
+
+    listener = threading.Thread(target=listen)
+    listener.start()
     for line in sys.stdin:
         order = json.loads(line)
         optional = {"timestamp": order["timestamp"]} if order.get("timestamp") else {}
@@ -42,8 +53,9 @@ def produce(broker, topic):
                                  on_delivery=done(order["n"]), **optional)
                 break
             except BufferError:
-                producer.poll(0.1)
-        producer.poll(0)
+                time.sleep(0.1)
+    ended.set()
+    listener.join()
     producer.flush()
     return 1 if failed else 0
 
