@@ -29,15 +29,8 @@ use wire::{
     FetchRequest, ProduceRequest, Str, Uuid,
 };
 
-/// What a client may make a broker keep is bounded by settings. Some frames are legal in all their
-/// strangeness: they make topics, members and records, and these bounds must hold.
-const SETTINGS: [&str; 4] = [
-    "klamm.max.partitions=2000",
-    "group.max.size=200",
-    "klamm.tail.cache.bytes=8388608",
-    // Groups gather at once, else most joins would do nothing but wait.
-    "group.initial.rebalance.delay.ms=0",
-];
+/// All as it comes, but that groups gather at once: else most joins would do nothing but wait.
+const SETTINGS: [&str; 1] = ["group.initial.rebalance.delay.ms=0"];
 /// How much more memory the broker may ever have taken than when it was ready.
 const MEMORY_MORE: u64 = 64 << 20;
 /// Of all frames that name an API, so many of a hundred must have been read to the end of their body.
