@@ -4,7 +4,8 @@ use std::process::Command;
 
 fn main() {
     let commit = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
-    println!("cargo::rustc-env=KLAMM_COMMIT={commit}");
+    // No name of a setting: `cargo run` hands it on to the program, which takes KLAMM_ for its own.
+    println!("cargo::rustc-env=BUILT_FROM_COMMIT={commit}");
     // Built again when the commit changes, not with every build.
     for file in ["HEAD", "logs/HEAD"] {
         if let Some(path) = git(&["rev-parse", "--git-path", file]) {

@@ -8,7 +8,7 @@ use crate::commands;
 use crate::logging::LogFormat;
 use crate::{session, up};
 
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("KLAMM_COMMIT"), ")");
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILT_FROM_COMMIT"), ")");
 
 /// Event streaming that speaks Kafka: brokers, topics, groups, records.
 #[derive(Debug, Parser)]
@@ -78,6 +78,13 @@ pub(crate) struct Connect {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn what_the_build_knows_is_no_setting() {
+        // `cargo run` hands a build script's variables on to the program.
+        let build = include_str!("../build.rs");
+        assert!(build.contains("rustc-env=") && !build.contains("rustc-env=KLAMM_"));
+    }
 
     #[test]
     fn the_command_line_is_consistent() {
