@@ -125,7 +125,8 @@ fn event_line(at: i64, event: &Event) -> String {
     // Of 2026-11-21T09:00:00.123Z the part that changes while one looks.
     let time = time.get(11..19).unwrap_or(&time);
     let message = event.message.lines().next().unwrap_or_default();
-    format!("{time} {sign} {} {}: {message}", event.about, event.reason)
+    let message = if message.is_empty() { String::new() } else { format!(": {message}") };
+    format!("{time} {sign} {} {}{message}", event.about, event.reason)
 }
 
 /// The lines of the screen.
@@ -212,4 +213,24 @@ fn state(shown: &Shown, resource: &Resource) -> (String, String, String) {
         return (String::new(), "unmanaged".to_owned(), "in no file: left alone".to_owned());
     }
     status_file::ready(resource)
+}
+
+#[cfg(test)]
+mod tests {
+    use crds::{Key, Kind};
+    use operator::platform::Event;
+
+    use super::event_line;
+
+    #[test]
+    fn an_event_that_says_no_more_than_its_reason_ends_with_it() {
+        let about =
+            Key { kind: Kind::Topic, namespace: "default".to_owned(), name: "orders".to_owned() };
+        let line = |message: &str| {
+            let (reason, message) = ("Created".to_owned(), message.to_owned());
+            event_line(0, &Event { about: about.clone(), is_warning: false, reason, message })
+        };
+        assert_eq!(line("it is there"), "00:00:00   Topic default/orders Created: it is there");
+        assert_eq!(line(""), "00:00:00   Topic default/orders Created");
+    }
 }
