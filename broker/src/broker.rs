@@ -132,7 +132,7 @@ impl Broker {
         let listeners = bind(&world, &broker)?;
         let http = bind_http(&world, &broker)?;
         let shard_count = match usize::try_from(broker.num_shards) {
-            Ok(0) | Err(_) => world.tasks.cores(),
+            Ok(0) | Err(_) => world.tasks.cores().div_ceil(2),
             Ok(count) => count,
         };
         let cluster_id: Arc<str> = data_dir.cluster_id.as_str().into();

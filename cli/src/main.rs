@@ -25,9 +25,18 @@ mod up;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    use_small_pages();
     let args = args::Args::parse();
     match commands::run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// A huge page counts whole for the one byte of it that was touched: an idle broker would take twice
+/// the memory, and one under hostile frames half as much again. Throughput is the same without.
+fn use_small_pages() {
+    // Where it cannot be had, the process takes more memory and works as well.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }

@@ -288,6 +288,8 @@ impl Server {
                 command.args(["--listen", &self.address(), "--http", "off"]);
                 command.current_dir(self.folder.path());
                 without_our_settings(&mut command);
+                // Requests cross from shard to shard, on a small machine as well.
+                command.env("KLAMM_SHARDS", "2");
                 command
             }
             Launch::Kafka { .. } => {

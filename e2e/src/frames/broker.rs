@@ -49,9 +49,6 @@ impl Broker {
         without_our_settings(&mut command);
         // A line for every connection that ends would be all that the log says.
         command.env("KLAMM_LOG", "warn").env("RUST_BACKTRACE", "0").arg("broker");
-        // A huge page counts whole for the one byte of it that was touched: without them, memory is
-        // what was used, and the same from run to run.
-        command.env("MIMALLOC_ALLOW_THP", "0");
         let address = |port: u16| format!("127.0.0.1:{port}");
         let own = [
             format!("log.dirs={}", folder.path().join("data").display()),

@@ -151,7 +151,7 @@ settings! {
                 .valid(Valid::AtLeast(1 << 20))
                 .inert(TRANSACTIONS);
 
-        /// How many threads carry partitions and connections; 0 is one per core.
+        /// How many threads carry partitions and connections; 0 is one per two cores.
         num_shards: i32 = row("klamm.shards", Kind::Int, "0").valid(Valid::Between(0, 1024));
         /// The memory that requests, caches and queues share; 0 takes half of what the process may use.
         memory_bytes: i64 = row("klamm.memory.bytes", Kind::Long, "0").valid(Valid::AtLeast(0));
