@@ -703,6 +703,16 @@ pub(crate) const TWINS: &[Twins] = &[
         java: Some("org.apache.kafka.common.message.EndQuorumEpochResponseData"),
     },
     Twins {
+        ours: ours::<wire::FetchMetadataRequest>(),
+        theirs: Some(theirs::<kafka_protocol::messages::FetchMetadataRequest>()),
+        java: None,
+    },
+    Twins {
+        ours: ours::<wire::FetchMetadataResponse>(),
+        theirs: Some(theirs::<kafka_protocol::messages::FetchMetadataResponse>()),
+        java: None,
+    },
+    Twins {
         ours: ours::<wire::FetchSnapshotRequest>(),
         theirs: Some(theirs::<kafka_protocol::messages::FetchSnapshotRequest>()),
         java: Some("org.apache.kafka.common.message.FetchSnapshotRequestData"),
@@ -711,6 +721,16 @@ pub(crate) const TWINS: &[Twins] = &[
         ours: ours::<wire::FetchSnapshotResponse>(),
         theirs: Some(theirs::<kafka_protocol::messages::FetchSnapshotResponse>()),
         java: Some("org.apache.kafka.common.message.FetchSnapshotResponseData"),
+    },
+    Twins {
+        ours: ours::<wire::QuorumMessageRequest>(),
+        theirs: Some(theirs::<kafka_protocol::messages::QuorumMessageRequest>()),
+        java: None,
+    },
+    Twins {
+        ours: ours::<wire::QuorumMessageResponse>(),
+        theirs: Some(theirs::<kafka_protocol::messages::QuorumMessageResponse>()),
+        java: None,
     },
     Twins {
         ours: ours::<wire::RemoveRaftVoterRequest>(),

@@ -188,6 +188,10 @@ pub enum ApiKey {
     UnregisterController = 94,
     /// `ResetGroupOffsets`, version 0.
     ResetGroupOffsets = 10000,
+    /// `QuorumMessage`, version 0.
+    QuorumMessage = 10001,
+    /// `FetchMetadata`, version 0.
+    FetchMetadata = 10002,
 }
 
 /// What the specifications say of one API.
@@ -295,6 +299,8 @@ impl ApiKey {
         Self::StreamsGroupTopologyDescriptionUpdate,
         Self::UnregisterController,
         Self::ResetGroupOffsets,
+        Self::QuorumMessage,
+        Self::FetchMetadata,
     ];
 
     pub(crate) const fn facts(self) -> Facts {
@@ -934,6 +940,20 @@ impl ApiKey {
             },
             Self::ResetGroupOffsets => Facts {
                 name: "ResetGroupOffsets",
+                first: 0,
+                last: 0,
+                latest_unstable: false,
+                flexible_from: 0,
+            },
+            Self::QuorumMessage => Facts {
+                name: "QuorumMessage",
+                first: 0,
+                last: 0,
+                latest_unstable: false,
+                flexible_from: 0,
+            },
+            Self::FetchMetadata => Facts {
+                name: "FetchMetadata",
                 first: 0,
                 last: 0,
                 latest_unstable: false,
