@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use config::{BrokerConfig, Listener, Settings};
 use engine::BrokerId;
-use engine::metadata::{CONSUMER_OFFSETS, Decision, Image, Record, Registration};
+use engine::metadata::{CONSUMER_OFFSETS, Decision, Heartbeat, Image, Record, Registration};
 use storage::{Checkpoint, LogDir};
 use tokio::sync::{mpsc, oneshot};
 use world::clock::LocalFuture;
@@ -303,9 +303,10 @@ async fn register(
     let registration = Registration {
         id: shared.node,
         incarnation: shared.incarnation,
+        directory: wire::Uuid::default(),
         listeners: advertised(broker, bound),
         rack: broker.broker_rack.as_deref().map(Into::into),
-        fenced: false,
+        previous_epoch: -1,
         predecessor_is_alive: false,
     };
     let registered = shared
@@ -318,13 +319,18 @@ async fn register(
             Decision { records, reply }
         })
         .await?;
-    match registered {
-        Ok(epoch) => {
-            tracing::debug!(epoch, "registered");
-            Ok(())
-        }
-        Err(error) => Err(StartError::Metadata(error.to_string())),
-    }
+    let epoch = registered.map_err(|error| StartError::Metadata(error.to_string()))?;
+    let heartbeat = Heartbeat {
+        id: shared.node,
+        epoch,
+        want_fence: false,
+        want_shut_down: false,
+        is_caught_up: true,
+    };
+    let unfenced = shared.control.decide(move |controller| controller.heartbeat(heartbeat)).await?;
+    unfenced.map_err(|error| StartError::Metadata(error.to_string()))?;
+    tracing::debug!(epoch, "registered");
+    Ok(())
 }
 
 async fn checkpoint_now_and_then(shared: Arc<Shared>) {

@@ -1,4 +1,5 @@
-//! Decisions about brokers: registration, fencing, blocks of producer ids.
+//! Decisions about brokers: registration, cordons, blocks of producer ids. Who of them is there is the
+//! matter of `heartbeat.rs`.
 
 use std::sync::Arc;
 
@@ -6,10 +7,10 @@ use config::Listener;
 
 use crate::ids::BrokerId;
 
+use super::change::Change;
 use super::controller::{Controller, Decision};
-use super::elect;
-use super::image::{Broker, Partition};
-use super::record::Record;
+use super::image::{Broker, Partition, Topic};
+use super::record::{Record, Resource};
 
 /// How many producer ids a broker gets at once.
 const PRODUCER_IDS_PER_BLOCK: i64 = 1000;
@@ -21,12 +22,15 @@ pub struct Registration {
     pub id: BrokerId,
     /// Chosen at the start of its process.
     pub incarnation: wire::Uuid,
+    /// Chosen when its log directory was made.
+    pub directory: wire::Uuid,
     /// Where it is reached.
     pub listeners: Vec<Listener>,
     /// Where it runs.
     pub rack: Option<Arc<str>>,
-    /// Whether it must catch up before it may lead. A single broker need not.
-    pub fenced: bool,
+    /// The epoch under which its logs were last known to be whole; -1 if they may have lost something
+    /// (KIP-966): the machine has crashed, or nobody knows.
+    pub previous_epoch: i64,
     /// Whether another process with the same id was heard of within its session.
     pub predecessor_is_alive: bool,
 }
@@ -92,62 +96,77 @@ impl Controller<'_> {
         }
     }
 
-    /// Registers a broker and answers its epoch. A broker that returns under a new incarnation starts a
-    /// new leader epoch in every partition that it leads: its log may have lost its tail meanwhile.
+    /// Registers a broker, fenced, and answers its epoch. Unless it proves that its logs are what its last
+    /// registration left, it loses its standing wherever somebody else has the records.
+    ///
+    /// The directory is locked by whoever uses it: a new process on the same one has no living
+    /// predecessor.
     pub fn register_broker(
         &self,
         registration: Registration,
     ) -> Decision<Result<i64, RegisterBrokerError>> {
-        let Registration { id, incarnation, listeners, rack, fenced, predecessor_is_alive } =
-            registration;
+        let Registration { id, incarnation, directory, listeners, rack, .. } = registration;
         if listeners.is_empty() {
             return Decision::nothing(Err(RegisterBrokerError::NoListeners { id }));
         }
-        let predecessor = self.image.broker(id);
-        let is_new_process = predecessor.is_none_or(|old| old.incarnation != incarnation);
-        if predecessor.is_some() && is_new_process && predecessor_is_alive {
+        let known = self.image.broker(id).map(|broker| &**broker);
+        if let Some(known) = known.filter(|known| known.incarnation == incarnation) {
+            let broker = Broker { directory, listeners, rack, ..known.clone() };
+            let (epoch, is_news) = (broker.epoch, *known != broker);
+            let records = is_news.then_some(Record::RegisterBroker { id, broker });
+            return Decision { records: records.into_iter().collect(), reply: Ok(epoch) };
+        }
+        let has_same_disk = known.is_none_or(|known| known.directory == directory);
+        if registration.predecessor_is_alive && !has_same_disk {
             return Decision::nothing(Err(RegisterBrokerError::Duplicate { id }));
         }
-        let epoch = match predecessor {
-            Some(old) if !is_new_process => old.epoch,
-            _ => 1 + self.image.brokers().map(|(_, broker)| broker.epoch).max().unwrap_or(0),
+        let epoch = self.image.last_broker_epoch() + 1;
+        let is_whole =
+            has_same_disk && known.is_some_and(|known| known.epoch == registration.previous_epoch);
+        let broker = Broker {
+            epoch,
+            incarnation,
+            directory,
+            listeners,
+            rack,
+            fenced: true,
+            in_controlled_shutdown: false,
+            cordoned: known.is_some_and(|known| known.cordoned),
         };
-        let broker = Broker { epoch, incarnation, listeners, rack, fenced };
-        if predecessor.is_some_and(|old| **old == broker) {
-            return Decision::nothing(Ok(epoch));
-        }
-        let mut records = vec![Record::RegisterBroker { id, broker }];
-        records.extend(self.each_partition(|partition| match (fenced, is_new_process) {
-            (true, _) => elect::after_fence(partition, id, |other| self.is_live(other)),
-            (false, true) => elect::after_restart(partition, id),
-            (false, false) => elect::after_return(partition, id),
-        }));
+        let records =
+            self.with_partitions_of(id, Record::RegisterBroker { id, broker }, |change| {
+                if is_whole { change.leaves(id) } else { change.loses(id, !has_same_disk) }
+            });
         Decision { records, reply: Ok(epoch) }
     }
 
-    /// Fences a broker, whose partitions get other leaders, or unfences it.
-    pub fn fence_broker(
+    /// Forgets a broker that is gone for good. What it alone has stays its own: it may come back.
+    pub fn unregister_broker(
         &self,
         id: BrokerId,
         epoch: i64,
-        fenced: bool,
     ) -> Decision<Result<(), UnknownBroker>> {
-        let broker = match self.image.broker(id) {
-            Some(broker) if broker.epoch == epoch => broker,
-            _ => return Decision::nothing(Err(UnknownBroker { id, epoch })),
-        };
-        if broker.fenced == fenced {
-            return Decision::nothing(Ok(()));
+        if let Err(unknown) = self.registered(id, epoch) {
+            return Decision::nothing(Err(unknown));
         }
-        let mut records = vec![Record::FenceBroker { id, epoch, fenced }];
-        records.extend(self.each_partition(|partition| {
-            if fenced {
-                elect::after_fence(partition, id, |other| self.is_live(other))
-            } else {
-                elect::after_return(partition, id)
-            }
-        }));
+        let gone = Record::UnregisterBroker { id, epoch };
+        let records = self.with_partitions_of(id, gone, |change| change.leaves(id));
         Decision { records, reply: Ok(()) }
+    }
+
+    /// Places new replicas on other brokers from now on, or on this one again.
+    pub fn cordon_broker(
+        &self,
+        id: BrokerId,
+        epoch: i64,
+        cordoned: bool,
+    ) -> Decision<Result<(), UnknownBroker>> {
+        let broker = match self.registered(id, epoch) {
+            Ok(broker) if broker.cordoned == cordoned => return Decision::nothing(Ok(())),
+            Ok(broker) => Broker { cordoned, ..broker.clone() },
+            Err(unknown) => return Decision::nothing(Err(unknown)),
+        };
+        Decision { records: vec![changed(id, &broker)], reply: Ok(()) }
     }
 
     /// Gives away the next producer ids.
@@ -163,28 +182,69 @@ impl Controller<'_> {
         }
     }
 
-    /// Whether a broker may lead, before this decision.
-    pub(super) fn is_live(&self, id: BrokerId) -> bool {
-        self.image.broker(id).is_some_and(|broker| !broker.fenced)
+    /// A broker, if it is registered with this epoch.
+    pub(super) fn registered(&self, id: BrokerId, epoch: i64) -> Result<&Broker, UnknownBroker> {
+        let broker = self.image.broker(id).filter(|broker| broker.epoch == epoch);
+        broker.map(|broker| &**broker).ok_or(UnknownBroker { id, epoch })
     }
 
-    /// One record for each partition that `change` changes.
-    fn each_partition(&self, change: impl Fn(&Partition) -> Option<Partition>) -> Vec<Record> {
+    /// A record about a broker, and one for each partition that holds a replica of it and changes for that
+    /// reason.
+    pub(super) fn with_partitions_of(
+        &self,
+        id: BrokerId,
+        record: Record,
+        change: impl Fn(Change<'_>) -> Change<'_>,
+    ) -> Vec<Record> {
+        let mut image = self.image.clone();
+        image.apply(&record);
+        let after = Controller { image: &image, settings: self.settings };
+        let mut records = vec![record];
+        records.extend(after.each_partition(|partition| partition.replicas.contains(&id), change));
+        records
+    }
+
+    /// One record for each partition that is `concerned` and that `change` changes.
+    pub(super) fn each_partition(
+        &self,
+        concerned: impl Fn(&Partition) -> bool,
+        change: impl Fn(Change<'_>) -> Change<'_>,
+    ) -> Vec<Record> {
         let mut records = Vec::new();
         for topic in self.image.topics() {
-            records.extend((0..).zip(&topic.partitions).filter_map(|(index, partition)| {
-                let partition = change(partition)?;
+            if !topic.partitions.iter().any(&concerned) {
+                continue;
+            }
+            let min_isr = self.min_isr(topic);
+            let partitions = (0..).zip(&topic.partitions);
+            records.extend(partitions.filter(|(_, it)| concerned(it)).filter_map(|(index, it)| {
+                let partition = change(Change::of(self.image, it, min_isr)).decide()?;
                 Some(Record::Partition { topic_id: topic.id, index, partition })
             }));
         }
         records
     }
+
+    /// `min.insync.replicas` of a topic.
+    pub(super) fn min_isr(&self, topic: &Topic) -> usize {
+        let overrides = self.image.config(&Resource::Topic(topic.name.clone()));
+        let config =
+            self.settings.topic(&overrides).expect("overrides were checked when they were set");
+        usize::try_from(config.min_insync_replicas).expect("the setting is at least 1")
+    }
+}
+
+/// The record of what a broker may do now.
+pub(super) fn changed(id: BrokerId, broker: &Broker) -> Record {
+    let Broker { epoch, fenced, in_controlled_shutdown, cordoned, .. } = *broker;
+    Record::ChangeBroker { id, epoch, fenced, in_controlled_shutdown, cordoned }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{RegisterBrokerError, Registration, UnknownBroker};
-    use crate::ids::{BrokerId, LeaderEpoch};
+    use super::{RegisterBrokerError, Registration};
+    use crate::ids::BrokerId;
+    use crate::metadata::Image;
     use crate::metadata::invariants_test::{Cluster, registration};
 
     #[test]
@@ -198,27 +258,35 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_begins_new_leader_epochs_and_a_repeated_request_does_not() {
+    fn a_new_process_is_fenced_and_a_repeated_request_changes_nothing() {
         let mut cluster = Cluster::of(1);
         cluster.create("t", 2, 1);
-        let epoch = |cluster: &Cluster| cluster.image.partition("t", 1).unwrap().leader_epoch;
+        let state = |cluster: &Cluster| {
+            let partition = cluster.image.partition("t", 1).unwrap();
+            (partition.leader.map(|id| id.0), partition.leader_epoch.0)
+        };
         assert_eq!(cluster.run(|c| c.register_broker(registration(1, 1))), Ok(1));
-        assert_eq!(epoch(&cluster), LeaderEpoch(0));
+        assert_eq!(state(&cluster), (Some(1), 0));
         assert_eq!(cluster.run(|c| c.register_broker(registration(1, 2))), Ok(2));
-        assert_eq!(epoch(&cluster), LeaderEpoch(1));
+        assert_eq!(state(&cluster), (None, 1));
+        cluster.beat(1);
+        assert_eq!(state(&cluster), (Some(1), 2));
         let moved = Registration { rack: Some("r".into()), ..registration(1, 2) };
         assert_eq!(cluster.run(|c| c.register_broker(moved)), Ok(2));
-        assert_eq!(epoch(&cluster), LeaderEpoch(1));
+        assert_eq!(state(&cluster), (Some(1), 2));
     }
 
     #[test]
     fn two_processes_with_one_id_are_told_apart() {
         let mut cluster = Cluster::of(1);
-        let second = Registration { predecessor_is_alive: true, ..registration(1, 2) };
+        let elsewhere = wire::Uuid([99; 16]);
+        let alive = Registration { predecessor_is_alive: true, ..registration(1, 2) };
+        let second = Registration { directory: elsewhere, ..alive.clone() };
         assert_eq!(
             cluster.run(|c| c.register_broker(second)),
             Err(RegisterBrokerError::Duplicate { id: BrokerId(1) })
         );
+        assert_eq!(cluster.run(|c| c.register_broker(alive)), Ok(2), "the directory was free");
         let deaf = Registration { listeners: Vec::new(), ..registration(2, 2) };
         assert_eq!(
             cluster.run(|c| c.register_broker(deaf)),
@@ -226,29 +294,75 @@ mod tests {
         );
     }
 
+    /// What becomes of the partition when broker `id` registers, with the proof or without.
+    fn check_return(before: &str, id: i32, proof: Proof, expected: &str) {
+        let mut cluster = Cluster::of(3).with("min.insync.replicas", "2");
+        cluster.place(before);
+        let known = cluster.image.broker(BrokerId(id)).unwrap().epoch;
+        let mut asked = registration(id, 7);
+        match proof {
+            Proof::Whole => asked.previous_epoch = known,
+            Proof::None => asked.previous_epoch = -1,
+            Proof::NewDisk => asked.directory = wire::Uuid([99; 16]),
+        }
+        cluster.run(|c| c.register_broker(asked)).unwrap();
+        assert_eq!(cluster.shape(), expected, "{before} and {id} returns: {proof:?}");
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Proof {
+        Whole,
+        None,
+        NewDisk,
+    }
+
     #[test]
-    fn leadership_leaves_a_fenced_broker_and_returns_to_the_last_in_sync() {
+    fn a_log_that_may_have_lost_something_has_no_standing_if_others_have_it() {
+        for proof in [Proof::Whole, Proof::None, Proof::NewDisk] {
+            check_return("1/1,2,3/1,2,3", 3, proof, "1/1,2,3/1,2");
+            check_return("1/1,2,3/1,2,3", 1, proof, "2/1,2,3/2,3");
+        }
+        // Without it, too few are left.
+        check_return("1/1,2,3/1,2", 2, Proof::Whole, "1/1,2,3/1/2");
+        check_return("1/1,2,3/1,2", 2, Proof::None, "1/1,2,3/1");
+        check_return("1/1,2,3/1,2", 2, Proof::NewDisk, "1/1,2,3/1");
+        check_return("-/1,2,3/1/2", 2, Proof::Whole, "-/1,2,3/1/2");
+        check_return("-/1,2,3/1/2", 2, Proof::None, "-/1,2,3/1");
+        check_return("-/1,2,3/1/2", 1, Proof::Whole, "-/1,2,3/1/2");
+        check_return("-/1,2,3/1/2", 1, Proof::None, "-/1,2,3/2");
+    }
+
+    #[test]
+    fn the_last_that_has_the_records_keeps_its_standing_unless_its_disk_is_new() {
+        check_return("-/1,2,3/1", 1, Proof::Whole, "-/1,2,3/1");
+        check_return("-/1,2,3/1", 1, Proof::None, "-/1,2,3/1");
+        check_return("-/1,2,3/1", 1, Proof::NewDisk, "-/1,2,3/");
+        check_return("-/1/1", 1, Proof::None, "-/1/1");
+        check_return("-/1/1", 1, Proof::NewDisk, "-/1/1");
+    }
+
+    #[test]
+    fn a_broker_that_was_forgotten_gets_an_epoch_that_nobody_had() {
+        let mut cluster = Cluster::of(3);
+        cluster.place("3/3,1,2/3,1,2");
+        let id = BrokerId(3);
+        assert!(cluster.run(|c| c.unregister_broker(id, 9)).is_err());
+        cluster.run(|c| c.unregister_broker(id, 3)).unwrap();
+        assert_eq!(cluster.shape(), "1/3,1,2/1,2");
+        cluster.image = Image::from_records(&cluster.image.to_records());
+        cluster.log = cluster.image.to_records();
+        assert_eq!(cluster.run(|c| c.register_broker(registration(3, 1))), Ok(4));
+    }
+
+    #[test]
+    fn a_cordoned_broker_gets_no_new_replicas() {
         let mut cluster = Cluster::of(2);
-        cluster.create("t", 1, 2);
-        let leader = |cluster: &Cluster| {
-            let partition = cluster.image.partition("t", 0).unwrap();
-            (partition.leader.map(|id| id.0), partition.leader_epoch.0)
-        };
-        let first = leader(&cluster).0.unwrap();
-        let second = 3 - first;
-        let epoch = |cluster: &Cluster, id| cluster.image.broker(BrokerId(id)).unwrap().epoch;
-        let mut fence = |id: i32, fenced: bool| {
-            let epoch = epoch(&cluster, id);
-            cluster.run(|c| c.fence_broker(BrokerId(id), epoch, fenced)).unwrap();
-            leader(&cluster)
-        };
-        assert_eq!(fence(first, true), (Some(second), 1));
-        assert_eq!(fence(second, true), (None, 2));
-        assert_eq!(fence(first, false), (None, 2), "it has missed what the second had");
-        assert_eq!(fence(second, false), (Some(second), 3));
-        assert_eq!(
-            cluster.run(|c| c.fence_broker(BrokerId(1), 99, true)),
-            Err(UnknownBroker { id: BrokerId(1), epoch: 99 })
-        );
+        cluster.run(|c| c.cordon_broker(BrokerId(1), 1, true)).unwrap();
+        cluster.create("t", 4, 1);
+        let topic = cluster.image.topic("t").unwrap();
+        assert!(topic.partitions.iter().all(|it| it.replicas == [BrokerId(2)]));
+        let again = Registration { previous_epoch: 1, ..registration(1, 2) };
+        cluster.run(|c| c.register_broker(again)).unwrap();
+        assert!(cluster.image.broker(BrokerId(1)).unwrap().cordoned, "a restart does not undo it");
     }
 }

@@ -52,13 +52,15 @@ const VERSION: u8 = 0;
 const CLUSTER: u8 = 1;
 const FEATURE: u8 = 2;
 const REGISTER_BROKER: u8 = 3;
-const FENCE_BROKER: u8 = 4;
+const CHANGE_BROKER: u8 = 4;
 const TOPIC: u8 = 5;
 const PARTITION: u8 = 6;
 const REMOVE_TOPIC: u8 = 7;
 const CLAIM_TOPIC: u8 = 8;
 const CONFIG: u8 = 9;
 const PRODUCER_IDS: u8 = 10;
+const UNREGISTER_BROKER: u8 = 11;
+const BROKER_EPOCHS: u8 = 12;
 
 const RESOURCE_TOPIC: u8 = 0;
 const RESOURCE_BROKER: u8 = 1;
@@ -84,11 +86,22 @@ impl Record {
                 w.i32(id.0);
                 w.broker(broker);
             }
-            Self::FenceBroker { id, epoch, fenced } => {
-                w.head(FENCE_BROKER);
+            Self::ChangeBroker { id, epoch, fenced, in_controlled_shutdown, cordoned } => {
+                w.head(CHANGE_BROKER);
                 w.i32(id.0);
                 w.i64(*epoch);
-                w.u8(u8::from(*fenced));
+                w.bool(*fenced);
+                w.bool(*in_controlled_shutdown);
+                w.bool(*cordoned);
+            }
+            Self::UnregisterBroker { id, epoch } => {
+                w.head(UNREGISTER_BROKER);
+                w.i32(id.0);
+                w.i64(*epoch);
+            }
+            Self::BrokerEpochs { last } => {
+                w.head(BROKER_EPOCHS);
+                w.i64(*last);
             }
             Self::Topic { id, name } => {
                 w.head(TOPIC);
@@ -137,11 +150,17 @@ impl Record {
             REGISTER_BROKER => {
                 Self::RegisterBroker { id: r.broker_id("broker")?, broker: r.broker()? }
             }
-            FENCE_BROKER => Self::FenceBroker {
+            CHANGE_BROKER => Self::ChangeBroker {
                 id: r.broker_id("broker")?,
                 epoch: r.i64("epoch")?,
                 fenced: r.bool("fenced")?,
+                in_controlled_shutdown: r.bool("in controlled shutdown")?,
+                cordoned: r.bool("cordoned")?,
             },
+            UNREGISTER_BROKER => {
+                Self::UnregisterBroker { id: r.broker_id("broker")?, epoch: r.i64("epoch")? }
+            }
+            BROKER_EPOCHS => Self::BrokerEpochs { last: r.i64("last")? },
             TOPIC => Self::Topic { id: r.uuid("topic id")?, name: r.text("topic")? },
             PARTITION => Self::Partition {
                 topic_id: r.uuid("topic id")?,
@@ -184,6 +203,10 @@ impl Writer<'_> {
         self.out.push(number);
     }
 
+    fn bool(&mut self, is: bool) {
+        self.u8(u8::from(is));
+    }
+
     fn i32(&mut self, number: i32) {
         self.bytes(&number.to_be_bytes());
     }
@@ -203,7 +226,7 @@ impl Writer<'_> {
     }
 
     fn optional(&mut self, text: Option<&str>) {
-        self.u8(u8::from(text.is_some()));
+        self.bool(text.is_some());
         if let Some(text) = text {
             self.text(text);
         }
@@ -219,6 +242,7 @@ impl Writer<'_> {
     fn broker(&mut self, broker: &Broker) {
         self.i64(broker.epoch);
         self.bytes(&broker.incarnation.0);
+        self.bytes(&broker.directory.0);
         self.len(broker.listeners.len());
         for listener in &broker.listeners {
             self.text(&listener.name);
@@ -226,7 +250,9 @@ impl Writer<'_> {
             self.bytes(&listener.port.to_be_bytes());
         }
         self.optional(broker.rack.as_deref());
-        self.u8(u8::from(broker.fenced));
+        self.bool(broker.fenced);
+        self.bool(broker.in_controlled_shutdown);
+        self.bool(broker.cordoned);
     }
 
     fn partition(&mut self, partition: &Partition) {
@@ -235,6 +261,9 @@ impl Writer<'_> {
         self.i32(partition.partition_epoch);
         self.broker_ids(&partition.replicas);
         self.broker_ids(&partition.isr);
+        self.broker_ids(&partition.elr);
+        self.broker_ids(&partition.adding);
+        self.broker_ids(&partition.removing);
     }
 
     fn resource(&mut self, resource: &Resource) {
@@ -342,6 +371,7 @@ impl<'a> Reader<'a> {
     fn broker(&mut self) -> Result<Broker, DecodeRecordError> {
         let epoch = self.i64("epoch")?;
         let incarnation = self.uuid("incarnation")?;
+        let directory = self.uuid("directory")?;
         // Two empty texts and a port.
         let listeners = self.len(10, "listeners")?;
         let listeners = (0..listeners)
@@ -354,7 +384,16 @@ impl<'a> Reader<'a> {
             })
             .collect::<Result<_, _>>()?;
         let rack = self.optional("rack")?;
-        Ok(Broker { epoch, incarnation, listeners, rack, fenced: self.bool("fenced")? })
+        Ok(Broker {
+            epoch,
+            incarnation,
+            directory,
+            listeners,
+            rack,
+            fenced: self.bool("fenced")?,
+            in_controlled_shutdown: self.bool("in controlled shutdown")?,
+            cordoned: self.bool("cordoned")?,
+        })
     }
 
     fn partition(&mut self) -> Result<Partition, DecodeRecordError> {
@@ -369,6 +408,9 @@ impl<'a> Reader<'a> {
             partition_epoch: self.i32("partition epoch")?,
             replicas: self.broker_ids("replicas")?,
             isr: self.broker_ids("isr")?,
+            elr: self.broker_ids("elr")?,
+            adding: self.broker_ids("adding")?,
+            removing: self.broker_ids("removing")?,
         })
     }
 
@@ -384,150 +426,5 @@ impl<'a> Reader<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::{DecodeRecordError, Record};
-    use crate::ids::{BrokerId, LeaderEpoch};
-    use crate::metadata::{Broker, Partition, Resource};
-
-    fn broker_ids() -> impl Strategy<Value = Vec<BrokerId>> {
-        prop::collection::vec((0..=i32::MAX).prop_map(BrokerId), 0..5)
-    }
-
-    fn resource() -> impl Strategy<Value = Resource> {
-        prop_oneof![
-            ".*".prop_map(|name| Resource::Topic(name.into())),
-            (0..=i32::MAX).prop_map(|id| Resource::Broker(BrokerId(id))),
-            Just(Resource::AllBrokers),
-            ".*".prop_map(|name| Resource::Group(name.into())),
-        ]
-    }
-
-    fn partition() -> impl Strategy<Value = Partition> {
-        let leader = prop::option::of((0..=i32::MAX).prop_map(BrokerId));
-        (leader, any::<i32>(), any::<i32>(), broker_ids(), broker_ids()).prop_map(
-            |(leader, leader_epoch, partition_epoch, replicas, isr)| Partition {
-                leader,
-                leader_epoch: LeaderEpoch(leader_epoch),
-                partition_epoch,
-                replicas,
-                isr,
-            },
-        )
-    }
-
-    fn broker() -> impl Strategy<Value = Broker> {
-        let listener = ("[A-Z]{1,5}", "[a-z.]{0,9}", any::<u16>())
-            .prop_map(|(name, host, port)| config::Listener { name, host, port });
-        let listeners = prop::collection::vec(listener, 0..3);
-        (any::<i64>(), any::<[u8; 16]>(), listeners, prop::option::of(".*"), any::<bool>())
-            .prop_map(|(epoch, incarnation, listeners, rack, fenced)| Broker {
-                epoch,
-                incarnation: wire::Uuid(incarnation),
-                listeners,
-                rack: rack.map(Into::into),
-                fenced,
-            })
-    }
-
-    fn record() -> impl Strategy<Value = Record> {
-        let id = || any::<[u8; 16]>().prop_map(wire::Uuid);
-        let broker_id = || (0..=i32::MAX).prop_map(BrokerId);
-        prop_oneof![
-            ".*".prop_map(|id: String| Record::Cluster { cluster_id: id.into() }),
-            (".*", any::<i16>())
-                .prop_map(|(name, level)| Record::Feature { name: name.into(), level }),
-            (broker_id(), broker()).prop_map(|(id, broker)| Record::RegisterBroker { id, broker }),
-            (broker_id(), any::<i64>(), any::<bool>())
-                .prop_map(|(id, epoch, fenced)| Record::FenceBroker { id, epoch, fenced }),
-            (id(), ".*").prop_map(|(id, name)| Record::Topic { id, name: name.into() }),
-            (id(), any::<i32>(), partition()).prop_map(|(topic_id, index, partition)| {
-                Record::Partition { topic_id, index, partition }
-            }),
-            id().prop_map(|id| Record::RemoveTopic { id }),
-            (id(), prop::option::of(".*")).prop_map(|(topic_id, owner)| Record::ClaimTopic {
-                topic_id,
-                owner: owner.map(Into::into)
-            }),
-            (resource(), ".*", prop::option::of(".*")).prop_map(|(resource, key, value)| {
-                Record::Config { resource, key: key.into(), value: value.map(Into::into) }
-            }),
-            any::<i64>().prop_map(|next| Record::ProducerIds { next }),
-        ]
-    }
-
-    fn bytes_of(record: &Record) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        record.encode(&mut bytes);
-        bytes
-    }
-
-    proptest! {
-        #[test]
-        fn a_record_survives_its_bytes(record in record()) {
-            prop_assert_eq!(Record::decode(&bytes_of(&record)), Ok(record));
-        }
-
-        #[test]
-        fn every_shorter_and_longer_record_is_refused(record in record()) {
-            let mut bytes = bytes_of(&record);
-            for len in 0..bytes.len() {
-                prop_assert!(Record::decode(&bytes[..len]).is_err());
-            }
-            bytes.push(0);
-            prop_assert_eq!(Record::decode(&bytes), Err(DecodeRecordError::Trailing(1)));
-        }
-
-        #[test]
-        fn hostile_bytes_cost_an_error_at_most(
-            record in record(),
-            at: prop::sample::Index,
-            byte: u8,
-            noise in prop::collection::vec(any::<u8>(), 0..64),
-        ) {
-            let mut bytes = bytes_of(&record);
-            let at = at.index(bytes.len());
-            bytes[at] = byte;
-            if let Ok(decoded) = Record::decode(&bytes) {
-                prop_assert_eq!(bytes_of(&decoded), bytes);
-            }
-            let _ = Record::decode(&noise);
-        }
-    }
-
-    #[test]
-    fn a_length_that_is_not_there_allocates_nothing() {
-        let claimed = [[super::CLUSTER, 0], [0x7f, 0xff], [0xff, 0xff]].concat();
-        assert_eq!(Record::decode(&claimed), Err(DecodeRecordError::Short { field: "cluster id" }));
-    }
-
-    #[test]
-    fn a_newer_build_is_named() {
-        for (bytes, kind, version) in [([11, 0], 11, 0), ([1, 1], 1, 1), ([0, 0], 0, 0)] {
-            let error = Record::decode(&bytes).unwrap_err();
-            assert_eq!(error, DecodeRecordError::Unknown { kind, version });
-        }
-    }
-
-    #[test]
-    fn the_bytes_of_a_partition_stay_what_they_are() {
-        let record = Record::Partition {
-            topic_id: wire::Uuid([7; 16]),
-            index: 3,
-            partition: Partition {
-                leader: None,
-                leader_epoch: LeaderEpoch(1),
-                partition_epoch: 2,
-                replicas: vec![BrokerId(1), BrokerId(2)],
-                isr: vec![BrokerId(2)],
-            },
-        };
-        let mut expected = vec![6, 0];
-        expected.extend([7; 16]);
-        for number in [3, -1, 1, 2, 2, 1, 2, 1, 2i32] {
-            expected.extend(number.to_be_bytes());
-        }
-        assert_eq!(bytes_of(&record), expected);
-    }
-}
+#[path = "codec_test.rs"]
+mod tests;

@@ -1,7 +1,7 @@
 //! What all decisions share: the state they read, and the shape of their outcome.
 //!
-//! The operations are methods of [`Controller`], each beside its request: `topics.rs`, `configs.rs`,
-//! `brokers.rs`.
+//! The operations are methods of [`Controller`], each beside its request: `topics`, `configs`, `brokers`,
+//! `heartbeat`, `alter_partition`, `elections`, `reassign`.
 
 use config::Settings;
 

@@ -24,6 +24,7 @@ pub struct Image {
     configs: Arc<BTreeMap<Resource, Arc<Properties>>>,
     partitions: usize,
     next_producer_id: i64,
+    last_broker_epoch: i64,
 }
 
 /// A registered broker.
@@ -33,12 +34,18 @@ pub struct Broker {
     pub epoch: i64,
     /// Chosen by the process at its start.
     pub incarnation: wire::Uuid,
+    /// Chosen when its log directory was made: another one is another disk, without the old one's logs.
+    pub directory: wire::Uuid,
     /// Where it is reached, by listener name.
     pub listeners: Vec<Listener>,
     /// Where it runs.
     pub rack: Option<Arc<str>>,
     /// Whether it may neither lead nor be in sync.
     pub fenced: bool,
+    /// Whether it is about to stop: it joins no in-sync replicas, and leads only what nobody else can.
+    pub in_controlled_shutdown: bool,
+    /// Whether new replicas are placed elsewhere.
+    pub cordoned: bool,
 }
 
 /// A topic.
@@ -65,8 +72,23 @@ pub struct Partition {
     pub partition_epoch: i32,
     /// Who holds it, preferred leader first.
     pub replicas: Vec<BrokerId>,
-    /// Who has all committed records.
+    /// Who has all committed records, and counts for the next. Without a leader the last of them stay
+    /// in here though they are fenced. Empty only if their disks were lost.
     pub isr: Vec<BrokerId>,
+    /// Who left the in-sync replicas when these became too few to commit anything: they have all
+    /// committed records as well, and may lead (KIP-966).
+    pub elr: Vec<BrokerId>,
+    /// Replicas that a reassignment adds and that were not in sync when it began.
+    pub adding: Vec<BrokerId>,
+    /// Replicas that go when those that it adds are in sync.
+    pub removing: Vec<BrokerId>,
+}
+
+impl Partition {
+    /// Whether its replicas are being moved.
+    pub fn is_reassigning(&self) -> bool {
+        !self.adding.is_empty() || !self.removing.is_empty()
+    }
 }
 
 /// How one topic differs between two images.
@@ -100,14 +122,26 @@ impl Image {
                 Arc::make_mut(&mut self.features).insert(name.clone(), *level);
             }
             Record::RegisterBroker { id, broker } => {
+                self.last_broker_epoch = self.last_broker_epoch.max(broker.epoch);
                 Arc::make_mut(&mut self.brokers).insert(*id, Arc::new(broker.clone()));
             }
-            Record::FenceBroker { id, epoch, fenced } => {
+            Record::ChangeBroker { id, epoch, fenced, in_controlled_shutdown, cordoned } => {
                 if let Some(broker) = Arc::make_mut(&mut self.brokers).get_mut(id)
                     && broker.epoch == *epoch
                 {
-                    Arc::make_mut(broker).fenced = *fenced;
+                    let broker = Arc::make_mut(broker);
+                    broker.fenced = *fenced;
+                    broker.in_controlled_shutdown = *in_controlled_shutdown;
+                    broker.cordoned = *cordoned;
                 }
+            }
+            Record::UnregisterBroker { id, epoch } => {
+                if self.broker(*id).is_some_and(|broker| broker.epoch == *epoch) {
+                    Arc::make_mut(&mut self.brokers).remove(id);
+                }
+            }
+            Record::BrokerEpochs { last } => {
+                self.last_broker_epoch = self.last_broker_epoch.max(*last);
             }
             Record::Topic { id, name } => self.add_topic(*id, name),
             Record::Partition { topic_id, index, partition } => {
@@ -194,6 +228,9 @@ impl Image {
             self.brokers()
                 .map(|(id, broker)| Record::RegisterBroker { id, broker: (**broker).clone() }),
         );
+        if self.last_broker_epoch > 0 {
+            records.push(Record::BrokerEpochs { last: self.last_broker_epoch });
+        }
         if self.next_producer_id > 0 {
             records.push(Record::ProducerIds { next: self.next_producer_id });
         }
@@ -242,6 +279,11 @@ impl Image {
         self.brokers().filter(|(_, broker)| !broker.fenced)
     }
 
+    /// The newest epoch of any broker, also of one that is gone.
+    pub fn last_broker_epoch(&self) -> i64 {
+        self.last_broker_epoch
+    }
+
     /// A topic by name.
     pub fn topic(&self, name: &str) -> Option<&Arc<Topic>> {
         self.topics.get(name)
@@ -260,6 +302,15 @@ impl Image {
     /// A partition by its topic's name.
     pub fn partition(&self, topic: &str, index: i32) -> Option<&Partition> {
         self.topic(topic)?.partition(index)
+    }
+
+    /// The partitions whose replicas are being moved, with their topics and indexes.
+    pub fn reassignments(&self) -> impl Iterator<Item = (&Arc<Topic>, i32, &Partition)> {
+        self.topics().flat_map(|topic| {
+            let indexed = (0..).zip(&topic.partitions);
+            let moving = indexed.filter(|(_, partition)| partition.is_reassigning());
+            moving.map(move |(index, partition)| (topic, index, partition))
+        })
     }
 
     /// How many topics there are.

@@ -3,11 +3,14 @@
 use config::{Properties, Settings};
 use proptest::prelude::*;
 
+use super::brokers::changed;
+use super::change::is_live;
 use super::{
-    AlterConfigs, ConfigChange, ConfigOperation, Controller, Decision, Image,
-    IncrementalAlterConfigs, NewPartitions, NewTopic, Record, Registration, Resource, TopicRef,
+    AlterConfigs, AlterPartition, AlterPartitionError, Broker, ConfigChange, ConfigOperation,
+    Controller, Decision, Election, Heartbeat, Image, IncrementalAlterConfigs, NewPartitions,
+    NewTopic, Partition, Reassignment, Record, Registration, Resource, TopicRef,
 };
-use crate::ids::BrokerId;
+use crate::ids::{BrokerId, LeaderEpoch};
 
 /// An image, and the records that made it.
 pub(super) struct Cluster {
@@ -23,8 +26,77 @@ impl Cluster {
         let mut cluster = Self { image: Image::default(), settings, log: Vec::new() };
         for id in 1..=brokers {
             cluster.run(|controller| controller.register_broker(registration(id, 1))).unwrap();
+            cluster.beat(id);
         }
         cluster
+    }
+
+    /// The broker has caught up.
+    pub(super) fn beat(&mut self, id: i32) {
+        let (want_fence, want_shut_down) = (false, false);
+        let (id, epoch) = (BrokerId(id), self.epoch(id));
+        let heartbeat = Heartbeat { id, epoch, want_fence, want_shut_down, is_caught_up: true };
+        self.run(|controller| controller.heartbeat(heartbeat)).unwrap();
+    }
+
+    fn epoch(&self, id: i32) -> i64 {
+        self.image.broker(BrokerId(id)).expect("it is registered").epoch
+    }
+
+    fn known(&self, id: i32) -> Option<(BrokerId, i64)> {
+        self.image.broker(BrokerId(id)).map(|broker| (BrokerId(id), broker.epoch))
+    }
+
+    /// The broker begins to stop, and has given nothing away yet.
+    pub(super) fn stop(&mut self, id: i32) {
+        self.set_broker(id, |broker| broker.in_controlled_shutdown = true);
+    }
+
+    fn set_broker(&mut self, id: i32, set: impl FnOnce(&mut Broker)) {
+        let mut broker = Broker::clone(self.image.broker(BrokerId(id)).unwrap());
+        set(&mut broker);
+        self.apply(changed(BrokerId(id), &broker));
+    }
+
+    fn apply(&mut self, record: Record) {
+        let mut bytes = Vec::new();
+        record.encode(&mut bytes);
+        assert_eq!(Record::decode(&bytes).as_ref(), Ok(&record));
+        self.image.apply(&record);
+        self.log.push(record);
+    }
+
+    /// The topic `t` has one partition like this. If nobody leads it, nobody who could is there.
+    pub(super) fn place(&mut self, shape: &str) {
+        let partition = partition(shape);
+        if partition.leader.is_none() {
+            for id in partition.isr.iter().chain(&partition.elr) {
+                self.set_broker(id.0, |broker| broker.fenced = true);
+            }
+        }
+        let topic_id = wire::Uuid([7; 16]);
+        self.apply(Record::Topic { id: topic_id, name: "t".into() });
+        self.apply(Record::Partition { topic_id, index: 0, partition });
+    }
+
+    /// The first partition of `t`.
+    pub(super) fn shape(&self) -> String {
+        shape(self.image.partition("t", 0).unwrap())
+    }
+
+    /// The leader of the first partition of `t` says who is in sync.
+    pub(super) fn propose(&mut self, leader: i32, isr: &[i32]) -> Result<(), AlterPartitionError> {
+        let topic = self.image.topic("t").unwrap();
+        let asked = AlterPartition {
+            topic_id: topic.id,
+            index: 0,
+            leader_epoch: topic.partitions[0].leader_epoch,
+            partition_epoch: topic.partitions[0].partition_epoch,
+            isr: isr.iter().map(|id| (BrokerId(*id), self.epoch(*id))).collect(),
+        };
+        let epoch = self.epoch(leader);
+        let reply = self.run(|c| c.alter_partitions(BrokerId(leader), epoch, vec![asked]));
+        reply.unwrap().remove(0).1.map(|_| ())
     }
 
     /// The same cluster with this setting in its file.
@@ -39,11 +111,7 @@ impl Cluster {
         let controller = Controller { image: &self.image, settings: &self.settings };
         let Decision { records, reply } = decide(controller);
         for record in records {
-            let mut bytes = Vec::new();
-            record.encode(&mut bytes);
-            assert_eq!(Record::decode(&bytes).as_ref(), Ok(&record));
-            self.image.apply(&record);
-            self.log.push(record);
+            self.apply(record);
         }
         self.check();
         reply
@@ -63,21 +131,62 @@ impl Cluster {
             assert!(!topic.partitions.is_empty());
             partitions += topic.partitions.len();
             for partition in &topic.partitions {
-                assert!(!partition.isr.is_empty(), "somebody has what was acknowledged");
-                assert!(partition.isr.iter().all(|id| partition.replicas.contains(id)));
-                if let Some(leader) = partition.leader {
-                    assert!(partition.isr.contains(&leader), "a leader is in sync");
-                    assert!(!self.image.broker(leader).unwrap().fenced, "a leader is live");
-                }
-                let has_candidate =
-                    partition.isr.iter().any(|id| !self.image.broker(*id).unwrap().fenced);
-                assert_eq!(partition.leader.is_some(), has_candidate, "whoever can lead leads");
+                self.check_partition(partition);
             }
             let overrides = self.image.config(&Resource::Topic(topic.name.clone()));
             assert!(self.settings.validate_topic(&overrides).is_ok());
         }
         assert_eq!(self.image.partition_count(), partitions);
     }
+
+    fn check_partition(&self, partition: &Partition) {
+        let Partition { leader, replicas, isr, elr, adding, removing, .. } = partition;
+        for ids in [isr, elr, adding, removing] {
+            assert!(ids.iter().all(|id| replicas.contains(id)), "{partition:?}");
+        }
+        assert!(!isr.is_empty() || elr.is_empty(), "the last with the records is in sync");
+        assert!(elr.iter().all(|id| !isr.contains(id)), "in sync is more than eligible");
+        assert!(adding.iter().all(|id| !removing.contains(id)));
+        if let Some(leader) = leader {
+            assert!(isr.contains(leader), "a leader is in sync");
+            assert!(isr.iter().all(|id| is_live(&self.image, *id)), "what commits is there");
+        }
+        let has_candidate = isr.iter().chain(elr).any(|id| is_live(&self.image, *id));
+        assert_eq!(leader.is_some(), has_candidate, "whoever can lead leads: {partition:?}");
+    }
+}
+
+/// Reads `leader/replicas/isr/elr/adding/removing`, of which the last three may be left out.
+pub(super) fn partition(shape: &str) -> Partition {
+    let mut parts = shape.split('/');
+    let leader = parts.next().unwrap().parse().ok().map(BrokerId);
+    let mut ids = || {
+        let ids = parts.next().unwrap_or_default().split(',').filter(|id| !id.is_empty());
+        ids.map(|id| BrokerId(id.parse().unwrap())).collect()
+    };
+    Partition {
+        leader,
+        leader_epoch: LeaderEpoch(5),
+        partition_epoch: 7,
+        replicas: ids(),
+        isr: ids(),
+        elr: ids(),
+        adding: ids(),
+        removing: ids(),
+    }
+}
+
+/// The reverse of [`partition`].
+pub(super) fn shape(partition: &Partition) -> String {
+    let Partition { leader, replicas, isr, elr, adding, removing, .. } = partition;
+    let ids =
+        |ids: &Vec<BrokerId>| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let leader = leader.map_or("-".to_owned(), |id| id.to_string());
+    let mut parts = vec![leader, ids(replicas), ids(isr), ids(elr), ids(adding), ids(removing)];
+    while parts.len() > 3 && parts.last().is_some_and(String::is_empty) {
+        parts.pop();
+    }
+    parts.join("/")
 }
 
 pub(super) fn registration(id: i32, incarnation: u8) -> Registration {
@@ -85,8 +194,9 @@ pub(super) fn registration(id: i32, incarnation: u8) -> Registration {
         id: BrokerId(id),
         incarnation: wire::Uuid([incarnation; 16]),
         listeners: vec![format!("PLAINTEXT://host-{id}:9092").parse().unwrap()],
+        directory: wire::Uuid([id.to_be_bytes()[3]; 16]),
         rack: None,
-        fenced: false,
+        previous_epoch: -1,
         predecessor_is_alive: false,
     }
 }
@@ -105,17 +215,24 @@ enum Event {
     Claim { name: String, owner: Option<String> },
     Replace { name: String, key: String, value: String },
     Patch { name: String, operation: ConfigOperation, key: String, value: Option<String> },
-    Restart { id: i32, incarnation: u8, fenced: bool },
+    Restart { id: i32, incarnation: u8, is_whole: bool, has_new_disk: bool },
+    Beat { id: i32, want_fence: bool, want_shut_down: bool },
     Fence { id: i32, fenced: bool },
+    Unregister { id: i32 },
+    Propose { name: String, index: i32, isr: Vec<i32> },
+    Elect { election: Election },
+    Reassign { name: String, index: i32, replicas: Option<Vec<i32>> },
+    Settle,
     ProducerIds,
 }
 
 fn event() -> impl Strategy<Value = Event> {
     let name = || prop::sample::select(vec!["a", "b.c", "b_c", "order-placed", "", "no/name"]);
     let name = move || name().prop_map(str::to_owned);
-    let key = || prop::sample::select(vec!["retention.ms", "cleanup.policy", "nonsense"]);
+    let keys = ["retention.ms", "cleanup.policy", "min.insync.replicas", "nonsense"];
+    let key = move || prop::sample::select(keys.to_vec());
     let key = move || key().prop_map(str::to_owned);
-    let value = || prop::sample::select(vec!["1", "-1", "compact", "delete,compact", "", "x"]);
+    let value = || prop::sample::select(vec!["1", "2", "-1", "compact", "delete,compact", "", "x"]);
     let value = move || value().prop_map(str::to_owned);
     let operation = prop::sample::select(vec![
         ConfigOperation::Set,
@@ -123,8 +240,10 @@ fn event() -> impl Strategy<Value = Event> {
         ConfigOperation::Append,
         ConfigOperation::Subtract,
     ]);
+    let brokers = || 1..5i32;
+    let ids = move || prop::collection::vec(brokers(), 0..4);
     prop_oneof![
-        (name(), -1..5i32, -1..5i16, prop::option::of((key(), value()))).prop_map(
+        2 => (name(), -1..5i32, -1..5i16, prop::option::of((key(), value()))).prop_map(
             |(name, partitions, replicas, config)| Event::Create {
                 name,
                 partitions,
@@ -132,19 +251,39 @@ fn event() -> impl Strategy<Value = Event> {
                 config
             }
         ),
-        name().prop_map(|name| Event::Delete { name }),
-        (name(), -1..9i32).prop_map(|(name, count)| Event::Grow { name, count }),
-        (name(), prop::option::of(value())).prop_map(|(name, owner)| Event::Claim { name, owner }),
-        (name(), key(), value()).prop_map(|(name, key, value)| Event::Replace { name, key, value }),
-        (name(), operation, key(), prop::option::of(value()))
+        1 => name().prop_map(|name| Event::Delete { name }),
+        1 => (name(), -1..9i32).prop_map(|(name, count)| Event::Grow { name, count }),
+        1 => (name(), prop::option::of(value())).prop_map(|(name, owner)| Event::Claim { name, owner }),
+        1 => (name(), key(), value()).prop_map(|(name, key, value)| Event::Replace { name, key, value }),
+        1 => (name(), operation, key(), prop::option::of(value()))
             .prop_map(|(name, operation, key, value)| Event::Patch { name, operation, key, value }),
-        (1..4i32, 1..4u8, any::<bool>()).prop_map(|(id, incarnation, fenced)| Event::Restart {
+        1 => (brokers(), 1..4u8, any::<bool>(), any::<bool>()).prop_map(
+            |(id, incarnation, is_whole, has_new_disk)| Event::Restart {
+                id,
+                incarnation,
+                is_whole,
+                has_new_disk
+            }
+        ),
+        4 => (brokers(), 0..8).prop_map(|(id, wants)| Event::Beat {
             id,
-            incarnation,
-            fenced
+            want_fence: wants == 0,
+            want_shut_down: wants == 1
         }),
-        (1..4i32, any::<bool>()).prop_map(|(id, fenced)| Event::Fence { id, fenced }),
-        Just(Event::ProducerIds),
+        1 => brokers().prop_map(|id| Event::Unregister { id }),
+        4 => (name(), 0..3i32, ids()).prop_map(|(name, index, isr)| Event::Propose {
+            name,
+            index,
+            isr
+        }),
+        1 => prop::sample::select(vec![Election::Preferred, Election::Unclean])
+            .prop_map(|election| Event::Elect { election }),
+        2 => (name(), 0..3i32, prop::option::of(ids())).prop_map(|(name, index, replicas)| {
+            Event::Reassign { name, index, replicas }
+        }),
+        1 => Just(Event::Settle),
+        2 => (brokers(), any::<bool>()).prop_map(|(id, fenced)| Event::Fence { id, fenced }),
+        1 => Just(Event::ProducerIds),
     ]
 }
 
@@ -179,20 +318,71 @@ fn happen(cluster: &mut Cluster, event: Event, dice: u64) {
             let asked = IncrementalAlterConfigs { resource, changes };
             cluster.run(|controller| controller.incremental_alter_configs(vec![asked], false));
         }
-        Event::Restart { id, incarnation, fenced } => {
-            let asked = Registration { fenced, ..registration(id, incarnation) };
+        Event::Restart { id, incarnation, is_whole, has_new_disk } => {
+            let known = cluster.image.broker(BrokerId(id)).map_or(-1, |broker| broker.epoch);
+            let mut asked = registration(id, incarnation);
+            asked.previous_epoch = if is_whole { known } else { -1 };
+            asked.directory.0[0] = u8::from(has_new_disk);
             cluster.run(|controller| controller.register_broker(asked)).unwrap();
         }
-        Event::Fence { id, fenced } => {
-            let Some(epoch) = cluster.image.broker(BrokerId(id)).map(|broker| broker.epoch) else {
-                return;
-            };
-            cluster.run(|controller| controller.fence_broker(BrokerId(id), epoch, fenced)).unwrap();
+        Event::Beat { id, want_fence, want_shut_down } => {
+            let Some((id, epoch)) = cluster.known(id) else { return };
+            let is_caught_up = true;
+            let heartbeat = Heartbeat { id, epoch, want_fence, want_shut_down, is_caught_up };
+            cluster.run(|controller| controller.heartbeat(heartbeat)).unwrap();
         }
+        Event::Fence { id, fenced } => {
+            let Some((id, epoch)) = cluster.known(id) else { return };
+            cluster.run(|controller| controller.fence_broker(id, epoch, fenced)).unwrap();
+        }
+        Event::Unregister { id } => {
+            let Some((id, epoch)) = cluster.known(id) else { return };
+            cluster.run(|controller| controller.unregister_broker(id, epoch)).unwrap();
+        }
+        Event::Propose { name, index, isr } => {
+            let Some(partition) = cluster.image.partition(&name, index) else { return };
+            let Some(leader) = partition.leader else { return };
+            let epoch = |id: i32| cluster.image.broker(BrokerId(id)).map_or(-1, |it| it.epoch);
+            let asked = AlterPartition {
+                topic_id: cluster.image.topic(&name).unwrap().id,
+                index,
+                leader_epoch: partition.leader_epoch,
+                partition_epoch: partition.partition_epoch,
+                isr: isr.iter().map(|id| (BrokerId(*id), epoch(*id))).collect(),
+            };
+            let epoch = epoch(leader.0);
+            cluster.run(|c| c.alter_partitions(leader, epoch, vec![asked])).unwrap();
+        }
+        Event::Elect { election } => {
+            cluster.run(|controller| controller.elect_leaders(election, None));
+        }
+        Event::Reassign { name, index, replicas } => {
+            let asked = Reassignment { topic: name, index, replicas };
+            cluster.run(|controller| controller.alter_reassignments(vec![asked], true));
+        }
+        Event::Settle => cluster.run(|controller| controller.settle_partitions()),
         Event::ProducerIds => {
             let before = cluster.image.next_producer_id();
             let block = cluster.run(|controller| controller.allocate_producer_ids());
             assert_eq!((block.first, block.first + block.len), (before, before + 1000));
+        }
+    }
+}
+
+/// What holds between the states of a partition before and after one decision.
+fn check_transitions(before: &Image, after: &Image, names_holders: bool) {
+    for topic in after.topics() {
+        let Some(old) = before.topic_by_id(topic.id) else { continue };
+        for (old, new) in old.partitions.iter().zip(&topic.partitions) {
+            let steps = i32::from(old != new);
+            assert_eq!(new.partition_epoch, old.partition_epoch + steps, "every change counts");
+            let moved = old.leader != new.leader
+                || old.replicas.iter().any(|id| !new.replicas.contains(id));
+            let epochs = new.leader_epoch.0 - old.leader_epoch.0;
+            assert!(epochs == 1 || (epochs == 0 && !moved), "{old:?} {new:?}");
+            let had = |id: &BrokerId| old.isr.contains(id) || old.elr.contains(id);
+            let holders = || new.isr.iter().chain(&new.elr);
+            assert!(names_holders || holders().all(had), "nobody gets records by decree");
         }
     }
 }
@@ -202,10 +392,15 @@ proptest! {
     fn invariants_hold_and_the_image_is_its_records(
         events in prop::collection::vec((event(), any::<u64>()), 0..40),
     ) {
-        let mut cluster = Cluster::of(2);
+        let mut cluster = Cluster::of(3);
         for (event, dice) in events {
             let before = cluster.image.clone();
+            let names_holders = matches!(
+                event,
+                Event::Propose { .. } | Event::Elect { election: Election::Unclean }
+            );
             happen(&mut cluster, event, dice);
+            check_transitions(&before, &cluster.image, names_holders);
             // Applying what the changes say to the old topics gives the new ones.
             let mut topics: std::collections::BTreeMap<_, _> =
                 before.topics().map(|topic| (topic.name.clone(), topic.clone())).collect();

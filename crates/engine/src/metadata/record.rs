@@ -31,14 +31,30 @@ pub enum Record {
         /// All about it.
         broker: Broker,
     },
-    /// A broker may or may not lead and be in sync.
-    FenceBroker {
+    /// What a broker may do has changed. Holds all of it.
+    ChangeBroker {
         /// Its id.
         id: BrokerId,
         /// The epoch that is meant; another one means nothing.
         epoch: i64,
         /// Whether it is fenced from now on.
         fenced: bool,
+        /// Whether it is about to stop.
+        in_controlled_shutdown: bool,
+        /// Whether new replicas are placed elsewhere.
+        cordoned: bool,
+    },
+    /// A broker is gone for good.
+    UnregisterBroker {
+        /// Its id.
+        id: BrokerId,
+        /// The epoch that is meant; another one means nothing.
+        epoch: i64,
+    },
+    /// Broker epochs up to this one are given away, also to brokers that are gone.
+    BrokerEpochs {
+        /// The newest one.
+        last: i64,
     },
     /// A topic exists, with no partitions yet.
     Topic {

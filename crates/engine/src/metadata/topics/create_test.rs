@@ -5,7 +5,7 @@ use expect_test::{Expect, expect};
 use crate::ids::BrokerId;
 use crate::metadata::invariants_test::{Cluster, new_topic, registration};
 use crate::metadata::{
-    Assignment, CONSUMER_OFFSETS, ClaimTopicError, NewPartitions, NewTopic, Registration, Resource,
+    Assignment, CONSUMER_OFFSETS, ClaimTopicError, NewPartitions, NewTopic, Resource,
     TRANSACTION_STATE, TopicRef, is_internal, new_internal_topic,
 };
 
@@ -123,8 +123,7 @@ fn each_mistake_is_answered_for_its_topic_alone() {
 #[test]
 fn assignments_are_followed_or_refused() {
     let mut cluster = Cluster::of(3);
-    let fenced = Registration { fenced: true, ..registration(9, 9) };
-    cluster.run(|controller| controller.register_broker(fenced)).unwrap();
+    cluster.run(|controller| controller.register_broker(registration(9, 9))).unwrap();
     let topics = vec![
         assigned("good", &[(1, &[3, 1]), (0, &[2, 3])]),
         assigned("half-fenced", &[(0, &[9, 1])]),

@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use crate::ids::{BrokerId, LeaderEpoch, TopicId};
 
+use super::change::is_active;
 use super::controller::Controller;
-use super::image::{Partition, Topic};
+use super::image::{Broker, Partition, Topic};
 use super::placement::Candidate;
 use super::record::Record;
 
@@ -104,15 +105,18 @@ impl Controller<'_> {
         if let Some(unknown) = ids.iter().find(|id| self.image.broker(**id).is_none()) {
             return Err(format!("there is no such broker: {unknown}"));
         }
-        if !ids.iter().any(|id| self.is_live(*id)) {
+        if !ids.iter().any(|id| is_active(self.image, *id)) {
             return Err(format!("none of these brokers is live: {brokers:?}"));
         }
         Ok(ids)
     }
 
     pub(super) fn candidates(&self) -> Vec<Candidate> {
-        let live = self.image.live_brokers();
-        live.map(|(id, broker)| Candidate { id, rack: broker.rack.clone() }).collect()
+        let takes = |(id, broker): &(BrokerId, &Arc<Broker>)| {
+            is_active(self.image, *id) && !broker.cordoned
+        };
+        let brokers = self.image.brokers().filter(takes);
+        brokers.map(|(id, broker)| Candidate { id, rack: broker.rack.clone() }).collect()
     }
 
     /// The records of partitions that begin their lives, from the index `first` on.
@@ -125,7 +129,7 @@ impl Controller<'_> {
         let first = i32::try_from(first).expect("partitions are counted as 32 bits");
         let record = |(index, replicas): (i32, Vec<BrokerId>)| {
             let isr: Vec<BrokerId> =
-                replicas.iter().copied().filter(|id| self.is_live(*id)).collect();
+                replicas.iter().copied().filter(|id| is_active(self.image, *id)).collect();
             let leader = isr.first().copied();
             assert!(leader.is_some(), "a new partition has a live replica");
             let partition = Partition {
@@ -134,6 +138,9 @@ impl Controller<'_> {
                 partition_epoch: 0,
                 replicas,
                 isr,
+                elr: Vec::new(),
+                adding: Vec::new(),
+                removing: Vec::new(),
             };
             Record::Partition { topic_id, index, partition }
         };

@@ -1,0 +1,203 @@
+//! One partition from one state to the next: in-sync replicas, eligible leaders, leader, epochs.
+//!
+//! ```text
+//! Change::of(partition) ─ leaves, loses, sets … ─► decide ─► the next state, or None if nothing changes
+//!                                                    │
+//!      reassignment done? → somebody keeps the records → who leads → who is eligible → epochs
+//! ```
+//!
+//! Two sets hold every committed record: the in-sync replicas, and those that left them when these became
+//! too few to commit any more (KIP-966). Whoever is in one of them may lead. A set of both never gets
+//! empty by failures: the last one stays, though it is fenced.
+
+use crate::ids::{BrokerId, LeaderEpoch};
+
+use super::image::{Image, Partition};
+
+/// What shall become of a partition.
+pub(super) struct Change<'a> {
+    /// The brokers as they will be.
+    image: &'a Image,
+    before: &'a Partition,
+    /// `min.insync.replicas` of the topic.
+    min_isr: usize,
+    next: Partition,
+    /// Whose log may lack committed records.
+    lost: Option<BrokerId>,
+    may_be_unclean: bool,
+    begins_epoch: bool,
+}
+
+impl<'a> Change<'a> {
+    /// Nothing but what follows from the brokers as `image` has them.
+    pub(super) fn of(image: &'a Image, before: &'a Partition, min_isr: usize) -> Self {
+        let next = before.clone();
+        let (lost, may_be_unclean, begins_epoch) = (None, false, false);
+        Self { image, before, min_isr, next, lost, may_be_unclean, begins_epoch }
+    }
+
+    /// `gone` leaves the in-sync replicas. Those that stay, also one whose Fetch is still under way, learn
+    /// of it by a new leader epoch.
+    pub(super) fn leaves(mut self, gone: BrokerId) -> Self {
+        self.begins_epoch |= self.next.isr.len() > 1 && self.next.isr.contains(&gone);
+        self.next.isr.retain(|id| *id != gone);
+        self
+    }
+
+    /// The log of `lost` may lack committed records: it has no standing any more, unless nobody else has.
+    /// If its disk is new, and other replicas exist, it has none even then: an old log is better than
+    /// none, and only a person can choose it.
+    pub(super) fn loses(mut self, lost: BrokerId, has_new_disk: bool) -> Self {
+        self = self.leaves(lost);
+        self.next.elr.retain(|id| *id != lost);
+        self.lost = Some(lost);
+        let others = self.before.isr.iter().chain(&self.before.elr).any(|id| *id != lost);
+        let stays = !has_new_disk || self.before.replicas.len() == 1;
+        if !others && stays && self.before.isr.contains(&lost) {
+            self.next.isr = vec![lost];
+        }
+        self
+    }
+
+    /// `stopping` leaves the in-sync replicas if that takes nothing from anybody: somebody else leads, or
+    /// can.
+    pub(super) fn hands_over(self, stopping: BrokerId) -> Self {
+        let can_lead = |id: BrokerId| is_active(self.image, id) || self.before.leader == Some(id);
+        let others = self.next.isr.iter().any(|id| *id != stopping && can_lead(*id));
+        if others { self.leaves(stopping) } else { self }
+    }
+
+    /// These are in sync, says the leader.
+    pub(super) fn set_isr(mut self, isr: Vec<BrokerId>) -> Self {
+        self.next.isr = isr;
+        self
+    }
+
+    /// These are its replicas from now on, some of them only until others are in sync.
+    pub(super) fn set_replicas(
+        mut self,
+        replicas: Vec<BrokerId>,
+        adding: Vec<BrokerId>,
+        removing: Vec<BrokerId>,
+    ) -> Self {
+        self.next.isr.retain(|id| replicas.contains(id));
+        (self.next.replicas, self.next.adding, self.next.removing) = (replicas, adding, removing);
+        self
+    }
+
+    /// This in-sync replica leads.
+    pub(super) fn set_leader(mut self, leader: BrokerId) -> Self {
+        self.next.leader = Some(leader);
+        self
+    }
+
+    /// If nobody with all committed records can lead, anybody does. Records are lost.
+    pub(super) fn uncleanly(mut self) -> Self {
+        self.may_be_unclean = true;
+        self
+    }
+
+    /// How many in-sync replicas may commit.
+    fn enough(&self, replicas: usize) -> usize {
+        self.min_isr.min(replicas)
+    }
+
+    /// The next state.
+    pub(super) fn decide(mut self) -> Option<Partition> {
+        self.finish_reassignment();
+        let was_unclean = self.elect();
+        self.keep_eligible(was_unclean);
+        if self.next == *self.before {
+            return None;
+        }
+        let is_new_leader = self.next.leader != self.before.leader;
+        let is_removed = |id: &BrokerId| !self.next.replicas.contains(id);
+        let begins_epoch =
+            self.begins_epoch || is_new_leader || self.before.replicas.iter().any(is_removed);
+        assert!(self.next.leader.is_none_or(|leader| self.next.isr.contains(&leader)));
+        self.next.leader_epoch = LeaderEpoch(self.before.leader_epoch.0 + i32::from(begins_epoch));
+        self.next.partition_epoch += 1;
+        Some(self.next)
+    }
+
+    /// Replicas are let go once all that were added are in sync, and only if those that stay are enough to
+    /// commit: else a committed record could be left on fewer disks than it was promised.
+    fn finish_reassignment(&mut self) {
+        let Partition { replicas, isr, adding, removing, .. } = &self.next;
+        let stays = |id: &BrokerId| !removing.contains(id);
+        let isr_left: Vec<BrokerId> = isr.iter().copied().filter(stays).collect();
+        let replicas_left: Vec<BrokerId> = replicas.iter().copied().filter(stays).collect();
+        let holders_stay = isr.iter().chain(&self.before.elr).all(stays);
+        let may_go = !isr_left.is_empty()
+            && (holders_stay || isr_left.len() >= self.enough(replicas_left.len()));
+        if self.next.is_reassigning() && adding.iter().all(|id| isr.contains(id)) && may_go {
+            self.next.isr = isr_left;
+            self.next.replicas = replicas_left;
+            self.next.adding.clear();
+            self.next.removing.clear();
+        }
+    }
+
+    /// Says whether the leader lacks committed records.
+    fn elect(&mut self) -> bool {
+        let leads_on =
+            |leader: &BrokerId| self.next.isr.contains(leader) && is_live(self.image, *leader);
+        let of_isr = || self.best(&self.next.isr);
+        self.next.leader = self.next.leader.filter(leads_on).or_else(of_isr);
+        if self.next.leader.is_some() {
+            return false;
+        }
+        let has_standing = |id: &BrokerId| self.next.replicas.contains(id);
+        let eligible: Vec<BrokerId> = self.next.elr.iter().copied().filter(has_standing).collect();
+        let clean = self.best(&eligible);
+        let any = || self.best(&self.next.replicas).filter(|_| self.may_be_unclean);
+        if let Some(leader) = clean.or_else(any) {
+            self.next.leader = Some(leader);
+            self.next.isr = vec![leader];
+            return clean.is_none();
+        }
+        if self.next.isr.is_empty() {
+            // Who has all committed records stays on record until it is back.
+            let last = self.before.isr.iter().find(|id| self.lost != Some(**id));
+            self.next.isr = last.or(eligible.first()).copied().into_iter().collect();
+        }
+        false
+    }
+
+    /// Who of these leads: the preferred one that is there, and rather one that is not about to stop.
+    fn best(&self, among: &[BrokerId]) -> Option<BrokerId> {
+        let there = |id: &BrokerId| among.contains(id) && is_live(self.image, *id);
+        let there: Vec<BrokerId> = self.next.replicas.iter().copied().filter(there).collect();
+        there.iter().copied().find(|id| is_active(self.image, *id)).or(there.first().copied())
+    }
+
+    /// While too few are in sync to commit anything, whoever was in sync keeps all that is committed.
+    fn keep_eligible(&mut self, was_unclean: bool) {
+        let Partition { leader, replicas, isr, .. } = &self.next;
+        let commits = leader.is_some() && isr.len() >= self.enough(replicas.len());
+        if commits || was_unclean {
+            self.next.elr.clear();
+            return;
+        }
+        let is_eligible = |id: &BrokerId| {
+            (self.before.isr.contains(id) || self.before.elr.contains(id))
+                && !isr.contains(id)
+                && self.lost != Some(*id)
+        };
+        self.next.elr = replicas.iter().copied().filter(is_eligible).collect();
+    }
+}
+
+/// Whether a broker may go on leading.
+pub(super) fn is_live(image: &Image, id: BrokerId) -> bool {
+    image.broker(id).is_some_and(|broker| !broker.fenced)
+}
+
+/// Whether a broker may begin to lead, and join the in-sync replicas.
+pub(super) fn is_active(image: &Image, id: BrokerId) -> bool {
+    image.broker(id).is_some_and(|broker| !broker.fenced && !broker.in_controlled_shutdown)
+}
+
+#[cfg(test)]
+#[path = "change_test.rs"]
+mod tests;
