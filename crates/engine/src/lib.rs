@@ -16,7 +16,9 @@ pub mod ids;
 pub mod log;
 pub mod metadata;
 pub mod now;
+pub mod replication;
 pub mod session;
+pub mod sessions;
 
 pub use ids::{BrokerId, LeaderEpoch, Offset, ProducerId, TopicId, TopicPartition};
 pub use now::Now;

@@ -1,0 +1,211 @@
+//! Which brokers the controller hears of, and when one that is silent is fenced. (What clients fetch is the
+//! matter of `session.rs`.)
+//!
+//! Heartbeats extend a session; a lost connection shortens it, since the process may have died; that
+//! nobody listens any more proves it, unless it is just starting again. Only the monotonic clock counts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::{BrokerId, Now};
+
+/// How long silence is borne.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionConfig {
+    /// `broker.session.timeout.ms`: without any other sign.
+    pub timeout: Duration,
+    /// After its connection was lost.
+    pub lost_grace: Duration,
+    /// After nobody listened at its address.
+    pub refused_grace: Duration,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(2),
+            lost_grace: Duration::from_millis(400),
+            refused_grace: Duration::from_millis(200),
+        }
+    }
+}
+
+/// What happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// This node has become the active controller; these brokers are not fenced. It has heard of none of
+    /// them, and gives each a full session from now on.
+    BecameController(Vec<(BrokerId, i64)>),
+    /// A broker was heard of, by a heartbeat or a registration.
+    Heartbeat {
+        /// Who.
+        id: BrokerId,
+        /// Its epoch.
+        epoch: i64,
+    },
+    /// The connection that a broker's heartbeats came by has ended.
+    ConnectionLost {
+        /// Whose.
+        id: BrokerId,
+    },
+    /// Nobody listens at a broker's address.
+    ConnectionRefused {
+        /// Whose.
+        id: BrokerId,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Fence a broker. It is not heard of any more until its next heartbeat.
+    Fence {
+        /// Who.
+        id: BrokerId,
+        /// The epoch that was silent.
+        epoch: i64,
+    },
+}
+
+/// The sessions of all brokers that are heard of.
+#[derive(Clone, Debug, Default)]
+pub struct Sessions {
+    brokers: BTreeMap<BrokerId, Session>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Session {
+    epoch: i64,
+    ends_at: Duration,
+}
+
+impl Sessions {
+    /// Nobody was heard of.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes an event; names all brokers whose sessions have ended.
+    pub fn step(&mut self, event: Event, config: &SessionConfig, now: Now) -> Vec<Effect> {
+        match event {
+            Event::BecameController(brokers) => {
+                let ends_at = now.after(config.timeout);
+                let begun = |(id, epoch)| (id, Session { epoch, ends_at });
+                self.brokers = brokers.into_iter().map(begun).collect();
+            }
+            Event::Heartbeat { id, epoch } => {
+                let ends_at = now.after(config.timeout);
+                // A delayed heartbeat of an older process says nothing of the one that there is.
+                if self.brokers.get(&id).is_none_or(|known| known.epoch <= epoch) {
+                    self.brokers.insert(id, Session { epoch, ends_at });
+                }
+            }
+            Event::ConnectionLost { id } => self.shorten(id, now.after(config.lost_grace)),
+            Event::ConnectionRefused { id } => self.shorten(id, now.after(config.refused_grace)),
+            Event::Tick => {}
+        }
+        let ended = |session: &Session| session.ends_at <= now.tick;
+        let silent = self.brokers.iter().filter(|(_, session)| ended(session));
+        let fence =
+            |(id, session): (&BrokerId, &Session)| Effect::Fence { id: *id, epoch: session.epoch };
+        let effects = silent.map(fence).collect();
+        self.brokers.retain(|_, session| !ended(session));
+        effects
+    }
+
+    fn shorten(&mut self, id: BrokerId, ends_at: Duration) {
+        if let Some(session) = self.brokers.get_mut(&id) {
+            session.ends_at = session.ends_at.min(ends_at);
+        }
+    }
+
+    /// Whether a broker was heard of within its session.
+    pub fn is_alive(&self, id: BrokerId, now: Now) -> bool {
+        self.brokers.get(&id).is_some_and(|session| session.ends_at > now.tick)
+    }
+
+    /// When the next session ends, if nothing is heard.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.brokers.values().map(|session| session.ends_at).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Effect, Event, SessionConfig, Sessions};
+    use crate::{BrokerId, Now};
+
+    fn at(ms: u64) -> Now {
+        Now { wall_ms: 0, tick: Duration::from_millis(ms) }
+    }
+
+    /// The events at these milliseconds; then who is fenced when, as `id@ms`.
+    fn check(events: &[(u64, Event)], expected: &str) {
+        let config = SessionConfig::default();
+        let mut sessions = Sessions::new();
+        let mut fenced = Vec::new();
+        let mut events = events.iter().peekable();
+        for ms in (0..6000).step_by(50) {
+            let mut due = vec![Event::Tick];
+            while let Some((_, event)) = events.next_if(|(when, _)| *when <= ms) {
+                due.push(event.clone());
+            }
+            for event in due {
+                for Effect::Fence { id, epoch } in sessions.step(event, &config, at(ms)) {
+                    assert!(!sessions.is_alive(id, at(ms)));
+                    fenced.push(format!("{id}:{epoch}@{ms}"));
+                }
+            }
+            let next = sessions.next_deadline();
+            assert!(next.is_none_or(|next| next > at(ms).tick), "nobody is forgotten");
+        }
+        assert_eq!(fenced.join(" "), expected);
+    }
+
+    fn beat(id: i32, epoch: i64) -> Event {
+        Event::Heartbeat { id: BrokerId(id), epoch }
+    }
+
+    fn lost(id: i32) -> Event {
+        Event::ConnectionLost { id: BrokerId(id) }
+    }
+
+    fn refused(id: i32) -> Event {
+        Event::ConnectionRefused { id: BrokerId(id) }
+    }
+
+    #[test]
+    fn silence_ends_a_session_and_a_heartbeat_extends_it() {
+        check(&[(0, beat(1, 1))], "1:1@2000");
+        check(&[(0, beat(1, 1)), (1500, beat(1, 1))], "1:1@3500");
+        check(&[(0, beat(1, 1)), (3000, beat(1, 1))], "1:1@2000 1:1@5000");
+        check(&[(0, beat(1, 1)), (0, beat(2, 2)), (1000, beat(2, 2))], "1:1@2000 2:2@3000");
+    }
+
+    #[test]
+    fn a_lost_connection_is_a_hint_and_a_refused_one_a_proof() {
+        check(&[(0, beat(1, 1)), (100, lost(1))], "1:1@500");
+        check(&[(0, beat(1, 1)), (100, refused(1))], "1:1@300");
+        check(&[(0, beat(1, 1)), (100, lost(1)), (200, refused(1))], "1:1@400");
+        check(&[(0, beat(1, 1)), (100, lost(1)), (400, beat(1, 1))], "1:1@2400");
+        check(&[(0, beat(1, 1)), (1900, lost(1))], "1:1@2000");
+        check(&[(0, lost(7)), (0, refused(7))], "");
+    }
+
+    #[test]
+    fn a_new_controller_gives_everybody_a_full_session() {
+        let known = vec![(BrokerId(1), 1), (BrokerId(2), 2)];
+        let became = Event::BecameController(known);
+        check(&[(1000, became), (2000, beat(2, 2))], "1:1@3000 2:2@4000");
+    }
+
+    #[test]
+    fn a_late_heartbeat_of_an_older_process_means_nothing() {
+        check(&[(0, beat(1, 5)), (1000, beat(1, 4))], "1:5@2000");
+        check(&[(0, beat(1, 4)), (1000, beat(1, 5))], "1:5@3000");
+    }
+}
