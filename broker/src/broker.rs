@@ -1,8 +1,8 @@
 //! The assembly: the only file that knows all rooms.
 //!
-//! Start: take the data directory, replay the metadata log, bind the listeners, start the shards, let
-//! them open their logs, register in the metadata, accept. Stop: accept nothing more, answer what runs,
-//! close the logs cleanly.
+//! Start: take the data directory, bind the listeners, join the quorum, start the shards, accept: until
+//! the state is known, other voters are answered and nobody else. Then the shards open their logs, and the
+//! broker registers. Stop: accept nothing more, answer what runs, leave the quorum, close the logs cleanly.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -17,15 +17,17 @@ use engine::BrokerId;
 use engine::metadata::{CONSUMER_OFFSETS, Decision, Heartbeat, Image, Record, Registration};
 use storage::{Checkpoint, LogDir};
 use tokio::sync::{mpsc, oneshot};
+use wire::Uuid;
 use world::clock::LocalFuture;
 use world::tasks::{ShardHandle, spawn_local};
-use world::{Incoming, World};
+use world::{Incoming, World, watch};
 
 use crate::api::{self, Context};
 use crate::data_dir::{DataDir, DataDirError};
-use crate::metadata::{CommitError, Control, OpenControlError};
+use crate::metadata::{CommitError, Control, State};
 use crate::net::{Accepted, Limits, accept, serve, until_true};
 use crate::partition::PartitionId;
+use crate::quorum::{Identity, OpenQuorumError, Quorum};
 use crate::shard::{Job, Shard, ShardRef};
 use crate::shared::{Parts, Shared};
 use crate::{admin_http, net};
@@ -74,6 +76,12 @@ pub enum StartError {
              PLAINTEXT listeners are accepted"
     )]
     Protocol(String),
+    /// Each would make its own.
+    #[error(
+        "controller.quorum.voters names several nodes, and klamm.cluster.id is not set; hint: give all of \
+         them the same id, 22 characters of URL-safe base64"
+    )]
+    ClusterId,
     /// A shard ended while starting.
     #[error("a shard ended while it started")]
     Shard,
@@ -90,8 +98,8 @@ fn listen_hint(error: &io::Error) -> &'static str {
     }
 }
 
-impl From<OpenControlError> for StartError {
-    fn from(error: OpenControlError) -> Self {
+impl From<OpenQuorumError> for StartError {
+    fn from(error: OpenQuorumError) -> Self {
         Self::Metadata(error.to_string())
     }
 }
@@ -123,12 +131,11 @@ impl Broker {
         let broker = settings.broker.clone();
         let node = BrokerId(broker.node_id);
         let path = Path::new(&broker.log_dir);
+        if broker.controller_quorum_voters.len() > 1 && broker.cluster_id.is_none() {
+            return Err(StartError::ClusterId);
+        }
         let data_dir = DataDir::open(&world, path, node, broker.cluster_id.as_deref())?;
-        let metadata = data_dir.path.join("__cluster_metadata");
-        let (control, control_ref, states) =
-            Control::open(Arc::clone(&world.disk), &metadata, &settings, node)?;
         let log_dir = LogDir::open(Arc::clone(&world.disk), &data_dir.path)?;
-        set_strays_aside(&log_dir, &states.borrow().image);
         let listeners = bind(&world, &broker)?;
         let http = bind_http(&world, &broker)?;
         let shard_count = match usize::try_from(broker.num_shards) {
@@ -136,11 +143,20 @@ impl Broker {
             Ok(count) => count,
         };
         let cluster_id: Arc<str> = data_dir.cluster_id.as_str().into();
+        let (publish, states) = watch::channel(Arc::new(State::new(&settings)));
+        let identity =
+            Identity { cluster_id: Arc::clone(&cluster_id), node, directory: data_dir.directory };
+        let metadata = data_dir.path.join("__cluster_metadata");
+        let (quorum, quorum_ref) =
+            Quorum::open(world.clone(), identity, &metadata, publish).await?;
+        let (control, control_ref) = Control::new(quorum.clone(), states.clone());
         let shared = Shared::new(Parts {
             world,
             cluster_id,
             log_dir,
             control: control_ref,
+            quorum: quorum_ref,
+            leaderships: quorum.leaderships(),
             states,
             shard_count,
         });
@@ -149,13 +165,16 @@ impl Broker {
         if let Some(http) = http {
             spawn_local(admin_http::serve(http, Arc::clone(&shared)));
         }
-        let shards = start_shards(&shared).await?;
-        register(&shared, &broker, &listeners).await?;
-        spawn_local(checkpoint_now_and_then(Arc::clone(&shared)));
+        let (shards, waiting) = start_shards(&shared);
         let addresses = listeners.iter().map(|(name, one)| (name.clone(), one.local())).collect();
+        let advertised = advertised(&broker, &listeners);
         for (name, listener) in listeners {
             spawn_local(accept_on(Arc::clone(&shared), name.into(), listener));
         }
+        quorum.caught_up().await;
+        load_shards(&shared, waiting).await?;
+        register(&shared, &broker, advertised, data_dir.directory).await?;
+        spawn_local(checkpoint_now_and_then(Arc::clone(&shared)));
         shared.set_ready();
         Ok(Running { shared, data_dir, addresses, http_address, shards })
     }
@@ -175,6 +194,11 @@ impl Running {
     /// The cluster's id.
     pub fn cluster_id(&self) -> &str {
         &self.shared.cluster_id
+    }
+
+    /// The node id of the active controller, as far as this broker knows.
+    pub fn controller_id(&self) -> Option<i32> {
+        self.shared.leadership().leader.map(|leader| leader.0)
     }
 
     /// The data directory.
@@ -200,6 +224,7 @@ impl Running {
                 tracing::error!(error, "a shard ended badly");
             }
         }
+        self.shared.quorum.stop().await;
         self.shared.log_dir.close(&checkpoints)
     }
 }
@@ -297,14 +322,15 @@ fn advertised(broker: &BrokerConfig, bound: &Bound) -> Vec<Listener> {
 async fn register(
     shared: &Arc<Shared>,
     broker: &BrokerConfig,
-    bound: &Bound,
+    listeners: Vec<Listener>,
+    directory: Uuid,
 ) -> Result<(), StartError> {
     let cluster_id = Arc::clone(&shared.cluster_id);
     let registration = Registration {
         id: shared.node,
         incarnation: shared.incarnation,
-        directory: wire::Uuid::default(),
-        listeners: advertised(broker, bound),
+        directory,
+        listeners,
         rack: broker.broker_rack.as_deref().map(Into::into),
         previous_epoch: -1,
         predecessor_is_alive: false,
@@ -318,7 +344,13 @@ async fn register(
             }
             Decision { records, reply }
         })
-        .await?;
+        .await;
+    let registered = match registered {
+        Ok(registered) => registered,
+        // A voter that is not the controller takes part in decisions, and carries no partitions yet.
+        Err(CommitError::NotController { .. }) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
     let epoch = registered.map_err(|error| StartError::Metadata(error.to_string()))?;
     let heartbeat = Heartbeat {
         id: shared.node,
@@ -345,25 +377,44 @@ async fn checkpoint_now_and_then(shared: Arc<Shared>) {
 
 type Started = Vec<(ShardHandle, oneshot::Receiver<Vec<Checkpoint>>)>;
 
-async fn start_shards(shared: &Arc<Shared>) -> Result<Started, StartError> {
+/// A shard that serves connections and has yet to open its logs.
+struct Waiting {
+    begin: oneshot::Sender<Arc<State>>,
+    loaded: oneshot::Receiver<()>,
+}
+
+fn start_shards(shared: &Arc<Shared>) -> (Started, Vec<Waiting>) {
     let (refs, inboxes): (Vec<ShardRef>, Vec<mpsc::UnboundedReceiver<Job>>) =
         (0..shared.shards()).map(|_| ShardRef::new()).unzip();
     shared.set_shards(refs);
     let mut started = Vec::new();
-    let mut loading = Vec::new();
+    let mut waiting = Vec::new();
     for (index, inbox) in inboxes.into_iter().enumerate() {
-        let (loaded, is_loaded) = oneshot::channel();
+        let (begin, begun) = oneshot::channel();
+        let (tell, loaded) = oneshot::channel();
         let (close, closed) = oneshot::channel();
         let of_shard = Arc::clone(shared);
         let main: Box<dyn FnOnce() -> LocalFuture<()> + Send> =
-            Box::new(move || Box::pin(run_shard(index, of_shard, inbox, loaded, close)));
+            Box::new(move || Box::pin(run_shard(index, of_shard, inbox, (begun, tell), close)));
         started.push((shared.world.tasks.start_shard(format!("shard-{index}"), main), closed));
-        loading.push(is_loaded);
+        waiting.push(Waiting { begin, loaded });
+    }
+    (started, waiting)
+}
+
+/// Has all shards open their logs, for one and the same state.
+async fn load_shards(shared: &Arc<Shared>, waiting: Vec<Waiting>) -> Result<(), StartError> {
+    let state = shared.state();
+    set_strays_aside(&shared.log_dir, &state.image);
+    let mut loading = Vec::new();
+    for Waiting { begin, loaded } in waiting {
+        begin.send(Arc::clone(&state)).map_err(|_| StartError::Shard)?;
+        loading.push(loaded);
     }
     for loaded in loading {
         loaded.await.map_err(|_| StartError::Shard)?;
     }
-    Ok(started)
+    Ok(())
 }
 
 /// A shard's life.
@@ -371,18 +422,18 @@ async fn run_shard(
     index: usize,
     shared: Arc<Shared>,
     mut inbox: mpsc::UnboundedReceiver<Job>,
-    loaded: oneshot::Sender<()>,
+    (begun, loaded): (oneshot::Receiver<Arc<State>>, oneshot::Sender<()>),
     closed: oneshot::Sender<Vec<Checkpoint>>,
 ) {
-    let state = shared.state();
     let shard = Shard::new(index, Arc::clone(&shared));
-    shard.load(&state).await;
-    spawn_local(Rc::clone(&shard).write_rounds());
-    spawn_local(Rc::clone(&shard).flush_now_and_then());
-    spawn_local(Rc::clone(&shard).housekeep());
-    spawn_local(Rc::clone(&shard).follow(state));
-    load_groups(&shard).await;
-    let _ = loaded.send(());
+    let loading = Rc::clone(&shard);
+    spawn_local(async move {
+        // Nobody begins if the broker does not start.
+        if let Ok(state) = begun.await {
+            load_shard(&loading, state).await;
+            let _ = loaded.send(());
+        }
+    });
     let mut stopping = shared.stopping();
     loop {
         tokio::select! {
@@ -396,6 +447,16 @@ async fn run_shard(
     }
     drain(&shard, &mut inbox).await;
     let _ = closed.send(shard.close().await);
+}
+
+/// Opens the shard's logs and begins what goes on beside requests.
+async fn load_shard(shard: &Rc<Shard>, state: Arc<State>) {
+    shard.load(&state).await;
+    spawn_local(Rc::clone(shard).write_rounds());
+    spawn_local(Rc::clone(shard).flush_now_and_then());
+    spawn_local(Rc::clone(shard).housekeep());
+    spawn_local(Rc::clone(shard).follow(state));
+    load_groups(shard).await;
 }
 
 /// Lets requests that run come to their end, for a bounded time.

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use engine::BrokerId;
+use wire::Uuid;
 use world::disk::LockGuard;
 use world::{Disk, World};
 
@@ -76,6 +77,8 @@ fn hint(error: &io::Error) -> &'static str {
 pub(crate) struct DataDir {
     pub(crate) path: PathBuf,
     pub(crate) cluster_id: String,
+    /// Drawn when the directory was made: a replaced disk has another one.
+    pub(crate) directory: Uuid,
     _lock: Box<dyn LockGuard>,
 }
 
@@ -95,26 +98,27 @@ impl DataDir {
             _ => failed(error),
         })?;
         let file = path.join("meta.properties");
-        let cluster_id = if disk.exists(&file) {
+        let (cluster_id, directory) = if disk.exists(&file) {
             check(disk, path, &file, node, cluster_id)?
         } else {
-            let cluster_id = cluster_id.map_or_else(|| fresh_id(world), str::to_owned);
+            let fresh = || fresh_id(world).to_string();
+            let cluster_id = cluster_id.map_or_else(fresh, str::to_owned);
+            let directory = fresh_id(world);
             let text = format!(
                 "# Whose directory this is. Do not edit.\nversion=1\nklamm.format={FORMAT}\n\
-                 cluster.id={cluster_id}\nnode.id={node}\ndirectory.id={}\n",
-                fresh_id(world)
+                 cluster.id={cluster_id}\nnode.id={node}\ndirectory.id={directory}\n"
             );
             disk.write_atomic(&file, text.as_bytes()).map_err(failed)?;
-            cluster_id
+            (cluster_id, directory)
         };
-        Ok(Self { path: path.to_owned(), cluster_id, _lock: lock })
+        Ok(Self { path: path.to_owned(), cluster_id, directory, _lock: lock })
     }
 }
 
-fn fresh_id(world: &World) -> String {
+fn fresh_id(world: &World) -> Uuid {
     let mut id = [0; 16];
     world.dice.fill("cluster-id", &mut id);
-    wire::Uuid(id).to_string()
+    Uuid(id)
 }
 
 fn check(
@@ -123,7 +127,7 @@ fn check(
     file: &Path,
     node: BrokerId,
     cluster_id: Option<&str>,
-) -> Result<String, DataDirError> {
+) -> Result<(String, Uuid), DataDirError> {
     let bytes = disk.read(file).map_err(|source| DataDirError::Io { path: path.into(), source })?;
     let damaged = |problem: String| DataDirError::Damaged { path: file.to_owned(), problem };
     let text = String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
@@ -144,9 +148,11 @@ fn check(
     if *found != node.to_string() {
         return Err(foreign("node.id", found, node.to_string()));
     }
+    let directory = get("directory.id")?;
+    let directory = directory.parse().map_err(|error| damaged(format!("directory.id: {error}")))?;
     let found = get("cluster.id")?;
     match cluster_id {
         Some(wanted) if wanted != found => Err(foreign("cluster.id", found, wanted.to_owned())),
-        Some(_) | None => Ok(found.clone()),
+        Some(_) | None => Ok((found.clone(), directory)),
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! client ─► net (frames, order) ─► api (one handler per key) ─► shard ─► partition ─► storage
 //!                                        │                        └────► coordinator ─► partition
-//!                                        └─► metadata (decide, journal, publish)
+//!                                        └─► metadata (decide, publish) ─► quorum (agree, store)
 //! ```
 //!
 //! What is absent: decisions. What a batch must look like, which segment to drop, what a group does
@@ -21,6 +21,7 @@ mod metadata;
 mod metrics;
 mod net;
 mod partition;
+mod quorum;
 mod shard;
 mod shared;
 

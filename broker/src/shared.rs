@@ -21,6 +21,7 @@ use crate::memory::Governor;
 use crate::metadata::{CommitError, ControlRef, State};
 use crate::metrics::Metrics;
 use crate::partition::{Acks, AppendOutcome, PartitionId, Settings};
+use crate::quorum::{Leadership, QuorumRef};
 use crate::shard::{Shard, ShardRef};
 
 /// What every shard and the control thread share.
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) incarnation: Uuid,
     pub(crate) log_dir: storage::LogDir,
     pub(crate) control: ControlRef,
+    pub(crate) quorum: QuorumRef,
+    leaderships: watch::Receiver<Leadership>,
     pub(crate) governor: Governor,
     pub(crate) metrics: Metrics,
     pub(crate) damage: Damage,
@@ -78,6 +81,8 @@ pub(crate) struct Parts {
     pub(crate) cluster_id: Arc<str>,
     pub(crate) log_dir: storage::LogDir,
     pub(crate) control: ControlRef,
+    pub(crate) quorum: QuorumRef,
+    pub(crate) leaderships: watch::Receiver<Leadership>,
     pub(crate) states: watch::Receiver<Arc<State>>,
     pub(crate) shard_count: usize,
 }
@@ -91,7 +96,8 @@ struct ProducerIds {
 
 impl Shared {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let Parts { world, cluster_id, log_dir, control, states, shard_count } = parts;
+        let Parts { world, cluster_id, log_dir, control, quorum, leaderships, states, shard_count } =
+            parts;
         let settings = states.borrow().settings.clone();
         let broker = &settings.broker;
         let mut incarnation = [0; 16];
@@ -102,6 +108,8 @@ impl Shared {
             incarnation: Uuid(incarnation),
             log_dir,
             control,
+            quorum,
+            leaderships,
             governor: Governor::new(request_budget(broker)),
             metrics: Metrics::new(),
             damage: Damage::default(),
@@ -225,6 +233,11 @@ impl Shared {
     /// The newest state.
     pub(crate) fn state(&self) -> Arc<State> {
         Arc::clone(&self.states.borrow())
+    }
+
+    /// Who the active controller is, as far as this node knows.
+    pub(crate) fn leadership(&self) -> Leadership {
+        self.leaderships.borrow().clone()
     }
 
     /// To follow the state.

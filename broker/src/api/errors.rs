@@ -109,7 +109,11 @@ impl KafkaCode for GroupError {
 
 impl KafkaCode for CommitError {
     fn code(&self) -> ErrorCode {
-        ErrorCode::KafkaStorageError
+        match self {
+            // As in Kafka, also for what may still come about: a client asks the next one.
+            Self::NotController { .. } => ErrorCode::NotController,
+            Self::Log(_) | Self::Stopping => ErrorCode::KafkaStorageError,
+        }
     }
 }
 

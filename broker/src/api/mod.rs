@@ -80,6 +80,7 @@ switchboard! {
         ApiVersions => cluster::api_versions,
         Metadata => cluster::metadata,
         DescribeCluster => cluster::describe_cluster,
+        QuorumMessage => cluster::quorum_message,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The cluster's state as this broker sees it, and the one way to change it.
 
 mod control;
-mod journal;
+mod state;
 
-pub(crate) use control::{CommitError, Control, ControlRef, OpenControlError, State};
+pub(crate) use control::{CommitError, Control, ControlRef};
+pub(crate) use state::{State, decode_records, encode_records};

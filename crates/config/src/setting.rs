@@ -1,7 +1,7 @@
 //! One row of a table: what a setting is called, what it may hold, what it does.
 
 use crate::error::ConfigError;
-use crate::value::{Listener, list};
+use crate::value::{FromText, Listener, QuorumVoter, list};
 
 /// Kafka's `ConfigDef.Type`, with the codes that DescribeConfigs v3+ answers (KIP-569).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,8 @@ pub enum Valid {
     NonEmpty,
     /// A list of listeners that is not empty.
     Listeners,
+    /// A list of voters, each id once. May be empty.
+    Voters,
 }
 
 /// Who may change a setting of a broker while it runs (KIP-226).
@@ -217,6 +219,7 @@ impl Setting {
             Valid::Any => kind.to_owned(),
             Valid::NonEmpty => format!("{kind} that is not empty"),
             Valid::Listeners => "NAME://host:port, more of them divided by commas".to_owned(),
+            Valid::Voters => "id@host:port, more of them divided by commas".to_owned(),
             Valid::AtLeast(least) => format!("{kind}, at least {least}"),
             Valid::Between(least, most) => format!("{kind} from {least} to {most}"),
             Valid::BetweenOr(least, most, or) => format!("{kind} from {least} to {most}, or {or}"),
@@ -260,6 +263,7 @@ impl Setting {
             Valid::Listeners => {
                 list(text).next().is_some() && list(text).all(|one| one.parse::<Listener>().is_ok())
             }
+            Valid::Voters => <Vec<QuorumVoter>>::from_text(Some(text)).is_some(),
             Valid::AtLeast(least) => number().is_ok_and(|n| n >= least),
             Valid::Between(least, most) => number().is_ok_and(|n| (least..=most).contains(&n)),
             Valid::BetweenOr(least, most, or) => {

@@ -77,6 +77,17 @@ impl fmt::Display for Listener {
     }
 }
 
+/// A voter of the metadata quorum: `id@host:port`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuorumVoter {
+    /// Its node id.
+    pub id: i32,
+    /// Host or address without brackets.
+    pub host: String,
+    /// The port of one of its listeners.
+    pub port: u16,
+}
+
 /// The elements of a list: divided by commas, spaces around them dropped, an empty text is no element.
 pub fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|element| !element.is_empty())
@@ -172,6 +183,24 @@ impl FromText for Option<Durability> {
             "replicated" => Some(Some(Durability::Replicated)),
             _ => None,
         }
+    }
+}
+
+impl FromText for Vec<QuorumVoter> {
+    fn from_text(text: Option<&str>) -> Option<Self> {
+        let mut voters = Self::new();
+        for one in list(text?) {
+            let (id, address) = one.split_once('@')?;
+            let (host, port) = address.rsplit_once(':')?;
+            let host = host.strip_prefix('[').map_or(Some(host), |host| host.strip_suffix(']'))?;
+            let id = id.parse().ok().filter(|id| *id >= 0)?;
+            let port = port.parse().ok().filter(|port| *port > 0)?;
+            if host.is_empty() || voters.iter().any(|voter: &QuorumVoter| voter.id == id) {
+                return None;
+            }
+            voters.push(QuorumVoter { id, host: host.to_owned(), port });
+        }
+        Some(voters)
     }
 }
 

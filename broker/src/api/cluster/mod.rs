@@ -4,3 +4,4 @@ pub(super) mod api_versions;
 pub(super) mod describe_cluster;
 pub(super) mod metadata;
 pub(super) mod operations;
+pub(super) mod quorum_message;

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::error::ConfigError;
 use crate::setting::{Alias, Kind, Setting, Valid};
 use crate::table::settings;
-use crate::value::{Listener, list};
+use crate::value::{Listener, QuorumVoter, list};
 
 use super::{defaults, known};
 
@@ -30,6 +30,15 @@ settings! {
         /// The cluster's id, 22 characters of URL-safe base64. Unset, a new data directory gets a new id
         /// and an old one keeps its own.
         cluster_id: Option<String> = unset("klamm.cluster.id", Kind::String);
+        /// The voters that a new cluster begins with, as `id@host:port`, divided by commas; the address is
+        /// a listener of theirs. All of them must be told the same list and the same `klamm.cluster.id`.
+        /// Empty, this broker is alone.
+        controller_quorum_voters: Vec<QuorumVoter> =
+            row("controller.quorum.voters", Kind::List, "").valid(Valid::Voters);
+        /// After how many bytes of decisions the metadata are written as a snapshot.
+        metadata_log_max_record_bytes_between_snapshots: i64 =
+            row("metadata.log.max.record.bytes.between.snapshots", Kind::Long, "20971520")
+                .valid(Valid::AtLeast(1));
         /// Where this broker runs, for placing replicas apart.
         broker_rack: Option<String> = unset("broker.rack", Kind::String);
         /// Where clients connect: `PLAINTEXT://host:port`, divided by commas. An empty host is every

@@ -1,0 +1,96 @@
+//! Who the active controller is, as far as this node knows.
+
+use std::time::Duration;
+
+use engine::BrokerId;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::{Instant, RaftMetrics};
+use world::watch;
+
+use super::transport::node_of;
+use super::types::Types;
+use super::{Core, ELECTION_MS};
+
+/// Who the active controller is, as far as this node knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Leadership {
+    /// Who leads; nobody is known during an election.
+    pub(crate) leader: Option<BrokerId>,
+    /// Counts the elections.
+    pub(crate) term: u64,
+    /// Whether this node leads and knows all that was decided before it did: it is the active controller.
+    pub(crate) is_me: bool,
+    /// Whether what began this term is applied here.
+    caught_up: bool,
+    /// Since when this holds: monotonic time.
+    pub(crate) since: Duration,
+}
+
+impl Leadership {
+    /// The term in which this node is the active controller, if it is.
+    pub(crate) fn active_term(&self) -> Option<u64> {
+        self.is_me.then_some(self.term)
+    }
+
+    /// Whether the state here holds all that was decided before this term.
+    pub(super) fn is_caught_up(&self) -> bool {
+        self.caught_up
+    }
+
+    fn read(core: &Core, metrics: &RaftMetrics<Types>) -> Self {
+        let is_running = metrics.running_state.is_ok();
+        let leader = metrics.current_leader.filter(|_| is_running).map(node_of);
+        let applied = metrics.last_applied.map(|last| last.leader_id.term);
+        let caught_up = leader.is_some() && applied == Some(metrics.current_term);
+        let is_me = caught_up && leader == Some(core.identity.node);
+        let since = core.world.clock.tick();
+        Self { leader, term: metrics.current_term, is_me, caught_up, since }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        let since = self.since;
+        *self == Self { since, ..other.clone() }
+    }
+}
+
+/// Follows what openraft says of itself.
+pub(super) fn watch(core: &Core) -> watch::Receiver<Leadership> {
+    let mut metrics = core.raft.metrics();
+    let first = Leadership::read(core, &metrics.borrow_watched());
+    let (sender, receiver) = watch::channel(first);
+    let core = core.clone();
+    Core::spawn(async move {
+        while metrics.changed().await.is_ok() {
+            let next = Leadership::read(&core, &metrics.borrow_and_update());
+            let last = sender.borrow().clone();
+            if next.is_same(&last) {
+                continue;
+            }
+            if next.leader != last.leader {
+                tracing::info!(leader = ?next.leader.map(|id| id.0), term = next.term, "leader of the quorum");
+            }
+            sender.send(next);
+        }
+    });
+    receiver
+}
+
+/// Whether a majority has heard of this leader so lately that nobody else was elected.
+pub(super) fn has_lease(core: &Core) -> bool {
+    let metrics = core.raft.metrics();
+    let heard = metrics.borrow_watched().last_quorum_acked;
+    heard.is_some_and(|at| at.elapsed() < Duration::from_millis(ELECTION_MS.end))
+}
+
+/// The voter that knows most, if this node leads and is not alone.
+pub(super) fn heir(core: &Core) -> Option<u64> {
+    let metrics = core.raft.metrics();
+    let metrics = metrics.borrow_watched();
+    let me = core.identity.id();
+    if metrics.current_leader != Some(me) || metrics.running_state.is_err() {
+        return None;
+    }
+    let voters = metrics.membership_config.voter_ids().filter(|id| *id != me);
+    let known = |id: &u64| metrics.replication.as_ref().and_then(|all| *all.get(id)?);
+    voters.max_by_key(|id| (known(id), std::cmp::Reverse(*id)))
+}

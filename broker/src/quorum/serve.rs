@@ -1,0 +1,146 @@
+//! What other voters say to this one: checked, then given to openraft.
+
+use bytes::Bytes;
+use openraft::raft::{AppendEntriesRequest, SnapshotResponse, TransferLeaderRequest, VoteRequest};
+use tokio::sync::{mpsc, oneshot};
+use wire::{ErrorCode, QuorumMessageRequest, QuorumMessageResponse, Str};
+
+use super::codec::Code;
+use super::formation::hello;
+use super::state_machine::{Meta, Snapshot};
+use super::transport::Kind;
+use super::types::{Types, Vote};
+use super::{Core, Quorum};
+
+enum Message {
+    Peer(QuorumMessageRequest, oneshot::Sender<QuorumMessageResponse>),
+    Stop(oneshot::Sender<()>),
+}
+
+/// Hands the quorum what concerns it, from any thread. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct QuorumRef {
+    messages: mpsc::UnboundedSender<Message>,
+}
+
+impl QuorumRef {
+    /// Has this voter answer another one.
+    pub(crate) async fn deliver(&self, request: QuorumMessageRequest) -> QuorumMessageResponse {
+        let (tell, told) = oneshot::channel();
+        // One that has ended answers nobody.
+        let _ = self.messages.send(Message::Peer(request, tell));
+        let stopping = |_| refused(ErrorCode::BrokerNotAvailable, "the broker is stopping");
+        told.await.unwrap_or_else(stopping)
+    }
+
+    /// Hands leadership over, if it is here, and takes part no more.
+    pub(crate) async fn stop(&self) {
+        let (tell, told) = oneshot::channel();
+        let _ = self.messages.send(Message::Stop(tell));
+        // It may have ended already.
+        let _ = told.await;
+    }
+}
+
+/// Serves until it is told to stop.
+#[expect(clippy::disallowed_methods, reason = "its bound is what may arrive (ADR 0006)")]
+pub(super) fn start(quorum: Quorum) -> QuorumRef {
+    let (messages, mut inbox) = mpsc::unbounded_channel();
+    Core::spawn(async move {
+        while let Some(message) = inbox.recv().await {
+            match message {
+                Message::Peer(request, tell) => {
+                    let core = quorum.core.clone();
+                    // In the order of their arrival; some wait for the disk, and heartbeats do not.
+                    Core::spawn(async move {
+                        // Who asked may have given up.
+                        let _ = tell.send(answer(&core, request).await);
+                    });
+                }
+                Message::Stop(tell) => {
+                    let quorum = quorum.clone();
+                    // Others are answered meanwhile: they are needed for the handover.
+                    Core::spawn(async move {
+                        quorum.stop().await;
+                        let _ = tell.send(());
+                    });
+                }
+            }
+        }
+    });
+    QuorumRef { messages }
+}
+
+fn refused(code: ErrorCode, why: &str) -> QuorumMessageResponse {
+    QuorumMessageResponse {
+        error_code: code.number(),
+        error_message: Some(Str::from(why)),
+        ..Default::default()
+    }
+}
+
+async fn answer(core: &Core, request: QuorumMessageRequest) -> QuorumMessageResponse {
+    let identity = &core.identity;
+    if *request.cluster_id != *identity.cluster_id {
+        let why = format!("this is the cluster {}", identity.cluster_id);
+        return refused(ErrorCode::InconsistentClusterId, &why);
+    }
+    let Some(kind) = Kind::from_number(request.kind) else {
+        return refused(ErrorCode::InvalidRequest, "a kind of message that is not known here");
+    };
+    if kind != Kind::Hello && request.to_directory != identity.directory {
+        let why = "the disk that is meant is not in use here any more";
+        return refused(ErrorCode::InvalidVoterKey, why);
+    }
+    match reply(core, kind, request.body).await {
+        Ok(body) => QuorumMessageResponse { body: body.into(), ..Default::default() },
+        Err(Unanswered::Malformed(error)) => refused(ErrorCode::InvalidRequest, &error.to_string()),
+        Err(Unanswered::Raft(why)) => refused(ErrorCode::UnknownServerError, &why),
+    }
+}
+
+enum Unanswered {
+    Malformed(super::codec::Malformed),
+    Raft(String),
+}
+
+impl From<super::codec::Malformed> for Unanswered {
+    fn from(error: super::codec::Malformed) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+async fn reply(core: &Core, kind: Kind, body: Bytes) -> Result<Vec<u8>, Unanswered> {
+    let raft = &core.raft;
+    Ok(match kind {
+        Kind::Hello => hello(core).to_bytes(),
+        Kind::PreVote => {
+            let request = VoteRequest::<Types>::from_bytes(body)?;
+            raft.pre_vote(request).await.map_err(failed)?.to_bytes()
+        }
+        Kind::Vote => {
+            let request = VoteRequest::<Types>::from_bytes(body)?;
+            raft.vote(request).await.map_err(failed)?.to_bytes()
+        }
+        Kind::Append => {
+            let request = AppendEntriesRequest::<Types>::from_bytes(body)?;
+            raft.append_entries(request).await.map_err(failed)?.to_bytes()
+        }
+        Kind::Snapshot => {
+            let (vote, (meta, snapshot)) = <(Vote, (Meta, Bytes))>::from_bytes(body)?;
+            // What the buffer held beside it need not stay.
+            let snapshot = Bytes::copy_from_slice(&snapshot);
+            let installed = raft.install_full_snapshot(vote, Snapshot { meta, snapshot }).await;
+            let response: SnapshotResponse<Types> = installed.map_err(failed)?;
+            response.to_bytes()
+        }
+        Kind::TransferLeader => {
+            let request = TransferLeaderRequest::<Types>::from_bytes(body)?;
+            raft.handle_transfer_leader(request).await.map_err(failed)?.to_bytes()
+        }
+    })
+}
+
+fn failed(error: impl std::fmt::Display) -> Unanswered {
+    Unanswered::Raft(error.to_string())
+}

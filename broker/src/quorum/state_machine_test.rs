@@ -1,0 +1,116 @@
+//! Which decisions count, and that a snapshot is the state.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use config::Settings;
+use engine::BrokerId;
+use engine::metadata::Record;
+use openraft::storage::RaftStateMachine;
+use openraft::{EntryPayload, RaftSnapshotBuilder};
+use tokio::task::LocalSet;
+use world::real::RealOptions;
+use world::{World, watch};
+
+use super::state_machine::StateMachine;
+use super::types::{Entry, Proposal, log_id};
+use crate::metadata::{State, encode_records};
+
+struct Node {
+    machine: StateMachine,
+    states: watch::Receiver<Arc<State>>,
+}
+
+impl Node {
+    fn new(world: &World, folder: &std::path::Path) -> Self {
+        let settings = Settings::resolve(config::Properties::default()).expect("defaults are good");
+        let (sender, states) = watch::channel(Arc::new(State::new(&settings)));
+        world.disk.create_dir_all(folder).expect("makes a folder");
+        Self { machine: StateMachine::new(world.clone(), folder, BrokerId(1), sender), states }
+    }
+
+    async fn apply(&mut self, index: u64, decided_on: u64, next: i64) {
+        let mut records = Vec::new();
+        encode_records(&[Record::ProducerIds { next }], &mut records);
+        let payload = EntryPayload::Normal(Proposal { decided_on, records: records.into() });
+        let entry = Entry { log_id: log_id(1, index), payload };
+        let entries = futures_util::stream::iter([Ok((entry, None))]);
+        self.machine.apply(entries).await.expect("applies");
+    }
+
+    fn seen(&self) -> (u64, i64) {
+        let state = self.states.borrow();
+        (state.version, state.image.next_producer_id())
+    }
+}
+
+fn run(test: impl AsyncFnOnce(World, PathBuf)) {
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime starts");
+    LocalSet::new().block_on(&runtime, async {
+        test(World::real(RealOptions::default()), folder.path().to_owned()).await;
+    });
+}
+
+#[test]
+fn a_decision_on_another_state_than_it_meets_is_void() {
+    run(async |world, folder| {
+        let mut node = Node::new(&world, &folder);
+        node.apply(0, 0, 1000).await;
+        assert_eq!(node.seen(), (1, 1000));
+        // Decided by a leader that did not know the last one, then by one that has seen a future that
+        // did not come about.
+        node.apply(1, 0, 2000).await;
+        node.apply(2, 2, 3000).await;
+        assert_eq!(node.seen(), (1, 1000));
+        node.apply(3, 1, 4000).await;
+        assert_eq!(node.seen(), (2, 4000));
+        let (last, _) = node.machine.applied_state().await.expect("knows");
+        assert_eq!(last, Some(log_id(1, 3)), "void entries are applied as well");
+    });
+}
+
+#[test]
+fn a_snapshot_is_the_state_with_its_version() {
+    run(async |world, folder| {
+        let mut node = Node::new(&world, &folder.join("one"));
+        node.apply(0, 0, 1000).await;
+        node.apply(1, 1, 2000).await;
+        assert!(node.machine.try_create_snapshot_builder(false).await.is_none(), "none is due");
+        let built = node.machine.get_snapshot_builder().await.build_snapshot().await;
+        let built = built.expect("builds");
+        let kept = node.machine.get_current_snapshot().await.expect("reads").expect("is there");
+        assert_eq!((&kept.meta, &kept.snapshot), (&built.meta, &built.snapshot));
+
+        let mut other = Node::new(&world, &folder.join("two"));
+        other.apply(0, 0, 7).await;
+        other.machine.install_snapshot(&kept.meta, kept.snapshot).await.expect("installs");
+        assert_eq!(other.seen(), (2, 2000));
+        other.apply(2, 2, 3000).await;
+        assert_eq!(other.seen(), (3, 3000));
+        let kept = other.machine.get_current_snapshot().await.expect("reads").expect("is there");
+        assert_eq!(kept.meta.last_log_id, Some(log_id(1, 1)));
+    });
+}
+
+#[test]
+fn a_damaged_snapshot_is_refused() {
+    run(async |world, folder| {
+        let mut node = Node::new(&world, &folder);
+        node.apply(0, 0, 1000).await;
+        node.machine.get_snapshot_builder().await.build_snapshot().await.expect("builds");
+        let path = folder.join("quorum.snapshot");
+        let whole = world.disk.read(&path).expect("reads");
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x10;
+            world.disk.write_atomic(&path, &bytes).expect("writes");
+            assert!(node.machine.get_current_snapshot().await.is_err(), "byte {at}");
+        }
+        let cut = Bytes::from(whole).slice(..10);
+        world.disk.write_atomic(&path, &cut).expect("writes");
+        assert!(node.machine.get_current_snapshot().await.is_err());
+    });
+}

@@ -1,0 +1,126 @@
+//! What a quorum survives: kills, power losses, cuts, stops.
+
+use std::time::Duration;
+
+use world::simulated::Trace;
+
+use super::cluster::{Cluster, NODES, run};
+
+fn names(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("topic-{number:03}")).collect()
+}
+
+#[test]
+fn a_killed_leader_is_replaced_within_two_seconds() {
+    for seed in 10..15 {
+        run(seed, async |cluster| {
+            let leader = cluster.settle().await;
+            cluster.create("topic-000").await;
+            cluster.kill(leader);
+            let other = |cluster: &Cluster| cluster.leader_but(&[leader]).is_some();
+            let took = cluster.within(Duration::from_secs(2), "another leader", other).await;
+            println!("seed {seed}: {took:?}");
+            cluster.create("topic-001").await;
+            cluster.start(leader);
+            cluster.settle().await;
+            cluster.knows(leader, &names(2)).await;
+        });
+    }
+}
+
+#[test]
+fn a_leader_that_stops_hands_over() {
+    run(20, async |cluster| {
+        let leader = cluster.settle().await;
+        cluster.stop(leader);
+        let other = |cluster: &Cluster| cluster.leader_but(&[leader]).is_some();
+        let took = cluster.within(Duration::from_secs(2), "another leader", other).await;
+        assert!(took < Duration::from_millis(300), "an election would take longer than {took:?}");
+    });
+}
+
+#[test]
+fn what_was_decided_outlives_a_power_loss_of_all() {
+    for seed in 30..35 {
+        run(seed, async |cluster| {
+            cluster.settle().await;
+            for name in names(5) {
+                cluster.create(&name).await;
+            }
+            NODES.into_iter().for_each(|id| cluster.power_loss(id));
+            NODES.into_iter().for_each(|id| cluster.start(id));
+            cluster.settle().await;
+            for id in NODES {
+                cluster.knows(id, &names(5)).await;
+            }
+        });
+    }
+}
+
+#[test]
+fn a_leader_that_is_cut_off_decides_nothing() {
+    run(40, async |cluster| {
+        let leader = cluster.settle().await;
+        let others = NODES.into_iter().filter(|id| *id != leader);
+        for other in others {
+            cluster.simulation.cut(cluster.host(leader), cluster.host(other));
+            cluster.simulation.cut(cluster.host(other), cluster.host(leader));
+        }
+        let other = |cluster: &Cluster| cluster.leader_but(&[leader]).is_some();
+        cluster.within(Duration::from_secs(3), "another leader", other).await;
+        cluster.simulation.heal_all();
+        cluster.settle().await;
+        cluster.create("topic-000").await;
+        for id in NODES {
+            cluster.knows(id, &names(1)).await;
+        }
+    });
+}
+
+/// Some of everything, from a seed; all three know the same in the end.
+async fn storm(cluster: &Cluster) {
+    let mut random = cluster.simulation.random("quorum");
+    cluster.settle().await;
+    let mut created = 0;
+    for _ in 0..6 {
+        for _ in 0..random.within(1..4) {
+            cluster.create(&names(created + 1)[created]).await;
+            created += 1;
+        }
+        let victim = NODES[random.index(NODES.len())];
+        match random.index(4) {
+            0 => cluster.kill(victim),
+            1 => cluster.power_loss(victim),
+            2 => NODES.into_iter().for_each(|id| cluster.power_loss(id)),
+            _ => NODES.into_iter().filter(|id| *id != victim).for_each(|id| {
+                cluster.simulation.cut(cluster.host(victim), cluster.host(id));
+            }),
+        }
+        let pause = Duration::from_millis(random.within(0..3000));
+        cluster.simulation.sleep(pause).await;
+        cluster.simulation.heal_all();
+        for id in NODES {
+            if !cluster.simulation.is_running(cluster.host(id)) {
+                cluster.start(id);
+            }
+        }
+        cluster.settle().await;
+    }
+    for id in NODES {
+        cluster.knows(id, &names(created)).await;
+    }
+}
+
+#[test]
+fn nothing_decided_is_lost_and_one_seed_gives_one_trace() {
+    let mut hashes: Vec<u64> = Vec::new();
+    for seed in 50..56 {
+        let traces: [Trace; 2] = [run(seed, storm).1, run(seed, storm).1];
+        assert_eq!(traces[0].first_difference(&traces[1]), None, "seed {seed}");
+        println!("seed {seed}: {} events", traces[0].events());
+        hashes.push(traces[0].hash());
+    }
+    hashes.sort_unstable();
+    hashes.dedup();
+    assert_eq!(hashes.len(), 6, "each seed is a story of its own");
+}

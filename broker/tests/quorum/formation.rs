@@ -1,0 +1,66 @@
+//! How a quorum begins, and when it does not.
+
+use std::time::Duration;
+
+use super::cluster::{NODES, run};
+
+#[test]
+fn three_empty_brokers_form_a_quorum_and_share_what_is_decided() {
+    run(1, async |cluster| {
+        cluster.settle().await;
+        cluster.create("orders").await;
+        for id in NODES {
+            cluster.knows(id, &["orders".to_owned()]).await;
+        }
+    });
+}
+
+#[test]
+fn nothing_is_formed_before_all_voters_are_there() {
+    run(2, async |cluster| {
+        cluster.kill(3);
+        cluster.simulation.sleep(Duration::from_secs(10)).await;
+        assert!(NODES.iter().all(|id| !cluster.serves(*id)), "two of three are not all");
+        cluster.start(3);
+        cluster.settle().await;
+    });
+}
+
+#[test]
+fn a_wiped_disk_does_not_vote_as_its_old_self() {
+    run(3, async |cluster| {
+        let leader = cluster.settle().await;
+        cluster.create("orders").await;
+        let wiped = NODES.into_iter().find(|id| *id != leader).expect("there are others");
+        cluster.power_loss(wiped);
+        cluster.wipe(wiped);
+        cluster.start(wiped);
+        cluster.simulation.sleep(Duration::from_secs(3)).await;
+        assert!(!cluster.serves(wiped), "it has nothing, and is nobody");
+        assert_eq!(cluster.leader_but(&[wiped]), Some(leader), "the others go on");
+        // With its vote the third could lead.
+        cluster.kill(leader);
+        cluster.simulation.sleep(Duration::from_secs(10)).await;
+        assert_eq!(cluster.leader_but(&[wiped]), None);
+        cluster.start(leader);
+        let again = |cluster: &super::cluster::Cluster| cluster.leader_but(&[wiped]).is_some();
+        cluster.within(Duration::from_secs(5), "two of three lead", again).await;
+        cluster.knows(leader, &["orders".to_owned()]).await;
+    });
+}
+
+#[test]
+fn two_empty_disks_of_three_are_no_new_cluster() {
+    run(4, async |cluster| {
+        let leader = cluster.settle().await;
+        cluster.create("orders").await;
+        NODES.into_iter().for_each(|id| cluster.power_loss(id));
+        NODES.into_iter().filter(|id| *id != leader).for_each(|id| cluster.wipe(id));
+        // Also when those with nothing are alone at first.
+        NODES.into_iter().filter(|id| *id != leader).for_each(|id| cluster.start(id));
+        cluster.simulation.sleep(Duration::from_secs(5)).await;
+        cluster.start(leader);
+        cluster.simulation.sleep(Duration::from_secs(20)).await;
+        assert!(NODES.iter().all(|id| !cluster.serves(*id)), "what was decided may be lost");
+    });
+}
