@@ -160,6 +160,26 @@ settings! {
                 .valid(Valid::AtLeast(1 << 20))
                 .inert(TRANSACTIONS);
 
+        /// How often a broker reports to the controller.
+        broker_heartbeat_interval_ms: i32 =
+            row("broker.heartbeat.interval.ms", Kind::Int, "250").valid(Valid::Between(10, 60_000));
+        /// A broker that was silent for this long is fenced: its partitions get other leaders. Sooner, if
+        /// its connection ends.
+        broker_session_timeout_ms: i32 = row("broker.session.timeout.ms", Kind::Int, "2000")
+            .valid(Valid::Between(100, 600_000));
+        /// A follower that has not caught up with its leader for this long is out of sync.
+        replica_lag_time_max_ms: i64 =
+            row("replica.lag.time.max.ms", Kind::Long, "10000").valid(Valid::AtLeast(1)).cluster_wide();
+        /// How much a follower asks for per partition, in bytes.
+        replica_fetch_max_bytes: i32 =
+            row("replica.fetch.max.bytes", Kind::Int, "1048576").valid(Valid::AtLeast(0));
+        /// How much a follower asks for at once, in bytes.
+        replica_fetch_response_max_bytes: i32 =
+            row("replica.fetch.response.max.bytes", Kind::Int, "10485760").valid(Valid::AtLeast(0));
+        /// How long a leader may keep a follower's Fetch that it has nothing for.
+        replica_fetch_wait_max_ms: i32 =
+            row("replica.fetch.wait.max.ms", Kind::Int, "500").valid(Valid::Between(1, 10_000));
+
         /// How many threads carry partitions and connections; 0 is one per two cores.
         num_shards: i32 = row("klamm.shards", Kind::Int, "0").valid(Valid::Between(0, 1024));
         /// The memory that requests, caches and queues share; 0 takes half of what the process may use.
@@ -200,6 +220,17 @@ impl BrokerConfig {
         self.check_advertised()?;
         if list(&self.log_dir).count() != 1 {
             return Err(conflict("log.dirs", &self.log_dir, "this version", "name one directory"));
+        }
+        if self.broker_session_timeout_ms < self.broker_heartbeat_interval_ms.saturating_mul(2) {
+            return Err(conflict(
+                "broker.session.timeout.ms",
+                self.broker_session_timeout_ms,
+                format_args!(
+                    "broker.heartbeat.interval.ms = {}",
+                    self.broker_heartbeat_interval_ms
+                ),
+                "a session holds at least two heartbeats",
+            ));
         }
         let (least, most) = (self.group_min_session_timeout_ms, self.group_max_session_timeout_ms);
         if least > most {

@@ -82,6 +82,10 @@ fn what_would_do_harm_is_refused() {
             "group.min.session.timeout.ms = 10 does not go with group.max.session.timeout.ms = 5; hint: the minimum must not exceed the maximum",
         ),
         (
+            "broker.session.timeout.ms=400",
+            "broker.session.timeout.ms = 400 does not go with broker.heartbeat.interval.ms = 250; hint: a session holds at least two heartbeats",
+        ),
+        (
             "num.partition=3",
             "unknown broker setting: num.partition; hint: did you mean num.partitions?",
         ),
