@@ -4,6 +4,7 @@
 //! the state is known, other voters are answered and nobody else. Then the shards open their logs, and the
 //! broker registers. Stop: accept nothing more, answer what runs, leave the quorum, close the logs cleanly.
 
+use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -14,23 +15,22 @@ use std::time::Duration;
 
 use config::{BrokerConfig, Listener, Settings};
 use engine::BrokerId;
-use engine::metadata::{CONSUMER_OFFSETS, Decision, Heartbeat, Image, Record, Registration};
+use engine::metadata::Image;
 use storage::{Checkpoint, LogDir};
 use tokio::sync::{mpsc, oneshot};
-use wire::Uuid;
 use world::clock::LocalFuture;
 use world::tasks::{ShardHandle, spawn_local};
 use world::{Incoming, World, watch};
 
 use crate::api::{self, Context};
+use crate::controller::{Heard, Introduction, Link, SessionsRef, join, stay, watch_sessions};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::metadata::{CommitError, Control, State};
 use crate::net::{Accepted, Limits, accept, serve, until_true};
-use crate::partition::PartitionId;
 use crate::quorum::{Identity, OpenQuorumError, Quorum};
 use crate::shard::{Job, Shard, ShardRef};
 use crate::shared::{Parts, Shared};
-use crate::{admin_http, net};
+use crate::{admin_http, net, proof, replication};
 
 /// How often checkpoint files are brought up to date.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
@@ -40,6 +40,8 @@ const INFLIGHT_MAX: usize = 64;
 const OUTPUT_BYTES_MAX: usize = 8 << 20;
 /// A request that has begun must be whole by then.
 const FRAME_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a graceful stop waits until the controller has given the broker's leaderships away.
+const HAND_OVER_MAX: Duration = Duration::from_secs(10);
 
 /// Requests go on for so long once their client has closed its side.
 const LINGER_MAX: Duration = Duration::from_secs(1);
@@ -82,6 +84,9 @@ pub enum StartError {
          them the same id, 22 characters of URL-safe base64"
     )]
     ClusterId,
+    /// The epoch of the registration cannot be kept.
+    #[error("cannot keep the registration: {0}")]
+    Proof(io::Error),
     /// A shard ended while starting.
     #[error("a shard ended while it started")]
     Shard,
@@ -150,6 +155,7 @@ impl Broker {
         let (quorum, quorum_ref) =
             Quorum::open(world.clone(), identity, &metadata, publish).await?;
         let (control, control_ref) = Control::new(quorum.clone(), states.clone());
+        let (sessions, heard) = SessionsRef::new();
         let shared = Shared::new(Parts {
             world,
             cluster_id,
@@ -157,24 +163,41 @@ impl Broker {
             control: control_ref,
             quorum: quorum_ref,
             leaderships: quorum.leaderships(),
+            sessions,
             states,
             shard_count,
         });
         spawn_local(control.run());
+        spawn_local(watch_sessions(Arc::clone(&shared), heard));
         let http_address = http.as_ref().map(|http| http.local());
         if let Some(http) = http {
             spawn_local(admin_http::serve(http, Arc::clone(&shared)));
         }
         let (shards, waiting) = start_shards(&shared);
         let addresses = listeners.iter().map(|(name, one)| (name.clone(), one.local())).collect();
-        let advertised = advertised(&broker, &listeners);
+        let who = Introduction {
+            directory: data_dir.directory,
+            listeners: advertised(&broker, &listeners),
+            rack: broker.broker_rack.clone(),
+            previous_epoch: proof::read(
+                &*shared.world.disk,
+                &data_dir.path,
+                shared.log_dir.was_clean(),
+            ),
+        };
         for (name, listener) in listeners {
             spawn_local(accept_on(Arc::clone(&shared), name.into(), listener));
         }
-        quorum.caught_up().await;
-        load_shards(&shared, waiting).await?;
-        register(&shared, &broker, advertised, data_dir.directory).await?;
+        let link = Link::new(&shared);
+        let epoch = join(&shared, &link, &who).await;
+        // The state in which it is registered holds all topics that it can have logs of.
+        let state = registered(&shared, epoch).await;
+        load_shards(&shared, &state, waiting).await?;
+        proof::write(&*shared.world.disk, &data_dir.path, epoch).map_err(StartError::Proof)?;
         spawn_local(checkpoint_now_and_then(Arc::clone(&shared)));
+        shared.membership.serve();
+        spawn_local(stay(Arc::clone(&shared), link, who, data_dir.path.clone()));
+        admitted(&shared).await;
         shared.set_ready();
         Ok(Running { shared, data_dir, addresses, http_address, shards })
     }
@@ -216,6 +239,8 @@ impl Running {
     /// # Errors
     /// When the marker of a clean stop cannot be written; nothing is lost, the next start takes longer.
     pub async fn stop(self) -> io::Result<()> {
+        self.hand_over().await;
+        self.shared.quorum.stop().await;
         self.shared.begin_stop();
         let mut checkpoints = Vec::new();
         for (ended, closed) in self.shards {
@@ -226,6 +251,61 @@ impl Running {
         }
         self.shared.quorum.stop().await;
         self.shared.log_dir.close(&checkpoints)
+    }
+
+    /// Has the controller give away what this broker leads, if there is anybody to take it.
+    async fn hand_over(&self) {
+        let shared = &self.shared;
+        if shared.state().image.live_brokers().count() < 2 {
+            return;
+        }
+        let mut standing = shared.membership.standing();
+        shared.membership.leave();
+        let clock = &shared.world.clock;
+        let deadline = clock.tick() + HAND_OVER_MAX;
+        while !standing.borrow_and_update().may_stop {
+            tokio::select! {
+                biased;
+                changed = standing.changed() => if changed.is_err() { return },
+                () = clock.sleep_until(deadline) => {
+                    tracing::warn!("stopping although the controller has not agreed: it does not answer");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// The first state in which this broker is registered with `epoch`.
+async fn registered(shared: &Arc<Shared>, epoch: i64) -> Arc<State> {
+    let mut states = shared.states();
+    loop {
+        let state = Arc::clone(&states.borrow_and_update());
+        if state.image.broker(shared.node).is_some_and(|broker| broker.epoch >= epoch) {
+            return state;
+        }
+        if states.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
+
+/// Waits until the controller lets this broker lead, and until the groups of what it leads by then are read.
+async fn admitted(shared: &Arc<Shared>) {
+    const STEP: Duration = Duration::from_millis(1);
+    let mut standing = shared.membership.standing();
+    while !standing.borrow_and_update().is_unfenced {
+        if standing.changed().await.is_err() {
+            return;
+        }
+    }
+    let version = shared.state().version;
+    for index in 0..shared.shards() {
+        let is_up_to =
+            move |shard: &Rc<Shard>| shard.followed() >= version && shard.coordinator.is_loaded();
+        while shared.shard(index).call(is_up_to).await == Some(false) {
+            shared.world.clock.sleep(STEP).await;
+        }
     }
 }
 
@@ -319,52 +399,6 @@ fn advertised(broker: &BrokerConfig, bound: &Bound) -> Vec<Listener> {
         .collect()
 }
 
-async fn register(
-    shared: &Arc<Shared>,
-    broker: &BrokerConfig,
-    listeners: Vec<Listener>,
-    directory: Uuid,
-) -> Result<(), StartError> {
-    let cluster_id = Arc::clone(&shared.cluster_id);
-    let registration = Registration {
-        id: shared.node,
-        incarnation: shared.incarnation,
-        directory,
-        listeners,
-        rack: broker.broker_rack.as_deref().map(Into::into),
-        previous_epoch: -1,
-        predecessor_is_alive: false,
-    };
-    let registered = shared
-        .control
-        .decide(move |controller| {
-            let Decision { mut records, reply } = controller.register_broker(registration);
-            if controller.image.cluster_id().is_none() {
-                records.insert(0, Record::Cluster { cluster_id });
-            }
-            Decision { records, reply }
-        })
-        .await;
-    let registered = match registered {
-        Ok(registered) => registered,
-        // A voter that is not the controller takes part in decisions, and carries no partitions yet.
-        Err(CommitError::NotController { .. }) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    let epoch = registered.map_err(|error| StartError::Metadata(error.to_string()))?;
-    let heartbeat = Heartbeat {
-        id: shared.node,
-        epoch,
-        want_fence: false,
-        want_shut_down: false,
-        is_caught_up: true,
-    };
-    let unfenced = shared.control.decide(move |controller| controller.heartbeat(heartbeat)).await?;
-    unfenced.map_err(|error| StartError::Metadata(error.to_string()))?;
-    tracing::debug!(epoch, "registered");
-    Ok(())
-}
-
 async fn checkpoint_now_and_then(shared: Arc<Shared>) {
     loop {
         shared.world.clock.sleep(CHECKPOINT_INTERVAL).await;
@@ -403,12 +437,15 @@ fn start_shards(shared: &Arc<Shared>) -> (Started, Vec<Waiting>) {
 }
 
 /// Has all shards open their logs, for one and the same state.
-async fn load_shards(shared: &Arc<Shared>, waiting: Vec<Waiting>) -> Result<(), StartError> {
-    let state = shared.state();
+async fn load_shards(
+    shared: &Arc<Shared>,
+    state: &Arc<State>,
+    waiting: Vec<Waiting>,
+) -> Result<(), StartError> {
     set_strays_aside(&shared.log_dir, &state.image);
     let mut loading = Vec::new();
     for Waiting { begin, loaded } in waiting {
-        begin.send(Arc::clone(&state)).map_err(|_| StartError::Shard)?;
+        begin.send(Arc::clone(state)).map_err(|_| StartError::Shard)?;
         loading.push(loaded);
     }
     for loaded in loading {
@@ -455,8 +492,8 @@ async fn load_shard(shard: &Rc<Shard>, state: Arc<State>) {
     spawn_local(Rc::clone(shard).write_rounds());
     spawn_local(Rc::clone(shard).flush_now_and_then());
     spawn_local(Rc::clone(shard).housekeep());
+    spawn_local(replication::propose_changes(Rc::clone(shard)));
     spawn_local(Rc::clone(shard).follow(state));
-    load_groups(shard).await;
 }
 
 /// Lets requests that run come to their end, for a bounded time.
@@ -471,23 +508,6 @@ async fn drain(shard: &Rc<Shard>, inbox: &mut mpsc::UnboundedReceiver<Job>) {
             job = inbox.recv() => if let Some(job) = job { job(shard) },
             () = clock.sleep(STEP) => {}
         }
-    }
-}
-
-/// Reads the groups that this shard coordinates, before clients ask for them.
-async fn load_groups(shard: &Rc<Shard>) {
-    const STEP: Duration = Duration::from_millis(1);
-    for partition in shard.open_partitions() {
-        let (id, is_offsets): (PartitionId, bool) = {
-            let partition = partition.borrow();
-            (partition.id, &*partition.name().topic == CONSUMER_OFFSETS)
-        };
-        if is_offsets {
-            shard.coordinator.host(shard, id);
-        }
-    }
-    while !shard.coordinator.is_loaded() {
-        shard.shared.world.clock.sleep(STEP).await;
     }
 }
 
@@ -535,8 +555,12 @@ async fn serve_on(shard: Rc<Shard>, listener: Arc<str>, incoming: Box<dyn Incomi
         limits: limits(&shared.state().settings.broker),
         stopping: shared.stopping(),
     };
-    let context = Rc::new(Context { shard, listener, peer });
+    let heartbeats_of = Cell::new(None);
+    let context = Rc::new(Context { shard, listener, peer, heartbeats_of });
     let end = serve(accepted, &*shared.world.clock, |frame| api::start(&context, frame)).await;
+    if let Some(broker) = context.heartbeats_of.get() {
+        shared.sessions.tell(Heard::Left(broker));
+    }
     match end {
         net::End::Client | net::End::Idle => tracing::trace!(%peer, %end, "connection ended"),
         net::End::Io(error) => tracing::debug!(%peer, %error, "connection ended"),

@@ -12,6 +12,7 @@
 mod admin_http;
 mod api;
 mod broker;
+mod controller;
 mod coordinator;
 mod damage;
 mod data_dir;
@@ -21,7 +22,9 @@ mod metadata;
 mod metrics;
 mod net;
 mod partition;
+mod proof;
 mod quorum;
+mod replication;
 mod shard;
 mod shared;
 

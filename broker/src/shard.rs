@@ -13,19 +13,21 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use engine::log::admit::Origin;
-use engine::metadata::TopicChange;
+use engine::metadata::{CONSUMER_OFFSETS, Image, TopicChange};
 use engine::session::{FetchSessions, SessionConfig};
 use engine::{Now, TopicPartition};
 use storage::{AppendError, Checkpoint, FoundPartition};
 use tokio::sync::{Notify, mpsc, oneshot};
 use world::tasks::{Pool, blocking, spawn_local};
 
+use crate::controller::Link;
 use crate::coordinator::Coordinator;
 use crate::metadata::State;
 use crate::partition::{
     Acks, AppendOutcome, FlushWanted, Missing, Partition, PartitionId, PartitionRef, Refused,
     flush, flush_after,
 };
+use crate::replication::Replication;
 use crate::shared::Shared;
 
 /// Files of a partition that nobody used for so long are closed.
@@ -83,6 +85,10 @@ pub(crate) struct Shard {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
     pub(crate) coordinator: Coordinator,
+    replication: Replication,
+    followed: Cell<u64>,
+    /// The way to the active controller.
+    pub(crate) link: Link,
     /// Where all connections of this shard read into.
     pub(crate) scratch: Rc<RefCell<Vec<u8>>>,
     partitions: RefCell<BTreeMap<PartitionId, PartitionRef>>,
@@ -105,6 +111,9 @@ impl Shard {
         Rc::new(Self {
             index,
             coordinator: Coordinator::new(),
+            replication: Replication::default(),
+            followed: Cell::new(0),
+            link: Link::new(&shared),
             scratch: Rc::new(RefCell::new(vec![0; crate::net::SCRATCH_BYTES])),
             partitions: RefCell::default(),
             offline: RefCell::default(),
@@ -156,7 +165,7 @@ impl Shard {
         }
     }
 
-    async fn open(&self, state: &State, name: TopicPartition, id: PartitionId) {
+    async fn open(self: &Rc<Self>, state: &State, name: TopicPartition, id: PartitionId) {
         let settings = self.shared.partition_settings(state, id);
         let Some(settings) = settings else { return };
         assert!(self.shared.take_folder(&name, id.topic), "folders are found once");
@@ -182,12 +191,16 @@ impl Shard {
                         "cut a torn tail off the log"
                     );
                 }
-                // One replica: what survived is committed.
-                log.advance_high_watermark(log.state().end());
+                if settings.place.replicas.len() == 1 {
+                    // What survived is committed: nobody else has more, or less.
+                    log.advance_high_watermark(log.state().end());
+                }
                 log.set_tail_cap(self.tail_cap());
                 self.shared.storage.add(log.size_bytes());
                 let partition = Partition::new(id, log, settings, self.now());
-                self.partitions.borrow_mut().insert(id, Rc::new(RefCell::new(partition)));
+                let partition = Rc::new(RefCell::new(partition));
+                self.partitions.borrow_mut().insert(id, Rc::clone(&partition));
+                self.settle_in(&partition);
             }
             Err(error) => {
                 tracing::error!(partition = %name, %error, "the partition stays offline");
@@ -204,7 +217,7 @@ impl Shard {
     }
 
     /// A partition of this shard. One that nobody has used yet costs nothing until now.
-    pub(crate) fn partition(&self, id: PartitionId) -> Result<PartitionRef, Missing> {
+    pub(crate) fn partition(self: &Rc<Self>, id: PartitionId) -> Result<PartitionRef, Missing> {
         if self.closing.get() {
             return Err(Missing::Stopping);
         }
@@ -226,6 +239,7 @@ impl Shard {
         log.set_tail_cap(self.tail_cap());
         let partition = Rc::new(RefCell::new(Partition::new(id, log, settings, self.now())));
         self.partitions.borrow_mut().insert(id, Rc::clone(&partition));
+        self.settle_in(&partition);
         Ok(partition)
     }
 
@@ -236,7 +250,7 @@ impl Shard {
 
     /// Appends one batch; `tell` hears how it ended.
     pub(crate) fn append(
-        &self,
+        self: &Rc<Self>,
         id: PartitionId,
         batch: BytesMut,
         origin: Origin,
@@ -258,11 +272,17 @@ impl Shard {
             let _ = tell.send(Err(Refused::StorageLimit));
             return;
         }
+        let now = self.now();
+        // One that the controller has not heard lately may have been replaced.
+        if !partition.borrow().is_leader() || !self.shared.membership.may_lead(now) {
+            let _ = tell.send(Err(Refused::Missing(Missing::NotLeader)));
+            return;
+        }
         if let Err(refused) = partition.borrow().enough_replicas(acks) {
             let _ = tell.send(Err(refused));
             return;
         }
-        if partition.borrow_mut().append(batch, origin, self.now(), tell) {
+        if partition.borrow_mut().append(batch, origin, acks, now, tell) {
             self.round.borrow_mut().push(partition);
             self.round_due.notify_one();
         }
@@ -280,7 +300,8 @@ impl Shard {
         }
     }
 
-    fn write(&self, partition: &PartitionRef) {
+    /// Writes what is queued in one partition.
+    pub(crate) fn write(&self, partition: &PartitionRef) {
         let wanted = {
             let mut partition = partition.borrow_mut();
             let (tail, size) = (partition.log.tail_bytes(), partition.log.size_bytes());
@@ -381,6 +402,10 @@ impl Shard {
     /// Follows the cluster's state: new settings, deleted topics.
     pub(crate) async fn follow(self: Rc<Self>, mut last: Arc<State>) {
         let mut states = self.shared.states();
+        // Partitions that have no log yet are followed as well.
+        let before = State { image: Image::default(), ..State::clone(&last) };
+        self.reconfigure(&last, &before);
+        self.followed.set(last.version);
         while states.changed().await.is_ok() {
             let next = Arc::clone(&states.borrow_and_update());
             let mut deleted = Vec::new();
@@ -396,31 +421,88 @@ impl Shard {
                     }
                 }
             }
-            self.reconfigure(&next);
+            self.reconfigure(&next, &last);
             if !deleted.is_empty() {
                 self.coordinator.topics_deleted(&deleted);
             }
+            self.followed.set(next.version);
             last = next;
         }
     }
 
-    fn reconfigure(&self, state: &State) {
-        for partition in self.partitions.borrow().values() {
-            let mut partition = partition.borrow_mut();
-            if let Some(settings) = self.shared.partition_settings(state, partition.id)
-                && settings != partition.settings
-            {
-                partition.configure(settings);
+    /// The version of the state that the partitions obey.
+    pub(crate) fn followed(&self) -> u64 {
+        self.followed.get()
+    }
+
+    /// Gives every partition of this shard the role and the settings of the new state.
+    fn reconfigure(self: &Rc<Self>, state: &State, last: &State) {
+        let broker_settings_changed = state.settings != last.settings;
+        if broker_settings_changed {
+            for partition in self.open_partitions() {
+                self.configure(state, &partition);
+            }
+        }
+        for change in state.image.changed_topics(&last.image) {
+            let TopicChange::Set(topic) = change else { continue };
+            for index in 0..topic.partitions.len() {
+                let index = i32::try_from(index).expect("partition indexes are i32");
+                let id = PartitionId { topic: topic.id, index };
+                if id.shard(self.shared.shards()) != self.index {
+                    continue;
+                }
+                let open = self.partitions.borrow().get(&id).cloned();
+                match open {
+                    Some(partition) => self.configure(state, &partition),
+                    None => self.open_if_followed(state, id),
+                }
             }
         }
     }
 
+    fn configure(self: &Rc<Self>, state: &State, partition: &PartitionRef) {
+        let id = partition.borrow().id;
+        let Some(settings) = self.shared.partition_settings(state, id) else {
+            // A replica that was moved away, or whose topic is gone.
+            return;
+        };
+        if settings != partition.borrow().settings {
+            partition.borrow_mut().configure(settings);
+            self.settle_in(partition);
+        }
+    }
+
+    /// A partition that somebody else leads is copied from the start; one that is led here costs nothing
+    /// until it is used.
+    fn open_if_followed(self: &Rc<Self>, state: &State, id: PartitionId) {
+        let Some(settings) = self.shared.partition_settings(state, id) else { return };
+        if settings.place.leader.is_some_and(|leader| leader != self.shared.node)
+            && let Err(missing) = self.partition(id)
+        {
+            tracing::error!(?id, %missing, "a partition cannot be followed");
+        }
+    }
+
+    /// Has the partition copied, or coordinated, as its role asks for.
+    fn settle_in(self: &Rc<Self>, partition: &PartitionRef) {
+        let (id, lane, is_leader, is_offsets) = {
+            let partition = partition.borrow();
+            let is_offsets = &*partition.name().topic == CONSUMER_OFFSETS;
+            (partition.id, partition.lane(), partition.is_leader(), is_offsets)
+        };
+        self.replication.assign(self, partition, lane);
+        if is_offsets {
+            self.coordinator.follow_leadership(self, id, is_leader);
+        }
+    }
+
     /// The partition's topic is gone: so are its log, and its name for a folder.
-    fn delete(&self, id: PartitionId) {
+    fn delete(self: &Rc<Self>, id: PartitionId) {
         if let Some(offline) = self.offline.borrow_mut().remove(&id) {
             self.set_aside(offline.found);
         }
         let Some(partition) = self.partitions.borrow_mut().remove(&id) else { return };
+        self.replication.assign(self, &partition, None);
         self.unflushed.borrow_mut().retain(|other| !Rc::ptr_eq(other, &partition));
         let unique = self.shared.world.dice.next_u64("deleted-folder");
         let (job, name) = {
@@ -479,6 +561,7 @@ impl Shard {
     pub(crate) async fn close(&self) -> Vec<Checkpoint> {
         self.closing.set(true);
         self.coordinator.close();
+        self.replication.close();
         let partitions = std::mem::take(&mut *self.partitions.borrow_mut());
         let mut checkpoints = self.offline_checkpoints();
         for partition in partitions.into_values() {

@@ -11,14 +11,15 @@ use engine::metadata::{CONSUMER_OFFSETS, Resource, TRANSACTION_STATE};
 use engine::{BrokerId, Now, TopicId, TopicPartition};
 use storage::Checkpoint;
 use tokio::sync::oneshot;
-use wire::Uuid;
+use wire::{AllocateProducerIdsRequest, Uuid};
 use world::tasks::{Pool, blocking};
 use world::{World, watch};
 
+use crate::controller::{AskError, Link, Membership, SessionsRef};
 use crate::damage::Damage;
 use crate::log_config::log_config;
 use crate::memory::Governor;
-use crate::metadata::{CommitError, ControlRef, State};
+use crate::metadata::{ControlRef, State};
 use crate::metrics::Metrics;
 use crate::partition::{Acks, AppendOutcome, PartitionId, Settings};
 use crate::quorum::{Leadership, QuorumRef};
@@ -40,6 +41,9 @@ pub(crate) struct Shared {
     pub(crate) damage: Damage,
     pub(crate) storage: StorageUse,
     pub(crate) connections: Connections,
+    pub(crate) membership: Membership,
+    /// Which brokers this node hears of, while it is the active controller.
+    pub(crate) sessions: SessionsRef,
     /// Bytes of recent records that each shard keeps in memory.
     pub(crate) tail_budget: usize,
     phase: AtomicUsize,
@@ -82,8 +86,9 @@ pub(crate) struct Parts {
     pub(crate) log_dir: storage::LogDir,
     pub(crate) control: ControlRef,
     pub(crate) quorum: QuorumRef,
-    pub(crate) leaderships: watch::Receiver<Leadership>,
     pub(crate) states: watch::Receiver<Arc<State>>,
+    pub(crate) leaderships: watch::Receiver<Leadership>,
+    pub(crate) sessions: SessionsRef,
     pub(crate) shard_count: usize,
 }
 
@@ -96,8 +101,17 @@ struct ProducerIds {
 
 impl Shared {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let Parts { world, cluster_id, log_dir, control, quorum, leaderships, states, shard_count } =
-            parts;
+        let Parts {
+            world,
+            cluster_id,
+            log_dir,
+            control,
+            quorum,
+            states,
+            leaderships,
+            sessions,
+            shard_count,
+        } = parts;
         let settings = states.borrow().settings.clone();
         let broker = &settings.broker;
         let mut incarnation = [0; 16];
@@ -109,12 +123,14 @@ impl Shared {
             log_dir,
             control,
             quorum,
-            leaderships,
             governor: Governor::new(request_budget(broker)),
             metrics: Metrics::new(),
             damage: Damage::default(),
             storage: StorageUse::new(broker.storage_limit_bytes),
             connections: Connections::default(),
+            membership: Membership::new(),
+            sessions,
+            leaderships,
             tail_budget: usize::try_from(broker.tail_cache_bytes).unwrap_or(0) / shard_count,
             phase: AtomicUsize::new(Phase::Starting as usize),
             stopping: watch::channel(false).0,
@@ -144,6 +160,11 @@ impl Shared {
             1 => Phase::Ready,
             _ => Phase::Stopping,
         }
+    }
+
+    /// Whether clients are answered.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.phase() != Phase::Starting
     }
 
     /// Everything is loaded: clients are served.
@@ -235,11 +256,6 @@ impl Shared {
         Arc::clone(&self.states.borrow())
     }
 
-    /// Who the active controller is, as far as this node knows.
-    pub(crate) fn leadership(&self) -> Leadership {
-        self.leaderships.borrow().clone()
-    }
-
     /// To follow the state.
     pub(crate) fn states(&self) -> watch::Receiver<Arc<State>> {
         self.states.clone()
@@ -255,6 +271,34 @@ impl Shared {
     ) -> Option<R> {
         let owner = partition.shard(self.shard_count);
         if owner == here.index { Some(work(here)) } else { self.shard(owner).call(work).await }
+    }
+
+    /// Two random numbers, for a new topic's id.
+    pub(crate) fn topic_dice(&self) -> [u64; 2] {
+        let dice = &self.world.dice;
+        [dice.next_u64("topic-id"), dice.next_u64("topic-id")]
+    }
+
+    /// Who the active controller is, as far as this node knows.
+    pub(crate) fn leadership(&self) -> Leadership {
+        self.leaderships.borrow().clone()
+    }
+
+    /// To follow it.
+    pub(crate) fn leaderships(&self) -> watch::Receiver<Leadership> {
+        self.leaderships.clone()
+    }
+
+    /// Where another node is reached: as it has registered, or as the settings name the voters.
+    pub(crate) fn address_of(&self, node: BrokerId) -> Option<(String, u16)> {
+        let state = self.state();
+        let registered = state.image.broker(node).and_then(|broker| broker.listeners.first());
+        if let Some(listener) = registered {
+            return Some((listener.host.clone(), listener.port));
+        }
+        let voters = &state.settings.broker.controller_quorum_voters;
+        let voter = voters.iter().find(|voter| voter.id == node.0)?;
+        Some((voter.host.clone(), voter.port))
     }
 
     /// Appends a batch on whichever shard owns the partition, behind those that were given before; hears
@@ -310,26 +354,32 @@ impl Shared {
                 .filter(|ms| *ms < state.settings.broker.flush_interval_ms.unsigned_abs())
                 .map(Duration::from_millis),
             min_insync_replicas: topic_config.min_insync_replicas,
-            in_sync: partition.isr.len(),
-            epoch: partition.leader_epoch,
+            me: self.node,
+            place: partition.clone(),
             delete_delay: Duration::from_millis(topic_config.file_delete_delay_ms.unsigned_abs()),
         })
     }
 
     /// A producer id that nobody had before (KIP-98), from a block that the controller gave.
-    pub(crate) async fn next_producer_id(&self) -> Result<i64, CommitError> {
+    pub(crate) async fn next_producer_id(&self, link: &Link) -> Result<i64, NoProducerId> {
+        const TIMEOUT: Duration = Duration::from_secs(5);
         loop {
             if let Some(id) = self.take_producer_id() {
                 return Ok(id);
             }
-            #[expect(
-                clippy::redundant_closure_for_method_calls,
-                reason = "the method alone is not general enough over the controller's lifetime"
-            )]
-            let block = self.control.decide(|c| c.allocate_producer_ids()).await?;
+            let request = AllocateProducerIdsRequest {
+                broker_id: self.node.0,
+                broker_epoch: self.membership.epoch(),
+                ..Default::default()
+            };
+            let block = link.ask(request, TIMEOUT).await?;
+            if block.error_code != 0 {
+                return Err(NoProducerId::Refused(block.error_code));
+            }
             let mut ids = self.producer_ids.lock().expect("no panic while it is held");
             // Two askers may have asked at once: the later block wins, ids of the other are skipped.
-            *ids = ProducerIds { next: block.first, left: block.len };
+            *ids =
+                ProducerIds { next: block.producer_id_start, left: block.producer_id_len.into() };
         }
     }
 
@@ -342,6 +392,15 @@ impl Shared {
         *ids = ProducerIds { next: id + 1, left: ids.left - 1 };
         Some(id)
     }
+}
+
+/// Why no producer id can be given now.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoProducerId {
+    #[error(transparent)]
+    Unasked(#[from] AskError),
+    #[error("the controller refuses with error {0}")]
+    Refused(i16),
 }
 
 /// A share of the memory that the process may use.

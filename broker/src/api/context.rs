@@ -1,11 +1,12 @@
 //! What a handler may touch.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use engine::Now;
 use engine::metadata::{Broker, Topic};
+use engine::{BrokerId, Now};
 use wire::{Str, Uuid};
 
 use crate::metadata::State;
@@ -20,6 +21,8 @@ pub(crate) struct Context {
     pub(crate) listener: Arc<str>,
     /// Where the client is.
     pub(crate) peer: SocketAddr,
+    /// The broker whose heartbeats come by this connection.
+    pub(crate) heartbeats_of: Cell<Option<BrokerId>>,
 }
 
 /// One request.
@@ -49,12 +52,6 @@ impl Call {
 
     pub(crate) fn now(&self) -> Now {
         self.shared().now()
-    }
-
-    /// Two random numbers, for a new topic's id.
-    pub(crate) fn topic_dice(&self) -> [u64; 2] {
-        let dice = &self.shared().world.dice;
-        [dice.next_u64("topic-id"), dice.next_u64("topic-id")]
     }
 
     /// Where this client reaches a broker: as the listener that it came in by advertises it.

@@ -34,8 +34,8 @@ impl KafkaCode for Missing {
         match self {
             Self::Unknown => ErrorCode::UnknownTopicOrPartition,
             Self::Offline(_) => ErrorCode::KafkaStorageError,
-            // Both pass: the client looks for the leader again.
-            Self::BeingRemoved | Self::Stopping => ErrorCode::NotLeaderOrFollower,
+            // These pass: the client looks for the leader again.
+            Self::BeingRemoved | Self::NotLeader | Self::Stopping => ErrorCode::NotLeaderOrFollower,
         }
     }
 }

@@ -11,6 +11,7 @@ mod cluster;
 mod context;
 mod data;
 mod errors;
+mod forward;
 mod group;
 mod offsets;
 mod settings;
@@ -25,6 +26,8 @@ use wire::{ApiKey, DecodeError, ErrorCode, Reader, Request, Response, Str};
 use world::clock::LocalFuture;
 
 pub(crate) use context::Context;
+pub(crate) use errors::KafkaCode;
+pub(crate) use topics::create_topics::create as create_topics;
 
 use crate::net::Reply;
 use context::Call;
@@ -34,14 +37,25 @@ macro_rules! switchboard {
     (
         raw { $($raw_api:ident => $raw_room:ident::$raw_file:ident,)* }
         decoded { $($api:ident => $room:ident::$file:ident,)* }
+        controller { $($controller_api:ident => $controller_room:ident::$controller_file:ident,)* }
+        brokers { $($broker_api:ident => $broker_room:ident::$broker_file:ident,)* }
     ) => {
-        /// Every API that is answered, and so advertised.
-        pub(crate) const SERVED: &[ApiKey] = &[$(ApiKey::$raw_api,)* $(ApiKey::$api,)*];
+        /// Every API that clients are answered, and so advertised.
+        pub(crate) const SERVED: &[ApiKey] =
+            &[$(ApiKey::$raw_api,)* $(ApiKey::$api,)* $(ApiKey::$controller_api,)*];
+        /// What brokers ask each other.
+        const BETWEEN_BROKERS: &[ApiKey] = &[$(ApiKey::$broker_api,)*];
+        /// What only the active controller answers.
+        const CONTROLLER: &[ApiKey] = &[$(ApiKey::$controller_api,)*];
 
         fn dispatch(call: Call, key: ApiKey, body: Body) -> LocalFuture<Reply> {
             match key {
                 $(ApiKey::$raw_api => Box::pin($raw_room::$raw_file::handle(call, body)),)*
                 $(ApiKey::$api => decoded(call, body, $room::$file::handle),)*
+                $(ApiKey::$controller_api => {
+                    decoded(call, body, $controller_room::$controller_file::handle)
+                })*
+                $(ApiKey::$broker_api => decoded(call, body, $broker_room::$broker_file::handle),)*
                 other => refuse(format!("{} is not served", other.name())),
             }
         }
@@ -70,17 +84,26 @@ switchboard! {
         OffsetFetch => offsets::offset_fetch,
         OffsetDelete => offsets::offset_delete,
         InitProducerId => txn::init_producer_id,
-        CreateTopics => topics::create_topics,
-        DeleteTopics => topics::delete_topics,
-        CreatePartitions => topics::create_partitions,
         DescribeLogDirs => topics::describe_log_dirs,
         DescribeConfigs => settings::describe_configs,
-        AlterConfigs => settings::alter_configs,
-        IncrementalAlterConfigs => settings::incremental_alter_configs,
         ApiVersions => cluster::api_versions,
         Metadata => cluster::metadata,
         DescribeCluster => cluster::describe_cluster,
+    }
+    controller {
+        CreateTopics => topics::create_topics,
+        DeleteTopics => topics::delete_topics,
+        CreatePartitions => topics::create_partitions,
+        AlterConfigs => settings::alter_configs,
+        IncrementalAlterConfigs => settings::incremental_alter_configs,
+    }
+    brokers {
         QuorumMessage => cluster::quorum_message,
+        Envelope => cluster::envelope,
+        BrokerRegistration => cluster::broker_registration,
+        BrokerHeartbeat => cluster::broker_heartbeat,
+        AlterPartition => cluster::alter_partition,
+        AllocateProducerIds => cluster::allocate_producer_ids,
     }
 }
 
@@ -90,8 +113,38 @@ pub(crate) struct Body {
     pub(crate) at: usize,
 }
 
-/// Starts the request that a frame holds.
+/// Starts the request that a frame holds; one that is the active controller's goes there.
 pub(crate) fn start(context: &Rc<Context>, frame: BytesMut) -> LocalFuture<Reply> {
+    let shared = &context.shard.shared;
+    let may_forward = !shared.leadership().is_me;
+    start_with(context, frame, |call, key, body| {
+        if !BETWEEN_BROKERS.contains(&key) && key != ApiKey::ApiVersions && !shared.is_serving() {
+            // As if nobody listened yet: clients try again, here or elsewhere.
+            return refuse("the broker is starting".to_owned());
+        }
+        if may_forward && CONTROLLER.contains(&key) {
+            return Box::pin(forward::to_controller(call, body));
+        }
+        dispatch(call, key, body)
+    })
+}
+
+/// Starts a request for the active controller, on the node that is it.
+fn start_here(context: &Rc<Context>, frame: BytesMut) -> LocalFuture<Reply> {
+    start_with(context, frame, |call, key, body| {
+        if CONTROLLER.contains(&key) {
+            dispatch(call, key, body)
+        } else {
+            refuse(format!("{} is not passed on", key.name()))
+        }
+    })
+}
+
+fn start_with(
+    context: &Rc<Context>,
+    frame: BytesMut,
+    dispatch: impl FnOnce(Call, ApiKey, Body) -> LocalFuture<Reply>,
+) -> LocalFuture<Reply> {
     let (head, at) = match head(&frame) {
         Ok(read) => read,
         Err(error) => return refuse(format!("cannot read the request's header: {error}")),

@@ -49,11 +49,25 @@ impl Coordinator {
         Self { hosts: RefCell::default() }
     }
 
-    /// The host of one partition of `__consumer_offsets`; starts to load if it is new.
-    pub(crate) fn host(&self, shard: &Rc<Shard>, id: PartitionId) -> Rc<Host> {
-        let mut hosts = self.hosts.borrow_mut();
-        let host = hosts.entry(id).or_insert_with(|| Host::start(shard, id));
-        Rc::clone(host)
+    /// The host of one partition of `__consumer_offsets`, if this broker leads that; it starts to load
+    /// if it is new.
+    pub(crate) fn host(&self, shard: &Rc<Shard>, id: PartitionId) -> Result<Rc<Host>, Unavailable> {
+        // To open a partition is to take its role: a leader's host begins then.
+        let partition = shard.partition(id).map_err(|_| Unavailable::NotCoordinator)?;
+        if !partition.borrow().is_leader() {
+            return Err(Unavailable::NotCoordinator);
+        }
+        self.hosts.borrow().get(&id).cloned().ok_or(Unavailable::NotCoordinator)
+    }
+
+    /// This broker leads the partition from now on, and so keeps its groups; or another one does.
+    pub(crate) fn follow_leadership(&self, shard: &Rc<Shard>, id: PartitionId, is_leader: bool) {
+        if is_leader {
+            let mut hosts = self.hosts.borrow_mut();
+            hosts.entry(id).or_insert_with(|| Host::start(shard, id));
+        } else if let Some(host) = self.hosts.borrow_mut().remove(&id) {
+            host.close();
+        }
     }
 
     fn all(&self) -> Vec<Rc<Host>> {
@@ -111,7 +125,7 @@ pub(crate) async fn ask(
     let id = partition_of(&here.shared.state(), group).ok_or(Unavailable::NotCoordinator)?;
     let asked = here
         .shared
-        .on_owner(here, id, move |shard| shard.coordinator.host(shard, id).ask(request))
+        .on_owner(here, id, move |shard| shard.coordinator.host(shard, id)?.ask(request))
         .await
         .ok_or(Unavailable::NotCoordinator)??;
     asked.await.unwrap_or(Err(Unavailable::NotCoordinator))
@@ -140,7 +154,7 @@ pub(crate) async fn look<R: Send + 'static>(
     let id = partition_of(&here.shared.state(), group).ok_or(Unavailable::NotCoordinator)?;
     let seen = here
         .shared
-        .on_owner(here, id, move |shard| shard.coordinator.host(shard, id).look(look))
+        .on_owner(here, id, move |shard| shard.coordinator.host(shard, id)?.look(look))
         .await
         .ok_or(Unavailable::NotCoordinator)??;
     seen.await.unwrap_or(Err(Unavailable::NotCoordinator))

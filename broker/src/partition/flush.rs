@@ -26,10 +26,14 @@ pub(crate) fn flush(shared: &Arc<Shared>, partition: &PartitionRef) {
                         return;
                     }
                     let flushed = partition.log.flushed(ticket);
+                    partition.flush_done.notify_waiters();
                     if partition.settings.durability == config::Durability::Fsync {
-                        partition.commit(flushed);
+                        partition.advance();
                     }
-                    if partition.acks.is_empty() && !partition.is_flush_due() {
+                    let is_awaited = !partition.acks.is_empty()
+                        || !partition.own_acks.is_empty()
+                        || flushed < partition.flush_awaited;
+                    if !is_awaited && !partition.is_flush_due() {
                         return;
                     }
                 }
@@ -41,6 +45,7 @@ pub(crate) fn flush(shared: &Arc<Shared>, partition: &PartitionRef) {
                         "a flush failed: nothing more is written until the broker restarts"
                     );
                     partition.fail(&error.to_string());
+                    partition.flush_done.notify_waiters();
                     shared.fail_log_dir(error.to_string());
                     return;
                 }
@@ -61,6 +66,30 @@ pub(crate) fn flush_after(shared: &Arc<Shared>, partition: &PartitionRef, delay:
         partition.borrow_mut().flush_set = false;
         flush(&shared, &partition);
     });
+}
+
+/// Completes when all that was written until now is on disk, or never will be.
+pub(crate) async fn flushed(shared: &Arc<Shared>, partition: &PartitionRef) {
+    let (end, done) = {
+        let mut partition = partition.borrow_mut();
+        let end = partition.log.state().end();
+        partition.flush_awaited = partition.flush_awaited.max(end);
+        (end, Rc::clone(&partition.flush_done))
+    };
+    loop {
+        let ended = done.notified();
+        {
+            let partition = partition.borrow();
+            let is_hopeless = partition.gone || partition.log.failure().is_some();
+            // A log that was cut meanwhile has less to flush.
+            let end = end.min(partition.log.state().end());
+            if is_hopeless || partition.log.flushed_offset() >= end {
+                return;
+            }
+        }
+        flush(shared, partition);
+        ended.await;
+    }
 }
 
 fn begin(partition: &PartitionRef) -> Option<storage::FlushJob> {

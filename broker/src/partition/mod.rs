@@ -1,15 +1,17 @@
 //! One partition on the shard that owns it: its log, who waits to be acknowledged, who waits to read.
 //!
 //! ```text
-//! append ──► log.admit ──► (end of the poll round) log.write ──► replicated: committed at once
-//!                                                          └───► fsync: flush job ──► committed
-//! committed ──► acknowledgements in order, long polls credited
+//! append ──► log.admit ──► (end of the poll round) log.write ──► replicated: vouched for at once
+//!                                                          └───► fsync: flush job ──► vouched for
+//! vouched for by every replica in sync ──► committed ──► acknowledgements in order, long polls credited
 //! ```
 //!
 //! Whether a batch may enter, and with which offsets, is [`storage::PartitionLog::admit`]'s decision;
-//! this file carries it out and wakes who waits. It knows nothing of requests.
+//! this file carries it out and wakes who waits. It knows nothing of requests. `replica` is what changes
+//! where there are several replicas.
 
 mod flush;
+mod replica;
 mod wait;
 
 use std::cell::RefCell;
@@ -22,11 +24,12 @@ use bytes::BytesMut;
 use config::Durability;
 use engine::log::LogConfig;
 use engine::log::admit::Origin;
-use engine::{LeaderEpoch, Now, Offset, TopicId, TopicPartition};
+use engine::{BrokerId, Now, Offset, TopicId, TopicPartition};
 use storage::{Admitted, AppendError, PartitionLog, Read, ReadError, ReadRequest};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
-pub(crate) use flush::{flush, flush_after};
+pub(crate) use flush::{flush, flush_after, flushed};
+pub(crate) use replica::{Copied, Role};
 pub(crate) use wait::{FetchWait, Readers};
 
 /// Names a partition for routing: the same on every shard.
@@ -56,9 +59,10 @@ pub(crate) struct Settings {
     /// How long a record may wait for it (`flush.ms`), if less than the shard lets all wait.
     pub(crate) flush_after: Option<Duration>,
     pub(crate) min_insync_replicas: i32,
-    pub(crate) epoch: LeaderEpoch,
-    /// How many replicas are in sync.
-    pub(crate) in_sync: usize,
+    /// This broker.
+    pub(crate) me: BrokerId,
+    /// Who leads, who copies, who is in sync.
+    pub(crate) place: engine::metadata::Partition,
     /// How long the files of a dropped segment stay.
     pub(crate) delete_delay: Duration,
 }
@@ -108,6 +112,8 @@ pub(crate) struct ReadOutcome {
     pub(crate) high_watermark: Offset,
     pub(crate) last_stable: Offset,
     pub(crate) log_start: Offset,
+    /// The end of what this reader may see, transactions aside.
+    pub(crate) visible: Offset,
     /// Aborted transactions may lie in the range; only looked up for `read_committed`.
     pub(crate) aborted: Option<storage::AbortedSearch>,
 }
@@ -117,8 +123,21 @@ pub(crate) struct Partition {
     pub(crate) id: PartitionId,
     pub(crate) log: PartitionLog,
     pub(crate) settings: Settings,
+    /// Consumers that wait for records.
     pub(crate) readers: Readers,
+    /// Followers that wait for records.
+    pub(crate) copiers: Readers,
+    pub(crate) role: Role,
+    /// Producers that wait for every replica in sync.
     acks: VecDeque<Ack>,
+    /// Producers that wait for this one.
+    own_acks: VecDeque<Ack>,
+    /// The leader's watermark, as it told last.
+    known_watermark: Offset,
+    /// The leader's first offset, if it lies beyond ours.
+    leader_start: Offset,
+    /// The log was cut, and the checkpoints do not know yet.
+    unsettled: bool,
     /// Written, but not committed yet; credited to long polls when it is.
     uncommitted_bytes: usize,
     /// Queued for the end of this poll round.
@@ -127,37 +146,55 @@ pub(crate) struct Partition {
     flushing: bool,
     /// A flush is to come after [`Settings::flush_after`].
     flush_set: bool,
+    /// Told whenever a flush has ended.
+    flush_done: Rc<Notify>,
+    /// A follower waits until everything below is on disk.
+    flush_awaited: Offset,
     /// Its log was given away, to be deleted or closed; what is left answers nobody.
     gone: bool,
     /// Monotonic time of the last append or read.
     used_at: Duration,
 }
 
+/// How far a reader may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum View {
+    /// What is committed.
+    Committed,
+    /// What is committed and not part of an open transaction.
+    Stable,
+    /// All that was written: a follower's.
+    All,
+}
+
 /// A partition, shared by the tasks of its shard. Never borrowed across an await.
 pub(crate) type PartitionRef = Rc<RefCell<Partition>>;
 
 impl Partition {
-    pub(crate) fn new(
-        id: PartitionId,
-        mut log: PartitionLog,
-        settings: Settings,
-        now: Now,
-    ) -> Self {
-        // Known even if nothing is written under it: a consumer may ask where it begins (KIP-320).
-        log.assign_epoch(settings.epoch, log.state().end());
-        Self {
+    pub(crate) fn new(id: PartitionId, log: PartitionLog, settings: Settings, now: Now) -> Self {
+        let mut partition = Self {
             id,
             log,
             settings,
             readers: Readers::default(),
+            copiers: Readers::default(),
+            role: Role::Waiting,
             acks: VecDeque::new(),
+            own_acks: VecDeque::new(),
+            known_watermark: 0,
+            leader_start: 0,
+            unsettled: false,
             uncommitted_bytes: 0,
             dirty: false,
             flushing: false,
             flush_set: false,
+            flush_done: Rc::default(),
+            flush_awaited: 0,
             gone: false,
             used_at: now.tick,
-        }
+        };
+        partition.take_role(None);
+        partition
     }
 
     pub(crate) fn name(&self) -> &TopicPartition {
@@ -169,15 +206,14 @@ impl Partition {
         if *self.log.config() != *settings.log {
             self.log.set_config(Arc::clone(&settings.log));
         }
-        if settings.epoch != self.settings.epoch {
-            self.log.assign_epoch(settings.epoch, self.log.state().end());
-        }
-        self.settings = settings;
+        let before = std::mem::replace(&mut self.settings, settings);
+        self.take_role(Some(&before));
+        self.advance();
     }
 
     /// Whether a producer with these acks may append (`min.insync.replicas`).
     pub(crate) fn enough_replicas(&self, acks: Acks) -> Result<(), Refused> {
-        let Settings { in_sync, min_insync_replicas: wanted, .. } = self.settings;
+        let (in_sync, wanted) = (self.settings.place.isr.len(), self.settings.min_insync_replicas);
         let enough = in_sync >= usize::try_from(wanted).unwrap_or(0);
         match acks {
             Acks::All if !enough => Err(Refused::NotEnoughReplicas { in_sync, wanted }),
@@ -191,18 +227,24 @@ impl Partition {
         &mut self,
         batch: BytesMut,
         origin: Origin,
+        acks: Acks,
         now: Now,
         tell: oneshot::Sender<AppendOutcome>,
     ) -> bool {
         self.used_at = now.tick;
-        match self.log.admit(batch, origin, self.settings.epoch, now) {
+        let epoch = self.settings.place.leader_epoch;
+        match self.log.admit(batch, origin, epoch, now) {
             Ok(admitted) => {
+                let waiting = match acks {
+                    Acks::All => &mut self.acks,
+                    Acks::Leader => &mut self.own_acks,
+                };
                 // A duplicate may repeat a batch of this very round: it waits for all that is queued.
-                let until = match self.acks.back() {
+                let until = match waiting.back() {
                     Some(last) => last.until.max(admitted.last_offset + 1),
                     None => admitted.last_offset + 1,
                 };
-                self.acks.push_back(Ack { until, admitted, tell });
+                waiting.push_back(Ack { until, admitted, tell });
                 !std::mem::replace(&mut self.dirty, true)
             }
             Err(error) => {
@@ -222,20 +264,18 @@ impl Partition {
         match self.log.write(now) {
             Ok(written) => {
                 self.uncommitted_bytes += written.bytes;
+                self.copiers.credit(written.bytes);
+                // In the mode that waits for the disk, a round of duplicates may be committed already.
+                self.advance();
+                if matches!(self.role, Role::Follower(_)) {
+                    self.commit(self.known_watermark);
+                }
                 match self.settings.durability {
-                    Durability::Replicated => {
-                        self.commit(written.end);
-                        self.flush_wanted()
+                    Durability::Replicated => self.flush_wanted(),
+                    Durability::Fsync if self.log.flushed_offset() < self.log.state().end() => {
+                        FlushWanted::Now
                     }
-                    Durability::Fsync => {
-                        // A round of duplicates only may be committed already.
-                        self.commit(self.log.flushed_offset());
-                        if self.log.flushed_offset() < self.log.state().end() {
-                            FlushWanted::Now
-                        } else {
-                            FlushWanted::Later
-                        }
-                    }
+                    Durability::Fsync => FlushWanted::Later,
                 }
             }
             Err(error) => {
@@ -267,36 +307,36 @@ impl Partition {
     pub(crate) fn commit(&mut self, to: Offset) {
         let moved = self.log.advance_high_watermark(to);
         let watermark = self.log.state().high_watermark();
-        while self.acks.front().is_some_and(|ack| ack.until <= watermark) {
-            let Ack { admitted, tell, .. } = self.acks.pop_front().expect("looked at it above");
-            let _ = tell.send(Ok(Appended {
-                base_offset: admitted.base_offset,
-                append_time_ms: admitted.append_time_ms.unwrap_or(-1),
-                log_start: self.log.state().start(),
-            }));
-        }
+        acknowledge(&mut self.acks, watermark, self.log.state().start());
         if moved {
             self.readers.credit(std::mem::take(&mut self.uncommitted_bytes));
         }
     }
 
+    /// Everything below `to` is safe here: producers that wait for no other replica are told.
+    fn acknowledge_own(&mut self, to: Offset) {
+        acknowledge(&mut self.own_acks, to, self.log.state().start());
+    }
+
     /// What was queued and not written is refused: with the write's own error first, then as failed.
     fn refuse_unwritten(&mut self, error: &AppendError) {
         let end = self.log.state().end();
-        while self.acks.back().is_some_and(|ack| ack.until > end) {
-            let Ack { tell, .. } = self.acks.pop_back().expect("looked at it above");
-            let refusal = match error {
-                AppendError::DiskFull { path } => AppendError::DiskFull { path: path.clone() },
-                other => AppendError::Failed(other.to_string()),
-            };
-            let _ = tell.send(Err(refusal.into()));
+        for waiting in [&mut self.acks, &mut self.own_acks] {
+            while waiting.back().is_some_and(|ack| ack.until > end) {
+                let Ack { tell, .. } = waiting.pop_back().expect("looked at it above");
+                let refusal = match error {
+                    AppendError::DiskFull { path } => AppendError::DiskFull { path: path.clone() },
+                    other => AppendError::Failed(other.to_string()),
+                };
+                let _ = tell.send(Err(refusal.into()));
+            }
         }
     }
 
     /// The log is out of service: everybody who waits is told.
     pub(crate) fn fail(&mut self, why: &str) {
         self.log.fail(why);
-        for Ack { tell, .. } in self.acks.drain(..) {
+        for Ack { tell, .. } in self.acks.drain(..).chain(self.own_acks.drain(..)) {
             let _ = tell.send(Err(AppendError::Failed(why.to_owned()).into()));
         }
         self.readers.wake_all();
@@ -306,26 +346,32 @@ impl Partition {
     /// this partition, and everybody who waits is told `why`.
     pub(crate) fn give_up(&mut self, empty: PartitionLog, why: &Missing) -> PartitionLog {
         self.gone = true;
-        for Ack { tell, .. } in self.acks.drain(..) {
-            let _ = tell.send(Err(Refused::Missing(why.clone())));
-        }
+        self.role = Role::Waiting;
+        self.send_away(why);
         self.readers.wake_all();
+        self.copiers.wake_all();
         std::mem::replace(&mut self.log, empty)
     }
 
-    /// Reads for a consumer: below the high watermark, or the last stable offset if `committed`.
+    /// Reads for a consumer, below the high watermark, or the last stable offset if `committed`; or for
+    /// a follower, up to the end.
     pub(crate) fn read(
         &mut self,
         from: Offset,
         max_bytes: usize,
         at_least_one: bool,
-        committed: bool,
+        view: View,
         now: Now,
     ) -> ReadOutcome {
         self.used_at = now.tick;
         let (start, high_watermark) = (self.log.state().start(), self.log.state().high_watermark());
         let last_stable = self.log.last_stable_offset();
-        let limit = if committed { last_stable } else { high_watermark };
+        let committed = view == View::Stable;
+        let limit = match view {
+            View::Committed => high_watermark,
+            View::Stable => last_stable,
+            View::All => self.log.state().end(),
+        };
         // A consumer may stand between the last stable offset and the end: it waits there.
         let result = if (limit..=self.log.state().end()).contains(&from) {
             Ok(Read::Memory(Vec::new()))
@@ -334,7 +380,8 @@ impl Partition {
         };
         let aborted =
             if committed && result.is_ok() { self.log.search_aborted(from, limit) } else { None };
-        ReadOutcome { result, high_watermark, last_stable, log_start: start, aborted }
+        let visible = if view == View::All { limit } else { high_watermark };
+        ReadOutcome { result, high_watermark, last_stable, log_start: start, visible, aborted }
     }
 
     /// Closes the files of a partition that nobody used since `idle`.
@@ -342,6 +389,18 @@ impl Partition {
         if !self.dirty && !self.flushing && now.tick.saturating_sub(self.used_at) >= idle {
             self.log.release_files();
         }
+    }
+}
+
+/// Tells the producers whose records all lie below `to`.
+fn acknowledge(waiting: &mut VecDeque<Ack>, to: Offset, log_start: Offset) {
+    while waiting.front().is_some_and(|ack| ack.until <= to) {
+        let Ack { admitted, tell, .. } = waiting.pop_front().expect("looked at it above");
+        let _ = tell.send(Ok(Appended {
+            base_offset: admitted.base_offset,
+            append_time_ms: admitted.append_time_ms.unwrap_or(-1),
+            log_start,
+        }));
     }
 }
 
@@ -357,6 +416,9 @@ pub(crate) enum Missing {
     /// The folder of a deleted topic of the same name is still being removed.
     #[error("a deleted topic of this name is still being removed")]
     BeingRemoved,
+    /// Another broker leads it, or nobody does.
+    #[error("this broker does not lead the partition")]
+    NotLeader,
     /// The broker is stopping.
     #[error("the broker is stopping")]
     Stopping,

@@ -31,6 +31,7 @@ mod view;
 use figures::Figures;
 use files::Files;
 use platform::Laptop;
+use settings::CommandLine;
 use view::View;
 
 /// How often files are looked at.
@@ -49,13 +50,13 @@ pub(crate) struct UpArgs {
     /// Where data is kept [default: .klamm/CLUSTER]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Where clients connect
+    /// Where clients connect; further brokers listen on the ports that follow
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092")]
     pub(crate) listen: String,
     /// What clients are told to connect to, if it differs: for clients in containers
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) advertise: Option<String>,
-    /// Where metrics and probes are served; "off" for nowhere
+    /// Where metrics and probes are served, further brokers' on the ports that follow; "off" for nowhere
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9644")]
     pub(crate) http: String,
     /// A broker setting, which wins over the files; may be repeated
@@ -70,19 +71,12 @@ pub(crate) fn data_dir_of(cluster: &str) -> PathBuf {
 
 /// Runs until it is told to stop.
 pub(crate) fn run(args: &UpArgs) -> Result<(), Failure> {
-    // Port 0 lets the system choose one.
-    let listen = args.listen.strip_suffix(":0").map(|host| format!("{host}:1"));
-    let listen = listen.as_ref().unwrap_or(&args.listen);
-    for (flag, address) in [("--listen", Some(listen)), ("--advertise", args.advertise.as_ref())] {
-        if let Some(address) = address {
-            client::cluster::split_address(address)
-                .map_err(|error| Failure::usage(format!("{flag}: {error}")))?;
-        }
-    }
+    let command_line = CommandLine::read(args)
+        .map_err(|(flag, error)| Failure::usage(format!("{flag}: {error}")))?;
     session::run(async {
         let world = session::world();
         let mut files = Files::open(&*world.disk, &args.file)?;
-        let laptop = Rc::new(Laptop::new(world.clone(), args, files.declared())?);
+        let laptop = Rc::new(Laptop::new(world.clone(), args, command_line, files.declared())?);
         let worked = {
             let work = work(&world, &laptop, &mut files);
             tokio::select! {

@@ -1,9 +1,9 @@
-//! The laptop as a place to run brokers: one broker in this process, resources from files, statuses in a
+//! The laptop as a place to run brokers: all of them in this process, resources from files, statuses in a
 //! file and on the screen.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use world::World;
 use world::tasks::{Pool, blocking};
 
 use super::resources::Resources;
+use super::settings::CommandLine;
 use super::status_file::{self, StatusFile};
 use super::{UpArgs, data_dir_of, deletions, settings};
 use crate::failure::Failure;
@@ -28,6 +29,10 @@ const DEFAULT_CLUSTER: &str = "local";
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long they try again within one pass.
 const RETRY_FOR: Duration = Duration::from_secs(2);
+/// What one machine carries.
+const BROKERS_MAX: i32 = 5;
+/// Holds the id of a cluster with several brokers.
+const CLUSTER_ID: &str = "cluster.id";
 /// Events that are remembered for the screen.
 const EVENTS_MAX: usize = 100;
 
@@ -36,7 +41,7 @@ pub(super) struct Laptop {
     world: World,
     data_dir: Option<PathBuf>,
     /// Settings of the command line, above those of the files.
-    settings: Vec<String>,
+    command_line: CommandLine,
     state: RefCell<State>,
 }
 
@@ -50,12 +55,13 @@ struct State {
     event_count: u64,
 }
 
-/// The one broker.
+/// The brokers of the one cluster.
 struct Local {
     cluster: Key,
     dir: PathBuf,
     asked: Brokers,
-    running: Option<broker::Running>,
+    /// All of them, or none.
+    running: Vec<broker::Running>,
     failure: Option<BrokerFailure>,
     bootstrap: String,
     client: Option<client::Admin>,
@@ -81,6 +87,7 @@ impl Laptop {
     pub(super) fn new(
         world: World,
         args: &UpArgs,
+        command_line: CommandLine,
         mut declared: BTreeMap<Key, Resource>,
     ) -> Result<Self, Failure> {
         if args.file.is_empty() {
@@ -105,8 +112,8 @@ impl Laptop {
         let mut resources = Resources::remembered(remembered.resources, remembered.deleted);
         resources.declare(declared);
         let state = State { resources, ..State::default() };
-        let (data_dir, settings) = (args.data_dir.clone(), settings::of_command_line(args));
-        Ok(Self { world, data_dir, settings, state: RefCell::new(state) })
+        let data_dir = args.data_dir.clone();
+        Ok(Self { world, data_dir, command_line, state: RefCell::new(state) })
     }
 
     /// Takes over what files declare now.
@@ -145,7 +152,7 @@ impl Laptop {
     /// The data directory, while our broker holds its lock: before that it may be somebody else's.
     fn dir(&self) -> Option<PathBuf> {
         let state = self.state.borrow();
-        let local = state.local.as_ref().filter(|local| local.running.is_some())?;
+        let local = state.local.as_ref().filter(|local| !local.running.is_empty())?;
         Some(local.dir.clone())
     }
 
@@ -177,22 +184,13 @@ impl Laptop {
         written.await.map_err(|error| Failure::new(format!("cannot write {shown}: {error}")))
     }
 
-    /// Stops the broker, if it runs.
+    /// Stops the brokers that run.
     pub(super) async fn stop(&self) -> Result<(), Failure> {
-        let running = {
-            let mut state = self.state.borrow_mut();
-            state.local.as_mut().and_then(|local| {
-                local.client = None;
-                local.running.take()
-            })
-        };
-        match running {
-            Some(running) => running.stop().await.map_err(|error| {
-                Failure::new(format!("stopped, but not cleanly: {error}"))
-                    .hint("nothing is lost; the next start checks the logs and takes longer")
-            }),
-            None => Ok(()),
-        }
+        let running = self.state.borrow_mut().local.as_mut().map(Local::take_running);
+        stop_all(running.unwrap_or_default()).await.map_err(|error| {
+            Failure::new(format!("stopped, but not cleanly: {error}"))
+                .hint("nothing is lost; the next start checks the logs and takes longer")
+        })
     }
 
     /// What a person is shown.
@@ -209,38 +207,88 @@ impl Laptop {
             bootstrap: local.map(|local| local.bootstrap.clone()).unwrap_or_default(),
             dir: local.map(|local| local.dir.clone()).unwrap_or_default(),
             storage_bytes: local
-                .and_then(|local| local.running.as_ref())
-                .map_or(0, broker::Running::storage_bytes),
+                .map_or(0, |local| local.running.iter().map(broker::Running::storage_bytes).sum()),
         }
     }
 
+    /// Starts all brokers, or none.
     async fn start(
         &self,
-        dir: PathBuf,
+        dir: &Path,
         wanted: &Brokers,
-    ) -> Result<broker::Running, BrokerFailure> {
-        let settings = settings::of_broker(&dir, wanted, std::env::vars(), &self.settings)
-            .map_err(|error| BrokerFailure::InvalidConfig(error.to_string()))?;
-        let world = session::seen_by(&self.world, &settings.broker);
-        let started = Broker::start(world, settings).await;
-        started.map_err(|error| BrokerFailure::Down(error.to_string()))
+    ) -> Result<Vec<broker::Running>, BrokerFailure> {
+        if wanted.count > 1 && !self.command_line.has_ports() {
+            let why = "several brokers need ports that follow each other; hint: --listen HOST:PORT";
+            return Err(BrokerFailure::Down(why.to_owned()));
+        }
+        let cluster_id = if wanted.count > 1 { Some(self.cluster_id(dir)?) } else { None };
+        let mut starting = Vec::new();
+        for id in 1..=wanted.count {
+            let settings = settings::of_broker(
+                dir,
+                id,
+                cluster_id.as_deref(),
+                wanted,
+                std::env::vars(),
+                &self.command_line,
+            );
+            let settings =
+                settings.map_err(|error| BrokerFailure::InvalidConfig(error.to_string()))?;
+            let world = session::seen_by(&self.world, &settings.broker);
+            starting.push(Broker::start(world, settings));
+        }
+        // Together: none is ready before a majority is there.
+        let mut running = Vec::new();
+        let mut failure = None;
+        for started in futures_util::future::join_all(starting).await {
+            match started {
+                Ok(broker) => running.push(broker),
+                Err(error) => failure = failure.or(Some(error.to_string())),
+            }
+        }
+        match failure {
+            None => Ok(running),
+            Some(why) => {
+                // What the others have is as they found it.
+                let _ = stop_all(running).await;
+                Err(BrokerFailure::Down(why))
+            }
+        }
     }
 
-    fn connect(&self, running: &broker::Running) -> (String, client::Admin) {
-        let address = running.addresses().first().map(|(_, address)| *address);
-        let inside = address.map(|address| match address.ip().is_unspecified() {
-            true => format!("127.0.0.1:{}", address.port()),
-            false => address.to_string(),
-        });
-        let inside = inside.unwrap_or_default();
+    /// The id that all brokers of this directory share, drawn once.
+    fn cluster_id(&self, dir: &Path) -> Result<String, BrokerFailure> {
+        let (disk, path) = (&self.world.disk, dir.join(CLUSTER_ID));
+        let failed = |error| BrokerFailure::Down(format!("{}: {error}", path.display()));
+        if disk.exists(&path) {
+            let bytes = disk.read(&path).map_err(failed)?;
+            return Ok(String::from_utf8_lossy(&bytes).trim().to_owned());
+        }
+        let mut id = [0; 16];
+        self.world.dice.fill("cluster-id", &mut id);
+        let id = wire::Uuid(id).to_string();
+        disk.create_dir_all(dir).map_err(failed)?;
+        disk.write_atomic(&path, id.as_bytes()).map_err(failed)?;
+        Ok(id)
+    }
+
+    fn connect(&self, running: &[broker::Running]) -> (String, client::Admin) {
+        let inside =
+            running.iter().filter_map(|broker| broker.addresses().first()).map(|(_, address)| {
+                match address.ip().is_unspecified() {
+                    true => format!("127.0.0.1:{}", address.port()),
+                    false => address.to_string(),
+                }
+            });
+        let inside: Vec<String> = inside.collect();
         let options = ClusterOptions {
-            bootstrap: vec![inside.clone()],
+            bootstrap: inside.clone(),
             client_id: "klamm-up".to_owned(),
             request_timeout: REQUEST_TIMEOUT,
             retry_for: RETRY_FOR,
-            only_bootstrap: true,
+            only_bootstrap: running.len() == 1,
         };
-        (inside, client::Admin::new(Cluster::new(self.world.clone(), options)))
+        (inside.join(","), client::Admin::new(Cluster::new(self.world.clone(), options)))
     }
 
     async fn run(&self, cluster: &Key, wanted: &Brokers) -> Result<(), PlatformError> {
@@ -252,24 +300,21 @@ impl Laptop {
                     let message = format!("{} runs here; one `klamm up` runs one", local.cluster);
                     return Err(PlatformError(message));
                 }
-                Some(local) if local.asked == *wanted && local.running.is_some() => return Ok(()),
-                Some(local) => {
-                    local.client = None;
-                    local.running.take()
-                }
-                None => None,
+                Some(local) if local.asked == *wanted && !local.running.is_empty() => return Ok(()),
+                Some(local) => local.take_running(),
+                None => Vec::new(),
             }
         };
-        if let Some(running) = running {
-            tracing::info!("restarting the broker with other settings");
-            running.stop().await.map_err(|error| PlatformError(error.to_string()))?;
+        if !running.is_empty() {
+            tracing::info!("restarting the brokers with other settings");
+            stop_all(running).await.map_err(|error| PlatformError(error.to_string()))?;
         }
-        let started = self.start(dir.clone(), wanted).await;
+        let started = self.start(&dir, wanted).await;
         let mut local = Local {
             cluster: cluster.clone(),
             dir,
             asked: wanted.clone(),
-            running: None,
+            running: Vec::new(),
             failure: None,
             bootstrap: String::new(),
             client: None,
@@ -278,7 +323,7 @@ impl Laptop {
             Ok(running) => {
                 let (bootstrap, client) = self.connect(&running);
                 (local.bootstrap, local.client) = (bootstrap, Some(client));
-                local.running = Some(running);
+                local.running = running;
             }
             Err(failure) => local.failure = Some(failure),
         }
@@ -287,10 +332,23 @@ impl Laptop {
     }
 }
 
+impl Local {
+    fn take_running(&mut self) -> Vec<broker::Running> {
+        self.client = None;
+        std::mem::take(&mut self.running)
+    }
+}
+
+/// Stops all brokers at once; tells the first failure.
+async fn stop_all(running: Vec<broker::Running>) -> std::io::Result<()> {
+    let stopping = running.into_iter().map(broker::Running::stop);
+    futures_util::future::join_all(stopping).await.into_iter().collect()
+}
+
 impl Platform for Laptop {
     fn limits(&self) -> Limits {
         Limits {
-            max_brokers: 1,
+            max_brokers: BROKERS_MAX,
             group_figures_every: Duration::from_secs(1),
             resync_every: Duration::from_secs(1),
         }
@@ -330,7 +388,7 @@ impl Platform for Laptop {
         let local = state.local.as_ref().filter(|local| local.cluster == *cluster);
         match local.and_then(|local| local.client.clone()) {
             Some(client) => Ok(Rc::new(client)),
-            None => Err(AdminError::Unreachable("the broker does not run".to_owned())),
+            None => Err(AdminError::Unreachable("no broker runs".to_owned())),
         }
     }
 

@@ -44,6 +44,9 @@ pub trait System {
     /// Adds the clients' hosts and starts them. They work until they are stopped.
     fn start_clients(&self, simulation: &Simulation, history: &SharedHistory);
 
+    /// Topics that may have lost what was acknowledged shortly before a power loss, after so many.
+    fn lossy(&self, power_losses: usize) -> Vec<String>;
+
     /// Stops the clients, and records an [`Event::Final`] for each partition.
     fn collect(&self, simulation: &Simulation, history: &SharedHistory) -> LocalFuture<()>;
 }
@@ -121,8 +124,15 @@ async fn weather(
         system.start(simulation, *host);
     }
     system.start_clients(simulation, history);
-    let power_lost = |at| history.borrow_mut().record(Event::PowerLost { at });
+    let mut power_losses = 0;
+    let power_lost = |at| {
+        power_losses += 1;
+        history.borrow_mut().record(Event::PowerLost { at });
+    };
     let struck = schedule.perform(simulation, system, &hosts, power_lost).await;
+    for topic in system.lossy(power_losses) {
+        history.borrow_mut().record(Event::Lossy { topic });
+    }
     simulation.note(format_args!("healed"));
     history.borrow_mut().record(Event::Healed);
     simulation.sleep(SETTLE).await;

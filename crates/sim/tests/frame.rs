@@ -190,6 +190,10 @@ impl System for Keeper {
         simulation.start(client, |world| Box::pin(produce(world, history)));
     }
 
+    fn lossy(&self, _power_losses: usize) -> Vec<String> {
+        Vec::new()
+    }
+
     fn collect(&self, simulation: &Simulation, history: &SharedHistory) -> LocalFuture<()> {
         let client = simulation.hosts()[1];
         simulation.kill(client);

@@ -4,9 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use engine::metadata::{
-    CreateTopicError, NewTopic, Partition, Topic, check_topic_name, is_internal, new_internal_topic,
-};
+use engine::metadata::{Partition, Topic, check_topic_name, is_internal};
 use wire::metadata::request::MetadataRequestTopic;
 use wire::metadata::response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
@@ -14,8 +12,8 @@ use wire::metadata::response::{
 use wire::{ErrorCode, MetadataRequest, MetadataResponse, Str, Uuid};
 
 use super::super::context::Call;
-use super::super::errors::KafkaCode;
 use super::super::number;
+use super::super::topics::auto_create;
 use super::operations;
 use crate::metadata::State;
 
@@ -118,32 +116,8 @@ async fn create_missing(call: &Call, names: &BTreeSet<Str>) -> BTreeMap<String, 
     if missing.is_empty() || !state.settings.broker.auto_create_topics_enable {
         return BTreeMap::new();
     }
-    let dice: Vec<[u64; 2]> = missing.iter().map(|_| call.topic_dice()).collect();
-    let created = call.shared().control.decide(move |controller| {
-        let live = controller.image.live_brokers().count();
-        let broker = &controller.settings.broker;
-        let topics = missing.iter().zip(dice).map(|(name, dice)| {
-            if is_internal(name) {
-                return new_internal_topic(name, broker, live, dice);
-            }
-            let name = name.clone();
-            NewTopic { name, partitions: -1, replication_factor: -1, dice, ..NewTopic::default() }
-        });
-        controller.create_topics(topics.collect(), false)
-    });
-    match created.await {
-        Ok(results) => results
-            .into_iter()
-            .filter_map(|(name, result)| match result {
-                Ok(_) | Err(CreateTopicError::Exists { .. }) => None,
-                Err(error) => Some((name, error.code())),
-            })
-            .collect(),
-        Err(error) => {
-            tracing::warn!(%error, "cannot create topics that a client asked for");
-            BTreeMap::new()
-        }
-    }
+    let failed = auto_create::create(call, missing).await;
+    failed.into_iter().map(|(name, (code, _))| (name, code)).collect()
 }
 
 fn by_name(

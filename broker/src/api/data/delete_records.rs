@@ -75,6 +75,9 @@ fn forbidden(state: &State, topic: &Topic) -> Option<ErrorCode> {
 fn advance_here(shard: &Rc<Shard>, id: PartitionId, asked: i64) -> Result<i64, ErrorCode> {
     let partition = shard.partition(id).map_err(|missing| missing.code())?;
     let mut partition = partition.borrow_mut();
+    if !partition.is_leader() {
+        return Err(ErrorCode::NotLeaderOrFollower);
+    }
     if partition.log.failure().is_some() {
         return Err(ErrorCode::KafkaStorageError);
     }

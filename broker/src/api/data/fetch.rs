@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::session::{FetchPlan, Outcome, PartitionKey, SessionRequest, TopicKey, Wanted};
-use engine::{LeaderEpoch, TopicId};
+use engine::{BrokerId, LeaderEpoch, TopicId};
 use storage::{AbortedSearch, FileRead, Read, ReadError};
 use wire::fetch::response::{
     AbortedTransaction, EpochEndOffset, FetchableTopicResponse, PartitionData,
@@ -28,16 +28,44 @@ use super::super::errors::KafkaCode;
 use super::super::{Body, encode, number};
 use crate::metadata::State;
 use crate::net::Reply;
-use crate::partition::{FetchWait, PartitionId};
+use crate::partition::{FetchWait, Partition, PartitionId, View};
 use crate::shard::Shard;
 use crate::shared::Shared;
 
 /// The request without its partitions.
+#[derive(Clone, Copy)]
 struct Terms {
     max_wait: Duration,
     min_bytes: usize,
     max_bytes: usize,
-    committed: bool,
+    reader: Reader,
+}
+
+/// Who asks.
+#[derive(Clone, Copy)]
+enum Reader {
+    Consumer {
+        committed: bool,
+    },
+    /// A follower, and the epoch of its registration.
+    Replica {
+        id: BrokerId,
+        epoch: i64,
+    },
+}
+
+impl Reader {
+    fn view(self) -> View {
+        match self {
+            Self::Consumer { committed: false } => View::Committed,
+            Self::Consumer { committed: true } => View::Stable,
+            Self::Replica { .. } => View::All,
+        }
+    }
+
+    fn is_replica(self) -> bool {
+        matches!(self, Self::Replica { .. })
+    }
 }
 
 /// One partition to read, sent to its owner.
@@ -56,6 +84,8 @@ struct Found {
     high_watermark: i64,
     last_stable: i64,
     log_start: i64,
+    /// The end of what the reader may see: when that moves, there is more.
+    visible: i64,
     records: Records,
     bytes: usize,
     cold: Option<FileRead>,
@@ -71,6 +101,7 @@ impl Found {
             high_watermark: -1,
             last_stable: -1,
             log_start: -1,
+            visible: -1,
             records: Records::EMPTY,
             bytes: 0,
             cold: None,
@@ -86,11 +117,6 @@ pub(crate) async fn handle(call: Call, body: Body) -> Reply {
         Err(reason) => return Reply::Close(reason),
     };
     call.shared().metrics.decoded(ApiKey::Fetch);
-    let Some(session) = session else {
-        let error_code = number(ErrorCode::ClusterAuthorizationFailed);
-        let response = FetchResponse { error_code, ..Default::default() };
-        return encode(&response, call.version, call.correlation_id);
-    };
     let begun = call.shard().sessions.borrow_mut().begin(session, call.now());
     let response = match begun {
         Ok(plan) => fetch(&call, plan, &terms).await,
@@ -99,8 +125,7 @@ pub(crate) async fn handle(call: Call, body: Body) -> Reply {
     encode(&response, call.version, call.correlation_id)
 }
 
-/// `None` for the session of somebody who claims to be a replica: there are none yet.
-fn read_request(call: &Call, body: &Body) -> Result<(Terms, Option<SessionRequest>), String> {
+fn read_request(call: &Call, body: &Body) -> Result<(Terms, SessionRequest), String> {
     let request = Fetch::parse(&body.frame, body.at, call.version)
         .map_err(|error| format!("cannot read FetchRequest v{}: {error}", call.version))?;
     let unsigned = |value: i32| usize::try_from(value).unwrap_or(0);
@@ -109,17 +134,19 @@ fn read_request(call: &Call, body: &Body) -> Result<(Terms, Option<SessionReques
         max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
         min_bytes: unsigned(request.min_bytes.min(request.max_bytes)),
         max_bytes: unsigned(request.max_bytes.min(fetch_max)),
-        committed: request.isolation_level == 1,
+        reader: match request.replica_id {
+            0.. => {
+                Reader::Replica { id: BrokerId(request.replica_id), epoch: request.replica_epoch }
+            }
+            _ => Reader::Consumer { committed: request.isolation_level == 1 },
+        },
     };
-    if request.replica_id >= 0 {
-        return Ok((terms, None));
-    }
     let mut names = Names::default();
     let session = SessionRequest {
         session_id: request.session_id,
         epoch: request.session_epoch,
         uses_topic_ids: call.version >= 13,
-        privileged: false,
+        privileged: terms.reader.is_replica(),
         partitions: request
             .partitions()
             .map(|partition| {
@@ -138,7 +165,7 @@ fn read_request(call: &Call, body: &Body) -> Result<(Terms, Option<SessionReques
             .map(|partition| (names.key(partition.topic), partition.index))
             .collect(),
     };
-    Ok((terms, Some(session)))
+    Ok((terms, session))
 }
 
 /// Shares one allocation among the partitions of a topic, which follow each other in a request.
@@ -175,7 +202,7 @@ async fn fetch(call: &Call, plan: FetchPlan, terms: &Terms) -> FetchResponse {
             return finish(call, plan, found, terms).await;
         }
         let wait = FetchWait::new(terms.min_bytes - bytes);
-        watch(call, &asks, &found, &wait).await;
+        watch(call, &asks, &found, terms.reader, &wait).await;
         tokio::select! {
             biased;
             () = wait.ready() => {}
@@ -210,7 +237,7 @@ fn resolve(state: &State, plan: &FetchPlan) -> (Vec<Ask>, Vec<Found>) {
 /// Reads every partition once, each on its owner, within the request's bytes.
 async fn read_round(call: &Call, asks: &[Ask], found: &mut Vec<Found>, terms: &Terms) {
     let shards = call.shared().shards();
-    let (mut budget, committed) = (terms.max_bytes, terms.committed);
+    let (mut budget, reader) = (terms.max_bytes, terms.reader);
     // The owner of the partition that waited longest goes first.
     let first = asks.first().map_or(0, |ask| ask.id.shard(shards));
     for owner in (0..shards).map(|step| (first + step) % shards) {
@@ -218,7 +245,7 @@ async fn read_round(call: &Call, asks: &[Ask], found: &mut Vec<Found>, terms: &T
             asks.iter().filter(|ask| ask.id.shard(shards) == owner).cloned().collect();
         let Some(id) = mine.first().map(|ask| ask.id) else { continue };
         let nothing_yet = budget == terms.max_bytes;
-        let work = move |shard: &Rc<Shard>| read_here(shard, &mine, budget, nothing_yet, committed);
+        let work = move |shard: &Rc<Shard>| read_here(shard, &mine, budget, nothing_yet, reader);
         let Some(read) = call.shared().on_owner(call.shard(), id, work).await else { continue };
         for mut one in read {
             if let Some(cold) = one.cold.take() {
@@ -236,11 +263,11 @@ fn read_here(
     asks: &[Ask],
     mut budget: usize,
     mut nothing_yet: bool,
-    committed: bool,
+    reader: Reader,
 ) -> Vec<Found> {
     asks.iter()
         .map(|ask| {
-            let one = read_one(shard, ask, budget, nothing_yet, committed);
+            let one = read_one(shard, ask, budget, nothing_yet, reader);
             let taken = if one.cold.is_some() {
                 budget.min(usize::try_from(ask.wanted.max_bytes).unwrap_or(0))
             } else {
@@ -258,7 +285,7 @@ fn read_one(
     ask: &Ask,
     budget: usize,
     at_least_one: bool,
-    committed: bool,
+    reader: Reader,
 ) -> Found {
     let Ask { slot, id, wanted } = ask;
     let partition = match shard.partition(*id) {
@@ -266,16 +293,23 @@ fn read_one(
         Err(missing) => return Found::refused(*slot, missing.code()),
     };
     let mut partition = partition.borrow_mut();
-    if let Some(code) = stale_epoch(wanted.current_leader_epoch, partition.settings.epoch) {
+    if let Some(code) = refusal(shard, &partition, wanted.current_leader_epoch) {
         return Found::refused(*slot, code);
+    }
+    if let Reader::Replica { id, .. } = reader
+        && !partition.settings.place.replicas.contains(&id)
+    {
+        // It will hear from the metadata that it is none.
+        return Found::refused(*slot, ErrorCode::NotLeaderOrFollower);
     }
     let max_bytes = budget.min(usize::try_from(wanted.max_bytes).unwrap_or(0));
     let outcome =
-        partition.read(wanted.fetch_offset, max_bytes, at_least_one, committed, shard.now());
+        partition.read(wanted.fetch_offset, max_bytes, at_least_one, reader.view(), shard.now());
     let mut found = Found {
         high_watermark: outcome.high_watermark,
         last_stable: outcome.last_stable,
         log_start: outcome.log_start,
+        visible: outcome.visible,
         aborted: outcome.aborted,
         ..Found::refused(*slot, ErrorCode::None)
     };
@@ -289,6 +323,13 @@ fn read_one(
             return found;
         }
     }
+    if let Reader::Replica { id, epoch } = reader
+        && outcome.result.is_ok()
+    {
+        partition.fetched_by(id, epoch, wanted.fetch_offset, shard.now());
+        // What this very request has let move: the follower learns it one round earlier.
+        found.high_watermark = partition.log.state().high_watermark();
+    }
     match outcome.result {
         Ok(Read::Memory(pieces)) => take(&shard.shared, &mut found, Ok(pieces)),
         Ok(Read::File(file)) => match file.try_now() {
@@ -300,8 +341,17 @@ fn read_one(
     found
 }
 
+/// Why this broker does not answer for the partition, if it does not.
+pub(crate) fn refusal(shard: &Shard, partition: &Partition, asked_epoch: i32) -> Option<ErrorCode> {
+    let epoch = partition.settings.place.leader_epoch;
+    stale_epoch(asked_epoch, epoch).or_else(|| {
+        let leads = partition.is_leader() && shard.shared.membership.may_lead(shard.now());
+        (!leads).then_some(ErrorCode::NotLeaderOrFollower)
+    })
+}
+
 /// The client's idea of the leader epoch against ours (KIP-320).
-pub(crate) fn stale_epoch(asked: i32, current: LeaderEpoch) -> Option<ErrorCode> {
+fn stale_epoch(asked: i32, current: LeaderEpoch) -> Option<ErrorCode> {
     match asked {
         ..0 => None,
         asked if asked < current.0 => Some(ErrorCode::FencedLeaderEpoch),
@@ -337,12 +387,12 @@ async fn read_cold(call: &Call, found: &mut Found, file: FileRead) {
 
 /// Has every partition wake `wait` when it grows. A partition that has grown since it was read does at
 /// once.
-async fn watch(call: &Call, asks: &[Ask], found: &[Found], wait: &Arc<FetchWait>) {
+async fn watch(call: &Call, asks: &[Ask], found: &[Found], reader: Reader, wait: &Arc<FetchWait>) {
     let shards = call.shared().shards();
     let mut seen = vec![-1; asks.last().map_or(0, |ask| ask.slot + 1)];
     for one in found {
         if let Some(seen) = seen.get_mut(one.slot) {
-            *seen = one.high_watermark;
+            *seen = one.visible;
         }
     }
     for owner in 0..shards {
@@ -360,10 +410,16 @@ async fn watch(call: &Call, asks: &[Ask], found: &[Found], wait: &Arc<FetchWait>
                     continue;
                 };
                 let mut partition = partition.borrow_mut();
-                if partition.log.state().high_watermark() > seen {
+                let log = partition.log.state();
+                let (visible, waiting) = if reader.is_replica() {
+                    (log.end(), &mut partition.copiers)
+                } else {
+                    (log.high_watermark(), &mut partition.readers)
+                };
+                if visible > seen {
                     wait.wake();
                 } else {
-                    partition.readers.watch(&wait);
+                    waiting.watch(&wait);
                 }
             }
         };
@@ -398,7 +454,8 @@ async fn finish(
             TopicKey::Id(id) => (Str::default(), *id),
             TopicKey::Name(name) => (Str::from(&**name), Uuid::ZERO),
         };
-        let partition = describe(call, one, *index, terms.committed).await;
+        let committed = terms.reader.view() == View::Stable;
+        let partition = describe(call, one, *index, committed).await;
         push(&mut responses, name, id, partition);
     }
     FetchResponse { session_id: answer.session_id, responses, ..Default::default() }

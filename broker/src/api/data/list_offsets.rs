@@ -16,7 +16,7 @@ use world::tasks::{Pool, blocking};
 use super::super::context::Call;
 use super::super::errors::KafkaCode;
 use super::super::number;
-use super::fetch::stale_epoch;
+use super::fetch::refusal;
 use super::owners::ask_owners;
 use crate::partition::PartitionId;
 use crate::shard::Shard;
@@ -150,10 +150,14 @@ pub(crate) async fn handle(call: Call, request: ListOffsetsRequest) -> ListOffse
 fn ask_here(shard: &Rc<Shard>, id: PartitionId, ask: Ask) -> Result<Found, ErrorCode> {
     let partition = shard.partition(id).map_err(|missing| missing.code())?;
     let partition = partition.borrow();
-    let epoch = partition.settings.epoch;
-    if let Some(code) = stale_epoch(ask.current_leader_epoch, epoch) {
+    if let Some(code) = refusal(shard, &partition, ask.current_leader_epoch) {
         return Err(code);
     }
+    if !matches!(ask.visible, Visible::End) && !partition.is_serving() {
+        // The watermark of an earlier leader may be ahead of what is known here (KIP-207).
+        return Err(ErrorCode::OffsetNotAvailable);
+    }
+    let epoch = partition.settings.place.leader_epoch;
     let (log, state) = (&partition.log, partition.log.state());
     let visible_end = match ask.visible {
         Visible::Watermark => state.high_watermark(),

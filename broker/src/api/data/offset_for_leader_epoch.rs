@@ -10,7 +10,7 @@ use wire::{ErrorCode, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse}
 use super::super::context::Call;
 use super::super::errors::KafkaCode;
 use super::super::number;
-use super::fetch::stale_epoch;
+use super::fetch::refusal;
 use super::owners::ask_owners;
 use crate::partition::PartitionId;
 use crate::shard::Shard;
@@ -63,7 +63,7 @@ pub(crate) async fn handle(
 fn ask_here(shard: &Rc<Shard>, id: PartitionId, ask: Ask) -> Found {
     let partition = shard.partition(id).map_err(|missing| missing.code())?;
     let partition = partition.borrow();
-    match stale_epoch(ask.current_leader_epoch, partition.settings.epoch) {
+    match refusal(shard, &partition, ask.current_leader_epoch) {
         Some(code) => Err(code),
         None => Ok(partition.log.end_offset_for_epoch(LeaderEpoch(ask.leader_epoch))),
     }

@@ -1,17 +1,14 @@
 //! Answers ApiKey 10, FindCoordinator: which broker keeps a group. The first question of all creates
 //! the internal topic that groups are kept in.
 
-use std::rc::Rc;
-
-use engine::metadata::{CONSUMER_OFFSETS, CreateTopicError, new_internal_topic};
+use engine::metadata::CONSUMER_OFFSETS;
 use wire::find_coordinator::response::Coordinator;
 use wire::{ErrorCode, FindCoordinatorRequest, FindCoordinatorResponse, Str};
 
 use super::super::context::Call;
-use super::super::errors::KafkaCode;
 use super::super::number;
+use super::super::topics::auto_create;
 use crate::coordinator::partition_of;
-use crate::shard::Shard;
 
 /// Many keys in one request, from here on (KIP-699).
 const BATCHED_SINCE: i16 = 4;
@@ -87,31 +84,23 @@ async fn find_group(call: &Call, group: &str) -> Found {
     let leader = topic.partition(id.index).and_then(|partition| partition.leader);
     let broker = leader.and_then(|leader| Some((leader, state.image.broker(leader)?)));
     let (leader, broker) = broker.ok_or_else(|| unavailable("its partition has no leader"))?;
-    // It starts to read its log now rather than at the first request.
-    let start = move |shard: &Rc<Shard>| {
-        shard.coordinator.host(shard, id);
-    };
-    // A broker that stops is found out by the next request.
-    let _ = call.shared().on_owner(call.shard(), id, start).await;
     let (host, port) = call.address_of(broker);
     Ok(Place { node_id: leader.0, host, port })
 }
 
 /// Creates the topic; somebody else may have done so meanwhile.
 async fn create_offsets_topic(call: &Call) -> Result<(), (ErrorCode, String)> {
-    let dice = call.topic_dice();
-    let decided = call.shared().control.decide(move |controller| {
-        let live = controller.image.live_brokers().count();
-        let broker = &controller.settings.broker;
-        let topic = new_internal_topic(CONSUMER_OFFSETS, broker, live, dice);
-        controller.create_topics(vec![topic], false)
-    });
-    let results = decided.await.map_err(|error| (error.code(), error.to_string()))?;
-    match results.into_iter().next() {
-        Some((_, Err(CreateTopicError::Exists { .. }) | Ok(_))) | None => Ok(()),
-        Some((name, Err(error))) => {
-            tracing::error!(topic = name, %error, "cannot create an internal topic");
-            Err((ErrorCode::CoordinatorNotAvailable, error.to_string()))
+    let created = auto_create::create(call, [CONSUMER_OFFSETS.to_owned()]).await;
+    match created.into_iter().next() {
+        None => Ok(()),
+        Some((name, (code, why))) => {
+            tracing::error!(
+                topic = name,
+                code = code.name(),
+                why,
+                "cannot create an internal topic"
+            );
+            Err((ErrorCode::CoordinatorNotAvailable, why))
         }
     }
 }

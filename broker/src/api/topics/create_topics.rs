@@ -10,12 +10,18 @@ use wire::{CreateTopicsRequest, CreateTopicsResponse, Str};
 use super::super::context::Call;
 use super::super::errors::KafkaCode;
 use super::super::{number, text};
+use crate::shared::Shared;
 
 pub(crate) async fn handle(call: Call, request: CreateTopicsRequest) -> CreateTopicsResponse {
+    create(call.shared(), request).await
+}
+
+/// Has the controller, which is here, create topics.
+pub(crate) async fn create(shared: &Shared, request: CreateTopicsRequest) -> CreateTopicsResponse {
     let asked: Vec<NewTopic> =
-        request.topics.iter().map(|topic| read(topic, call.topic_dice())).collect();
+        request.topics.iter().map(|topic| read(topic, shared.topic_dice())).collect();
     let validate_only = request.validate_only;
-    let decided = call.shared().control.decide(move |c| c.create_topics(asked, validate_only));
+    let decided = shared.control.decide(move |c| c.create_topics(asked, validate_only));
     let topics = match decided.await {
         Ok(results) => results.into_iter().map(|(name, result)| describe(name, result)).collect(),
         Err(error) => {

@@ -13,7 +13,7 @@ pub(crate) async fn handle(call: Call, request: InitProducerIdRequest) -> InitPr
         Ok(()) => {}
         Err(code) => return refused(code),
     }
-    match call.shared().next_producer_id().await {
+    match call.shared().next_producer_id(&call.shard().link).await {
         Ok(producer_id) => {
             InitProducerIdResponse { producer_id, producer_epoch: 0, ..Default::default() }
         }

@@ -43,6 +43,9 @@ struct Args {
     /// Go on with a campaign: one line of JSON per run in this file, which is made if it is not there.
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
+    /// Brokers in each run: 1, 3 or 5.
+    #[arg(long, default_value_t = 1)]
+    brokers: usize,
     /// Runs at a time.
     #[arg(long, default_value_t = 1)]
     jobs: usize,
@@ -63,7 +66,7 @@ fn range(text: &str) -> Result<Range<u64>, String> {
 fn main() -> ExitCode {
     let args = Args::parse();
     let outcome = match args.seed {
-        Some(seed) => one(seed, args.trace),
+        Some(seed) => one(seed, args.brokers, args.trace),
         None => many(&args),
     };
     match outcome {
@@ -76,9 +79,9 @@ fn main() -> ExitCode {
 }
 
 /// Runs one seed twice: it must tell the same story.
-fn one(seed: u64, trace: bool) -> Result<()> {
+fn one(seed: u64, brokers: usize, trace: bool) -> Result<()> {
     let panics = Panics::listen();
-    let run = || storm::run(&Klamm::default(), seed, TRACE_LINES_MAX, &panics);
+    let run = || storm::run(&Klamm::new(brokers), seed, TRACE_LINES_MAX, &panics);
     let outcome = run();
     if trace {
         for line in outcome.trace.lines() {
@@ -145,7 +148,7 @@ fn run(args: &Args, commit: &str, done: &BTreeSet<u64>, trials: &mut Vec<Trial>)
                     if done.contains(&seed) {
                         continue;
                     }
-                    let outcome = storm::run(&Klamm::default(), seed, 0, panics);
+                    let outcome = storm::run(&Klamm::new(args.brokers), seed, 0, panics);
                     if tell.send(Trial::new(commit, seed, &outcome)).is_err() {
                         return;
                     }
@@ -182,7 +185,10 @@ fn report(trials: &[Trial], args: &Args) -> Result<()> {
         }
     }
     for seed in &totals.broken {
-        println!("see it again: cargo run -p sim --bin storm -- --seed {seed} --trace");
+        let brokers = args.brokers;
+        println!(
+            "see it again: cargo run -p sim --bin storm -- --brokers {brokers} --seed {seed} --trace"
+        );
     }
     if let Some(property) = &args.until {
         let caught = trials.iter().filter(|trial| trial.breaks(property)).map(|trial| trial.seed);

@@ -1,4 +1,4 @@
-//! The system under test: one broker, the one that ships, and clients that use it as people do.
+//! The system under test: one broker or several, as they ship, and clients that use them as people do.
 //!
 //! | file | what it does all through the run |
 //! | --- | --- |
@@ -6,7 +6,8 @@
 //! | `read` | reads each topic from its beginning; reads all at the end |
 //! | `group` | joins, reads, commits, leaves or dies; asks for positions |
 //!
-//! `orders` waits for the disk (`klamm.durability=fsync`), `views` does not.
+//! `orders` waits for the disk (`klamm.durability=fsync`), `views` does not. Where there are three brokers,
+//! each partition has three replicas, and two must have what is acknowledged.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -29,7 +30,8 @@ mod group;
 mod produce;
 mod read;
 
-const BROKER: &str = "broker";
+/// What the names of all brokers begin with; their number follows.
+const BROKER: &str = "broker-";
 const PORT: u16 = 9092;
 /// Waits for the disk.
 const ORDERS: &str = "orders";
@@ -43,22 +45,39 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 /// What a client waits after an error.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A run with a real broker. Make one for each run.
-#[derive(Default)]
+/// A run with real brokers. Make one for each run.
 pub struct Klamm {
+    brokers: usize,
+    hosts: RefCell<Vec<HostId>>,
     /// How each broker is asked to stop.
     stops: RefCell<BTreeMap<HostId, Rc<Notify>>>,
 }
 
+impl Klamm {
+    /// With so many brokers, all of which are controllers.
+    pub fn new(brokers: usize) -> Self {
+        Self { brokers, hosts: RefCell::default(), stops: RefCell::default() }
+    }
+}
+
 impl System for Klamm {
     fn build(&self, simulation: &Simulation) -> Vec<HostId> {
-        vec![simulation.add_host(BROKER)]
+        let add = |number| simulation.add_host(&format!("{BROKER}{number}"));
+        let hosts: Vec<HostId> = (0..self.brokers).map(add).collect();
+        self.hosts.borrow_mut().clone_from(&hosts);
+        hosts
+    }
+
+    fn lossy(&self, power_losses: usize) -> Vec<String> {
+        // One machine may go as long as there are others; two at once may be two too many.
+        let survives = usize::from(self.brokers > 1);
+        if power_losses > survives { vec![VIEWS.to_owned()] } else { Vec::new() }
     }
 
     fn start(&self, simulation: &Simulation, host: HostId) {
         let stop = Rc::new(Notify::new());
         self.stops.borrow_mut().insert(host, Rc::clone(&stop));
-        let settings = settings(simulation.seed(), host);
+        let settings = settings(simulation.seed(), &self.hosts.borrow(), host);
         let storm = simulation.clone();
         simulation.start(host, move |world| {
             Box::pin(async move {
@@ -84,8 +103,7 @@ impl System for Klamm {
     }
 
     fn start_clients(&self, simulation: &Simulation, history: &SharedHistory) {
-        history.borrow_mut().record(Event::Lossy { topic: VIEWS.to_owned() });
-        let stage = Rc::new(Stage::new(Rc::clone(history)));
+        let stage = Rc::new(Stage::new(self.brokers, Rc::clone(history)));
         let start = |name: &str, work: &dyn Fn(World, Rc<Stage>) -> LocalFuture<()>| {
             let host = simulation.add_host(name);
             simulation.start(host, |world| work(world, Rc::clone(&stage)));
@@ -102,24 +120,32 @@ impl System for Klamm {
 
     fn collect(&self, simulation: &Simulation, history: &SharedHistory) -> LocalFuture<()> {
         for host in simulation.hosts() {
-            if &*simulation.name(host) != BROKER {
+            if !simulation.name(host).starts_with(BROKER) {
                 simulation.kill(host);
             }
         }
         let world = simulation.world(simulation.add_host("auditor"));
-        let stage = Rc::new(Stage::new(Rc::clone(history)));
+        let stage = Rc::new(Stage::new(self.brokers, Rc::clone(history)));
         Box::pin(read::everything(world, stage))
     }
 }
 
-fn settings(seed: u64, host: HostId) -> config::Settings {
+fn settings(seed: u64, hosts: &[HostId], host: HostId) -> config::Settings {
     let shards = (1 + seed % 2).to_string();
     let listener = format!("PLAINTEXT://{}:{PORT}", host.address());
+    let id = hosts.iter().position(|other| *other == host).expect("it was built").to_string();
+    let voters =
+        (0..).zip(hosts).map(|(id, host): (u32, _)| format!("{id}@{}:{PORT}", host.address()));
+    let voters = voters.collect::<Vec<_>>().join(",");
+    let (replicas, voters) = if hosts.len() == 1 { ("1", String::new()) } else { ("3", voters) };
     let settings: config::Properties = [
         ("log.dirs", "/data"),
         ("listeners", &listener),
         ("klamm.http.listener", ""),
-        ("node.id", "0"),
+        ("node.id", &id),
+        ("klamm.cluster.id", "c3Rvcm0tb2YtYnJva2Vycw"),
+        ("controller.quorum.voters", &voters),
+        ("offsets.topic.replication.factor", replicas),
         ("klamm.shards", &shards),
         ("group.initial.rebalance.delay.ms", "0"),
         ("offsets.topic.num.partitions", "3"),
@@ -139,8 +165,14 @@ async fn create_topics(world: World, stage: Rc<Stage>) {
         let topic = NewTopic {
             name: name.to_owned(),
             partitions: Some(partitions),
-            replicas: Some(1),
-            configs: BTreeMap::from([("klamm.durability".to_owned(), durability.to_owned())]),
+            replicas: Some(if stage.brokers == 1 { 1 } else { 3 }),
+            configs: BTreeMap::from([
+                ("klamm.durability".to_owned(), durability.to_owned()),
+                (
+                    "min.insync.replicas".to_owned(),
+                    if stage.brokers == 1 { "1" } else { "2" }.to_owned(),
+                ),
+            ]),
         };
         loop {
             match admin.create_topic(&topic, false).await {
@@ -154,14 +186,15 @@ async fn create_topics(world: World, stage: Rc<Stage>) {
 
 /// What all clients of a run share.
 struct Stage {
+    brokers: usize,
     history: SharedHistory,
     producers: Cell<u32>,
     commits: Cell<u64>,
 }
 
 impl Stage {
-    fn new(history: SharedHistory) -> Self {
-        Self { history, producers: Cell::new(0), commits: Cell::new(0) }
+    fn new(brokers: usize, history: SharedHistory) -> Self {
+        Self { brokers, history, producers: Cell::new(0), commits: Cell::new(0) }
     }
 
     fn record(&self, event: Event) {
@@ -180,7 +213,7 @@ impl Stage {
     /// what became of each.
     fn cluster(&self, world: &World, retry_for: Duration) -> Cluster {
         let options = ClusterOptions {
-            bootstrap: vec![format!("{BROKER}:{PORT}")],
+            bootstrap: (0..self.brokers).map(|id| format!("{BROKER}{id}:{PORT}")).collect(),
             request_timeout: REQUEST_TIMEOUT,
             retry_for,
             ..ClusterOptions::default()

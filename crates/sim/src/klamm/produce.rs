@@ -25,10 +25,11 @@ pub(super) async fn idempotent(world: World, stage: Rc<Stage>) {
     run(world, stage, options).await;
 }
 
-/// A producer that sends each record once, and wants to hear from the leader only.
+/// A producer that sends each record once. It wants to hear from the leader only, where there is no
+/// other replica: what one replica alone has acknowledged dies with it.
 pub(super) async fn plain(world: World, stage: Rc<Stage>) {
     let options = ProducerOptions {
-        acks: Acks::Leader,
+        acks: if stage.brokers == 1 { Acks::Leader } else { Acks::All },
         idempotent: false,
         delivery_timeout: Duration::ZERO,
         ..Default::default()

@@ -1,0 +1,24 @@
+//! The cluster's controller, seen from a broker: how it is asked, and what it does beside deciding.
+//!
+//! ```text
+//! broker ─ Link::ask(request) ─► the active controller ─► Ask::answer ─► ControlRef::decide ─► quorum
+//!             here: a call          elsewhere: a connection
+//! ```
+//!
+//! | file | what is there |
+//! | --- | --- |
+//! | `link` | whom to ask, and the connection to it |
+//! | `requests` | what brokers ask for: registration, heartbeats, ISR changes, producer ids |
+//! | `sessions` | which brokers are heard of; the silent ones are fenced |
+//! | `membership` | this broker's own registration and heartbeats |
+//!
+//! What clients ask of the controller (topics, settings) is forwarded whole: `api/forward.rs`.
+
+mod link;
+mod membership;
+mod requests;
+mod sessions;
+
+pub(crate) use link::{Ask, AskError, Link};
+pub(crate) use membership::{Introduction, Membership, join, stay};
+pub(crate) use sessions::{Heard, SessionsRef, watch_sessions};

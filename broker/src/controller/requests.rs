@@ -1,0 +1,208 @@
+//! What brokers ask of the active controller, answered where that is. Each is a decision of the engine;
+//! here are only the names on the wire.
+
+use std::sync::Arc;
+
+use engine::metadata::{
+    AlterPartition, AlterPartitionError, Heartbeat, Record, RegisterBrokerError, Registration,
+};
+use engine::{BrokerId, LeaderEpoch};
+use wire::alter_partition::response::{PartitionData, TopicData};
+use wire::{
+    AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterPartitionRequest,
+    AlterPartitionResponse, BrokerHeartbeatRequest, BrokerHeartbeatResponse,
+    BrokerRegistrationRequest, BrokerRegistrationResponse, CreateTopicsRequest,
+    CreateTopicsResponse, ErrorCode, Uuid,
+};
+
+use super::link::Ask;
+use super::sessions::Heard;
+use crate::api::KafkaCode;
+use crate::shared::Shared;
+
+impl Ask for BrokerRegistrationRequest {
+    async fn answer(self, shared: &Arc<Shared>) -> BrokerRegistrationResponse {
+        let refused = |code: ErrorCode| BrokerRegistrationResponse {
+            error_code: code.number(),
+            broker_epoch: -1,
+            ..Default::default()
+        };
+        if *self.cluster_id != *shared.cluster_id {
+            return refused(ErrorCode::InconsistentClusterId);
+        }
+        let id = BrokerId(self.broker_id);
+        let listeners = self.listeners.iter().map(|listener| config::Listener {
+            name: listener.name.to_string(),
+            host: listener.host.to_string(),
+            port: listener.port,
+        });
+        let registration = Registration {
+            id,
+            incarnation: self.incarnation_id,
+            directory: self.log_dirs.first().copied().unwrap_or(Uuid::ZERO),
+            listeners: listeners.collect(),
+            rack: self.rack.as_deref().map(Into::into),
+            previous_epoch: self.previous_broker_epoch,
+            predecessor_is_alive: false,
+        };
+        let cluster_id = Arc::clone(&shared.cluster_id);
+        let decided = shared.control.decide(move |controller| {
+            let known = controller.image.broker(registration.id);
+            // Whoever is not fenced was heard of within its session.
+            let predecessor_is_alive = known.is_some_and(|known| !known.fenced);
+            let registration = Registration { predecessor_is_alive, ..registration };
+            let mut decision = controller.register_broker(registration);
+            if controller.image.cluster_id().is_none() {
+                decision.records.insert(0, Record::Cluster { cluster_id });
+            }
+            decision
+        });
+        match decided.await {
+            Ok(Ok(broker_epoch)) => {
+                shared.sessions.tell(Heard::Alive(id, broker_epoch));
+                BrokerRegistrationResponse { broker_epoch, ..Default::default() }
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a broker is not registered");
+                refused(match error {
+                    RegisterBrokerError::Duplicate { .. } => ErrorCode::DuplicateBrokerRegistration,
+                    RegisterBrokerError::NoListeners { .. } => ErrorCode::InvalidRegistration,
+                })
+            }
+            Err(error) => refused(error.code()),
+        }
+    }
+}
+
+impl Ask for BrokerHeartbeatRequest {
+    async fn answer(self, shared: &Arc<Shared>) -> BrokerHeartbeatResponse {
+        let (id, epoch) = (BrokerId(self.broker_id), self.broker_epoch);
+        let heartbeat = Heartbeat {
+            id,
+            epoch,
+            want_fence: self.want_fence,
+            want_shut_down: self.want_shut_down,
+            // It does not ask to be let in before it knows its own registration.
+            is_caught_up: true,
+        };
+        let refused = |code: ErrorCode| BrokerHeartbeatResponse {
+            error_code: code.number(),
+            is_fenced: true,
+            ..Default::default()
+        };
+        match shared.control.decide(move |controller| controller.heartbeat(heartbeat)).await {
+            Ok(Ok(reply)) => {
+                shared.sessions.tell(Heard::Alive(id, epoch));
+                BrokerHeartbeatResponse {
+                    is_caught_up: true,
+                    is_fenced: reply.is_fenced,
+                    should_shut_down: reply.should_shut_down,
+                    ..Default::default()
+                }
+            }
+            Ok(Err(_)) => refused(ErrorCode::StaleBrokerEpoch),
+            Err(error) => refused(error.code()),
+        }
+    }
+}
+
+impl Ask for AlterPartitionRequest {
+    async fn answer(self, shared: &Arc<Shared>) -> AlterPartitionResponse {
+        let (leader, epoch) = (BrokerId(self.broker_id), self.broker_epoch);
+        let asked = self.topics.iter().flat_map(|topic| {
+            topic.partitions.iter().map(|partition| AlterPartition {
+                topic_id: topic.topic_id,
+                index: partition.partition_index,
+                leader_epoch: LeaderEpoch(partition.leader_epoch),
+                partition_epoch: partition.partition_epoch,
+                isr: partition
+                    .new_isr_with_epochs
+                    .iter()
+                    .map(|broker| (BrokerId(broker.broker_id), broker.broker_epoch))
+                    .collect(),
+            })
+        });
+        let asked: Vec<AlterPartition> = asked.collect();
+        let refused = |code: ErrorCode| AlterPartitionResponse {
+            error_code: code.number(),
+            ..Default::default()
+        };
+        let decided = shared
+            .control
+            .decide(move |controller| controller.alter_partitions(leader, epoch, asked));
+        let results = match decided.await {
+            Ok(Ok(results)) => results,
+            Ok(Err(_)) => return refused(ErrorCode::StaleBrokerEpoch),
+            Err(error) => return refused(error.code()),
+        };
+        let mut topics: Vec<TopicData> = Vec::new();
+        for ((topic_id, partition_index), result) in results {
+            let data = match result {
+                Ok(partition) => PartitionData {
+                    partition_index,
+                    leader_id: partition.leader.map_or(-1, |leader| leader.0),
+                    leader_epoch: partition.leader_epoch.0,
+                    isr: partition.isr.iter().map(|id| id.0).collect(),
+                    partition_epoch: partition.partition_epoch,
+                    ..Default::default()
+                },
+                Err(error) => PartitionData {
+                    partition_index,
+                    error_code: error.code().number(),
+                    ..Default::default()
+                },
+            };
+            match topics.last_mut() {
+                Some(topic) if topic.topic_id == topic_id => topic.partitions.push(data),
+                _ => topics.push(TopicData {
+                    topic_id,
+                    partitions: vec![data],
+                    ..Default::default()
+                }),
+            }
+        }
+        AlterPartitionResponse { topics, ..Default::default() }
+    }
+}
+
+impl Ask for AllocateProducerIdsRequest {
+    async fn answer(self, shared: &Arc<Shared>) -> AllocateProducerIdsResponse {
+        #[expect(
+            clippy::redundant_closure_for_method_calls,
+            reason = "the method alone is not general enough over the controller's lifetime"
+        )]
+        let decided = shared.control.decide(|controller| controller.allocate_producer_ids()).await;
+        match decided {
+            Ok(block) => AllocateProducerIdsResponse {
+                producer_id_start: block.first,
+                producer_id_len: i32::try_from(block.len).expect("a block is small"),
+                ..Default::default()
+            },
+            Err(error) => AllocateProducerIdsResponse {
+                error_code: error.code().number(),
+                ..Default::default()
+            },
+        }
+    }
+}
+
+impl Ask for CreateTopicsRequest {
+    async fn answer(self, shared: &Arc<Shared>) -> CreateTopicsResponse {
+        crate::api::create_topics(shared, self).await
+    }
+}
+
+impl KafkaCode for AlterPartitionError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownTopicId => ErrorCode::UnknownTopicId,
+            Self::UnknownPartition => ErrorCode::UnknownTopicOrPartition,
+            Self::NotController => ErrorCode::NotController,
+            Self::FencedLeaderEpoch { .. } => ErrorCode::FencedLeaderEpoch,
+            Self::InvalidUpdateVersion { .. } => ErrorCode::InvalidUpdateVersion,
+            Self::Request(_) => ErrorCode::InvalidRequest,
+            Self::IneligibleReplica { .. } => ErrorCode::IneligibleReplica,
+            Self::NewLeaderElected => ErrorCode::NewLeaderElected,
+        }
+    }
+}

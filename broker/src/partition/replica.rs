@@ -1,0 +1,260 @@
+//! A partition as one of several replicas: who leads it, how far its followers are, what is copied from
+//! its leader.
+//!
+//! Every rule is the engine's: [`leader::Progress`] for the one that leads, [`follower::Follow`] for those
+//! that copy. This file carries out what they say on the log.
+
+use std::time::Duration;
+
+use engine::log::LogState;
+use engine::replication::follower::{self, Follow};
+use engine::replication::leader::{self, Progress, Proposal};
+use engine::session::Wanted;
+use engine::{BrokerId, LeaderEpoch, Now, Offset};
+use storage::AppendError;
+use wire::ErrorCode;
+use wire::fetch::response::PartitionData;
+
+use super::{Ack, Missing, Partition, Refused, Settings};
+use crate::replication::Lane;
+
+/// What this broker is to a partition.
+pub(crate) enum Role {
+    /// Takes records, and counts who has them.
+    Leader(Progress),
+    /// Copies them.
+    Follower(Follow),
+    /// Nobody leads it, as far as is known.
+    Waiting,
+}
+
+/// What became of a leader's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Copied {
+    /// Nothing to write.
+    Nothing,
+    /// Records are queued for the next write.
+    Records,
+    /// The log was cut: nothing may be added until the checkpoints say so ([`Partition::settled`]).
+    Cut,
+}
+
+impl Partition {
+    /// Whether records are taken here.
+    pub(crate) fn is_leader(&self) -> bool {
+        matches!(self.role, Role::Leader(_))
+    }
+
+    /// Where it is to be copied from, if it is.
+    pub(crate) fn lane(&self) -> Option<Lane> {
+        match self.role {
+            Role::Follower(_) => {
+                let leader = self.settings.place.leader.expect("a follower has a leader");
+                Some(Lane::new(leader, self.settings.durability))
+            }
+            Role::Leader(_) | Role::Waiting => None,
+        }
+    }
+
+    /// Takes the role that the settings give; `before` are those until now, if there were any.
+    pub(super) fn take_role(&mut self, before: Option<&Settings>) {
+        let place = &self.settings.place;
+        let same = |before: &Settings| {
+            before.place.leader == place.leader && before.place.leader_epoch == place.leader_epoch
+        };
+        let me = self.settings.me;
+        if before.is_some_and(same) {
+            if let Role::Leader(progress) = &mut self.role {
+                progress.configured(place);
+            }
+            return;
+        }
+        self.role = match place.leader {
+            Some(leader) if leader == me => {
+                let end = self.log.state().end();
+                // Known even if nothing is written under it: a consumer may ask where it begins (KIP-320).
+                self.log.assign_epoch(place.leader_epoch, end);
+                let high_watermark = self.log.state().high_watermark();
+                Role::Leader(Progress::new(leader::Begin { me, place, start: end, high_watermark }))
+            }
+            Some(_) => Role::Follower(Follow::new(place.leader_epoch)),
+            None => Role::Waiting,
+        };
+        if !self.is_leader() {
+            // They may be committed yet, by the next leader: not a refusal that could be taken for one.
+            self.send_away(&Missing::NotLeader);
+        }
+        self.readers.wake_all();
+        self.copiers.wake_all();
+    }
+
+    pub(super) fn send_away(&mut self, why: &Missing) {
+        for Ack { tell, .. } in self.acks.drain(..).chain(self.own_acks.drain(..)) {
+            let _ = tell.send(Err(Refused::Missing(why.clone())));
+        }
+    }
+
+    /// Up to where this replica vouches for its records.
+    pub(super) fn vouched(&self) -> Offset {
+        match self.settings.durability {
+            config::Durability::Replicated => self.log.state().end(),
+            config::Durability::Fsync => self.log.flushed_offset(),
+        }
+    }
+
+    /// The leader's log, or what is known of its followers, has moved: acknowledge what may be.
+    pub(crate) fn advance(&mut self) {
+        let vouched = self.vouched();
+        let Role::Leader(progress) = &mut self.role else { return };
+        let watermark = progress.high_watermark(vouched, self.settings.min_insync_replicas);
+        self.acknowledge_own(vouched);
+        self.commit(watermark);
+    }
+
+    /// A follower asks from `offset` on: it has everything below.
+    pub(crate) fn fetched_by(&mut self, follower: BrokerId, epoch: i64, offset: Offset, now: Now) {
+        let end = self.log.state().end();
+        if let Role::Leader(progress) = &mut self.role {
+            progress.fetched(leader::Fetched { follower, broker_epoch: epoch, offset, end, now });
+            self.advance();
+        }
+    }
+
+    /// Whether the watermark is known to be that of this leader's epoch (KIP-207).
+    pub(crate) fn is_serving(&self) -> bool {
+        match &self.role {
+            Role::Leader(progress) => progress.is_serving(),
+            Role::Follower(_) | Role::Waiting => false,
+        }
+    }
+
+    /// A change of the in-sync replicas to propose, if one is due and none is on its way.
+    pub(crate) fn proposal(&mut self, now: Now, lag_max: Duration) -> Option<Proposal> {
+        let end = self.log.state().end();
+        match &mut self.role {
+            Role::Leader(progress) => progress.proposal(end, now, lag_max),
+            Role::Follower(_) | Role::Waiting => None,
+        }
+    }
+
+    /// The controller has answered the proposal.
+    pub(crate) fn proposal_answered(&mut self, done: bool) {
+        if let Role::Leader(progress) = &mut self.role {
+            progress.answered(done);
+            self.advance();
+        }
+    }
+
+    /// Nobody knows whether the proposal was taken: it is made again.
+    pub(crate) fn proposal_unanswered(&mut self) {
+        if let Role::Leader(progress) = &mut self.role {
+            progress.unanswered();
+        }
+    }
+
+    /// What to ask the leader for; nothing while it refuses, or while a cut has not settled.
+    pub(crate) fn wants_copied(&mut self, now: Now, max_bytes: i32) -> Option<Wanted> {
+        let LogEnds { start, end, epoch } = self.ends();
+        match &self.role {
+            Role::Follower(follow) if !self.unsettled && follow.may_fetch(now) => Some(Wanted {
+                fetch_offset: end,
+                max_bytes,
+                current_leader_epoch: self.settings.place.leader_epoch.0,
+                last_fetched_epoch: epoch,
+                log_start_offset: start,
+            }),
+            _ => None,
+        }
+    }
+
+    fn ends(&self) -> LogEnds {
+        let state: &LogState = self.log.state();
+        let epoch = self.log.latest_epoch().map_or(-1, |epoch| epoch.0);
+        LogEnds { start: state.start(), end: state.end(), epoch }
+    }
+
+    /// Takes the leader's answer to [`Partition::wants_copied`].
+    pub(crate) fn take_copied(&mut self, data: PartitionData, now: Now) -> Copied {
+        let Role::Follower(follow) = &mut self.role else { return Copied::Nothing };
+        if self.gone || self.unsettled {
+            return Copied::Nothing;
+        }
+        self.used_at = now.tick;
+        let diverging = (data.diverging_epoch.epoch >= 0 || data.diverging_epoch.end_offset >= 0)
+            .then_some((LeaderEpoch(data.diverging_epoch.epoch), data.diverging_epoch.end_offset));
+        let error =
+            ErrorCode::from_number(data.error_code).unwrap_or(ErrorCode::UnknownServerError);
+        let answer = follower::Answer { error, diverging, log_start: data.log_start_offset };
+        match follow.answered(&answer, self.log.state(), self.log.epochs(), now) {
+            follower::Step::Nothing => {
+                tracing::debug!(partition = %self.name(), error = error.name(), "not copied now");
+                Copied::Nothing
+            }
+            follower::Step::Cut { to, is_committed } => {
+                self.cut(is_committed, |log| log.truncate_to(to).map(|_| ()))
+            }
+            follower::Step::StartAgain { at, is_committed } => {
+                self.cut(is_committed, |log| log.truncate_fully_and_start_at(at))
+            }
+            follower::Step::Append => self.append_copied(data, now),
+        }
+    }
+
+    fn cut(
+        &mut self,
+        is_committed: bool,
+        cut: impl FnOnce(&mut storage::PartitionLog) -> Result<(), AppendError>,
+    ) -> Copied {
+        let (before, watermark) = (self.log.state().end(), self.log.state().high_watermark());
+        if let Err(error) = cut(&mut self.log) {
+            tracing::error!(partition = %self.name(), %error, "cannot cut the log");
+            return Copied::Nothing;
+        }
+        let to = self.log.state().end();
+        if is_committed {
+            tracing::error!(
+                partition = %self.name(), from = before, to, watermark,
+                "records that were committed are cut off: the leader does not have them"
+            );
+        } else {
+            tracing::info!(
+                partition = %self.name(), from = before, to, "cut off what the leader does not have"
+            );
+        }
+        self.unsettled = true;
+        Copied::Cut
+    }
+
+    fn append_copied(&mut self, data: PartitionData, now: Now) -> Copied {
+        let mut queued = false;
+        for piece in data.records.iter().flat_map(|records| records.chunks()) {
+            match self.log.admit_replica(piece.clone(), now) {
+                Ok(_) => queued = true,
+                Err(error) => {
+                    tracing::error!(partition = %self.name(), %error, "cannot copy from the leader");
+                    if let Role::Follower(follow) = &mut self.role {
+                        follow.failed(now);
+                    }
+                    break;
+                }
+            }
+        }
+        self.known_watermark = data.high_watermark;
+        self.log.advance_high_watermark(data.high_watermark);
+        if data.log_start_offset > self.log.state().start() {
+            self.leader_start = data.log_start_offset;
+        }
+        if queued { Copied::Records } else { Copied::Nothing }
+    }
+
+    /// The checkpoints know of the cut.
+    pub(crate) fn settled(&mut self) {
+        self.unsettled = false;
+    }
+}
+
+struct LogEnds {
+    start: Offset,
+    end: Offset,
+    epoch: i32,
+}

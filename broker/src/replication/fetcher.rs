@@ -1,0 +1,224 @@
+//! The loop of one lane: ask the leader, append what it sends, ask again.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::connection::Connection;
+use engine::session::Wanted;
+use wire::fetch::request::ReplicaState;
+use wire::{FetchRequest, FetchResponse};
+use world::tasks::spawn_local;
+
+use super::Lane;
+use super::session::{Session, id};
+use crate::partition::{Copied, PartitionId, PartitionRef, flushed};
+use crate::shard::Shard;
+use crate::shared::Shared;
+
+/// A leader that takes so much longer than it was told to wait is gone, or cut off.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// Pauses after a failure: doubled each time, up to the longest.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Copies the partitions of one lane.
+pub(super) struct Fetcher {
+    lane: Lane,
+    shard: Weak<Shard>,
+    followed: RefCell<BTreeMap<PartitionId, PartitionRef>>,
+    /// Counts changes of `followed`.
+    generation: Cell<u64>,
+    changed: tokio::sync::Notify,
+    stopped: Cell<bool>,
+}
+
+/// Why a connection is not used on.
+enum Left {
+    /// Other partitions are to be copied: the leader may keep a Fetch that names the old ones for long.
+    Changed,
+    Failed(client::Error),
+    /// The leader's address is not known, or the broker stops.
+    Nowhere,
+}
+
+fn wait(request: &FetchRequest) -> Duration {
+    Duration::from_millis(u64::from(request.max_wait_ms.unsigned_abs()))
+}
+
+impl Fetcher {
+    pub(super) fn start(shard: &Rc<Shard>, lane: Lane) -> Rc<Self> {
+        let fetcher = Rc::new(Self {
+            lane,
+            shard: Rc::downgrade(shard),
+            followed: RefCell::default(),
+            generation: Cell::new(0),
+            changed: tokio::sync::Notify::new(),
+            stopped: Cell::new(false),
+        });
+        spawn_local(Rc::clone(&fetcher).run());
+        fetcher
+    }
+
+    pub(super) fn add(&self, id: PartitionId, partition: PartitionRef) {
+        self.followed.borrow_mut().insert(id, partition);
+        self.change();
+    }
+
+    pub(super) fn remove(&self, id: PartitionId) {
+        self.followed.borrow_mut().remove(&id);
+        self.change();
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopped.set(true);
+        self.followed.borrow_mut().clear();
+        self.change();
+    }
+
+    fn change(&self) {
+        self.generation.set(self.generation.get() + 1);
+        self.changed.notify_one();
+    }
+
+    async fn run(self: Rc<Self>) {
+        let mut pause = PAUSE_MIN;
+        while !self.stopped.get() {
+            if self.followed.borrow().is_empty() {
+                self.changed.notified().await;
+                continue;
+            }
+            let Some(shard) = self.shard.upgrade() else { return };
+            match self.copy(&shard, &mut pause).await {
+                Left::Changed => {}
+                Left::Failed(error) => {
+                    tracing::debug!(leader = self.lane.leader.0, %error, "cannot fetch; trying on");
+                    shard.shared.world.clock.sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+                Left::Nowhere => shard.shared.world.clock.sleep(PAUSE_MAX).await,
+            }
+        }
+    }
+
+    /// Copies over one connection until it has to be left.
+    async fn copy(&self, shard: &Rc<Shard>, pause: &mut Duration) -> Left {
+        let shared = &shard.shared;
+        let Some((host, port)) = shared.address_of(self.lane.leader) else { return Left::Nowhere };
+        let name = format!("replica-{}", shared.node);
+        let connection = match Connection::open(&shared.world, &host, port, &name).await {
+            Ok(connection) => connection,
+            Err(error) => return Left::Failed(error),
+        };
+        let mut session = Session::default();
+        let generation = self.generation.get();
+        loop {
+            if self.stopped.get() || self.generation.get() != generation {
+                return Left::Changed;
+            }
+            let Some(request) = self.request(shared, &mut session) else {
+                shared.world.clock.sleep(PAUSE_MIN).await;
+                continue;
+            };
+            let answer = tokio::select! {
+                biased;
+                answer = connection.ask(&request, TIMEOUT + wait(&request)) => answer,
+                () = self.other_generation(generation) => return Left::Changed,
+            };
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(error) => return Left::Failed(error),
+            };
+            session.answered(&answer);
+            if answer.error_code == 0 {
+                *pause = PAUSE_MIN;
+                self.take(shard, answer).await;
+            } else {
+                shared.world.clock.sleep(PAUSE_MIN).await;
+            }
+        }
+    }
+
+    async fn other_generation(&self, generation: u64) {
+        while self.generation.get() == generation {
+            self.changed.notified().await;
+        }
+    }
+
+    /// `None` while nothing can be asked for.
+    fn request(&self, shared: &Arc<Shared>, session: &mut Session) -> Option<FetchRequest> {
+        let now = shared.now();
+        let state = shared.state();
+        let broker = &state.settings.broker;
+        let followed = self.followed.borrow();
+        let wanted = followed.iter().filter_map(|(id, partition)| {
+            let want = partition.borrow_mut().wants_copied(now, broker.replica_fetch_max_bytes)?;
+            Some((*id, want))
+        });
+        let wanted: BTreeMap<PartitionId, Wanted> = wanted.collect();
+        if wanted.is_empty() {
+            return None;
+        }
+        // Those that were refused are asked for again soon.
+        let max_wait_ms = if wanted.len() < followed.len() {
+            i32::try_from(PAUSE_MIN.as_millis()).expect("it is short")
+        } else {
+            broker.replica_fetch_wait_max_ms
+        };
+        let told = session.tell(wanted);
+        Some(FetchRequest {
+            replica_state: ReplicaState {
+                replica_id: shared.node.0,
+                replica_epoch: shared.membership.epoch(),
+                ..Default::default()
+            },
+            max_wait_ms,
+            min_bytes: 1,
+            max_bytes: broker.replica_fetch_response_max_bytes,
+            session_id: told.session_id,
+            session_epoch: told.session_epoch,
+            topics: told.topics,
+            forgotten_topics_data: told.forgotten,
+            ..Default::default()
+        })
+    }
+
+    /// Appends what came, partition by partition; in the flushed lane, waits until it is on disk.
+    async fn take(&self, shard: &Rc<Shard>, answer: FetchResponse) {
+        let now = shard.now();
+        let mut written = Vec::new();
+        let mut cut = Vec::new();
+        for topic in answer.responses {
+            for data in topic.partitions {
+                let id = id(topic.topic_id, data.partition_index);
+                let Some(partition) = self.followed.borrow().get(&id).cloned() else { continue };
+                let copied = partition.borrow_mut().take_copied(data, now);
+                match copied {
+                    Copied::Nothing => {}
+                    Copied::Records => {
+                        shard.write(&partition);
+                        written.push(partition);
+                    }
+                    Copied::Cut => cut.push(partition),
+                }
+            }
+        }
+        if self.lane.flushed {
+            for partition in written {
+                flushed(&shard.shared, &partition).await;
+            }
+        }
+        if !cut.is_empty() {
+            // A recovery point beyond the new end would make a torn tail look like damage.
+            if let Err(error) = shard.shared.write_checkpoints().await {
+                tracing::warn!(%error, "logs that were cut wait for their checkpoint");
+                return;
+            }
+            for partition in cut {
+                partition.borrow_mut().settled();
+            }
+        }
+    }
+}

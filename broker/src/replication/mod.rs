@@ -1,0 +1,94 @@
+//! Copies the partitions that this broker follows.
+//!
+//! ```text
+//! Shard::follow ─► Replication::assign(partition, leader)
+//!                          │
+//!                          ▼            Fetch, one session per lane
+//!   Lane { leader, durability } ─ Fetcher ─────────────────────────► the leader
+//!                                    │   ◄──────────────────────────
+//!                                    ▼
+//!             Partition::take_copied: append, cut, watermark ─► write ─► (fsync: flush) ─► next Fetch
+//! ```
+//!
+//! What a follower asks for is what it vouches for: the leader counts everything below a fetch offset as
+//! held by the follower. In the lane of `durability=fsync` the next Fetch therefore waits until the last
+//! one's records are on disk; in the other it does not.
+//!
+//! | file | what is there |
+//! | --- | --- |
+//! | `fetcher` | the loop of one lane |
+//! | `session` | the incremental fetch session, as its client (KIP-227) |
+//! | `isr` | proposes changes of the in-sync replicas to the controller |
+//!
+//! What a response means for one log is decided by [`engine::replication::follower`].
+
+mod fetcher;
+mod isr;
+mod session;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use config::Durability;
+use engine::BrokerId;
+
+use self::fetcher::Fetcher;
+use crate::partition::{PartitionId, PartitionRef};
+use crate::shard::Shard;
+
+pub(crate) use isr::propose_changes;
+
+/// Partitions that are copied together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Lane {
+    /// From whom.
+    pub(crate) leader: BrokerId,
+    /// Whether a copy counts when it is written, or when it is on disk.
+    pub(crate) flushed: bool,
+}
+
+impl Lane {
+    pub(crate) fn new(leader: BrokerId, durability: Durability) -> Self {
+        Self { leader, flushed: durability == Durability::Fsync }
+    }
+}
+
+/// What one shard copies from whom.
+#[derive(Default)]
+pub(crate) struct Replication {
+    lanes: RefCell<BTreeMap<PartitionId, Lane>>,
+    fetchers: RefCell<BTreeMap<Lane, Rc<Fetcher>>>,
+}
+
+impl Replication {
+    /// From now on the partition is copied in this lane, or not at all.
+    pub(crate) fn assign(&self, shard: &Rc<Shard>, partition: &PartitionRef, lane: Option<Lane>) {
+        let id = partition.borrow().id;
+        let before = match lane {
+            Some(lane) => self.lanes.borrow_mut().insert(id, lane),
+            None => self.lanes.borrow_mut().remove(&id),
+        };
+        if before == lane {
+            return;
+        }
+        if let Some(before) = before
+            && let Some(fetcher) = self.fetchers.borrow().get(&before)
+        {
+            fetcher.remove(id);
+        }
+        if let Some(lane) = lane {
+            let mut fetchers = self.fetchers.borrow_mut();
+            let fetcher = fetchers.entry(lane).or_insert_with(|| Fetcher::start(shard, lane));
+            fetcher.add(id, Rc::clone(partition));
+        }
+    }
+
+    /// Copies nothing more.
+    pub(crate) fn close(&self) {
+        self.lanes.borrow_mut().clear();
+        for fetcher in self.fetchers.take().into_values() {
+            fetcher.stop();
+        }
+    }
+}
