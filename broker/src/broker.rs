@@ -240,7 +240,7 @@ impl Running {
     /// When the marker of a clean stop cannot be written; nothing is lost, the next start takes longer.
     pub async fn stop(self) -> io::Result<()> {
         self.hand_over().await;
-        self.shared.quorum.stop().await;
+        self.shared.quorum.hand_over().await;
         self.shared.begin_stop();
         let mut checkpoints = Vec::new();
         for (ended, closed) in self.shards {

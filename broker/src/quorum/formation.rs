@@ -132,7 +132,8 @@ pub(super) async fn form(core: Core) {
     let me = core.identity.id();
     let clock = &core.world.clock;
     let others = core.voters.keys().filter(|id| **id != me);
-    let peers: BTreeMap<u64, Peer> = others.map(|id| (*id, core.way.to(*id, Uuid::ZERO))).collect();
+    let peers: BTreeMap<u64, Peer> =
+        others.map(|id| (*id, core.way.to(*id, Uuid::ZERO, ""))).collect();
     let began = clock.tick();
     let mut told: Option<(Duration, String)> = None;
     while core.raft.metrics().borrow_watched().current_leader.is_none() {
@@ -145,6 +146,8 @@ pub(super) async fn form(core: Core) {
         }));
         let others = others.await.into_iter().collect();
         match judge(me, &hello(&core), &others) {
+            // Nobody else will ask for its vote.
+            Verdict::GoOn if peers.is_empty() => drop(core.raft.trigger().elect(true).await),
             Verdict::GoOn => {}
             Verdict::Begin(disks) => begin(&core, disks).await,
             Verdict::Wait(why) => {

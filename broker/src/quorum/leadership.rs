@@ -78,8 +78,10 @@ pub(super) fn watch(core: &Core) -> watch::Receiver<Leadership> {
 /// Whether a majority has heard of this leader so lately that nobody else was elected.
 pub(super) fn has_lease(core: &Core) -> bool {
     let metrics = core.raft.metrics();
-    let heard = metrics.borrow_watched().last_quorum_acked;
-    heard.is_some_and(|at| at.elapsed() < Duration::from_millis(ELECTION_MS.end))
+    let metrics = metrics.borrow_watched();
+    let is_alone = metrics.membership_config.voter_ids().count() == 1;
+    let lease = Duration::from_millis(ELECTION_MS.end);
+    is_alone || metrics.last_quorum_acked.is_some_and(|at| at.elapsed() < lease)
 }
 
 /// The voter that knows most, if this node leads and is not alone.

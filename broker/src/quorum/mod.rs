@@ -62,9 +62,11 @@ pub(crate) use self::transport::Identity;
 
 /// How often a leader shows that it is there.
 const HEARTBEAT_MS: u64 = 100;
-/// How long a voter waits for that before it stands for election: a number between these two. No other
-/// leader can be elected for the longer one after a majority has heard of the last.
-const ELECTION_MS: std::ops::Range<u64> = 400..800;
+/// After a voter has heard of a leader it elects no other for the longer of these two (the lease), then
+/// waits a time between them before it stands for election itself: 600 to 800 ms in all.
+const ELECTION_MS: std::ops::Range<u64> = 200..400;
+/// The same for a voter that is alone, and need not show itself to anybody.
+const ALONE_MS: (u64, std::ops::Range<u64>) = (1000, 3000..6000);
 /// When the leader of an earlier connection is tried again: soon, it may just have been restarted.
 const BACKOFF: &str = "50ms 100ms 200ms ...400ms";
 /// How often it is looked at whether a snapshot is due, in entries.
@@ -133,12 +135,13 @@ fn voters(broker: &BrokerConfig, node: BrokerId) -> BTreeMap<u64, (String, u16)>
     voters
 }
 
-fn config(cluster_id: &str) -> Config {
+fn config(cluster_id: &str, is_alone: bool) -> Config {
+    let (heartbeat, election) = if is_alone { ALONE_MS } else { (HEARTBEAT_MS, ELECTION_MS) };
     Config {
         cluster_name: cluster_id.to_owned(),
-        heartbeat_interval: HEARTBEAT_MS,
-        election_timeout_min: ELECTION_MS.start,
-        election_timeout_max: ELECTION_MS.end,
+        heartbeat_interval: heartbeat,
+        election_timeout_min: election.start,
+        election_timeout_max: election.end,
         enable_pre_vote: Some(true),
         snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_CHECK),
         max_in_snapshot_log_to_keep: KEPT_ENTRIES,
@@ -175,7 +178,7 @@ impl Quorum {
         let log = LogStore::open(world.clone(), folder)?;
         let state_machine = StateMachine::new(world.clone(), folder, node, states);
         let way = Way::new(world.clone(), identity.clone(), (*voters).clone());
-        let config = config(&identity.cluster_id).validate();
+        let config = config(&identity.cluster_id, voters.len() == 1).validate();
         let config = Arc::new(config.map_err(|error| OpenQuorumError::Raft(error.to_string()))?);
         let raft = Raft::new(id, config, way.clone(), log.clone(), state_machine).await;
         let raft = raft.map_err(|error| OpenQuorumError::Raft(error.to_string()))?;
@@ -218,9 +221,8 @@ impl Quorum {
                 return Err(CommitError::NotController { leader: leadership.leader });
             }
             if leadership.active_term().is_some() {
-                let is_alone = self.core.voters.len() == 1;
                 let nobody = Err(CommitError::NotController { leader: None });
-                return if is_alone || leadership::has_lease(&self.core) { Ok(()) } else { nobody };
+                return if leadership::has_lease(&self.core) { Ok(()) } else { nobody };
             }
             tokio::select! {
                 biased;
@@ -255,8 +257,8 @@ impl Quorum {
         }
     }
 
-    /// Hands leadership over, if it is here, and takes part no more.
-    async fn stop(&self) {
+    /// Hands leadership over, if it is here and there is anybody to take it.
+    async fn hand_over(&self) {
         let mut leaderships = self.leaderships();
         let deadline = self.core.world.clock.tick() + HANDOVER_TIME_MAX;
         if let Some(heir) = leadership::heir(&self.core) {
@@ -272,6 +274,12 @@ impl Quorum {
                 }
             }
         }
-        let _ = self.core.raft.shutdown().await;
+    }
+
+    /// Takes part no more.
+    async fn stop(&self) {
+        if self.core.raft.shutdown().await.is_err() {
+            tracing::error!("the quorum has panicked");
+        }
     }
 }

@@ -14,6 +14,7 @@ use super::{Core, Quorum};
 
 enum Message {
     Peer(QuorumMessageRequest, oneshot::Sender<QuorumMessageResponse>),
+    HandOver(oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -33,10 +34,19 @@ impl QuorumRef {
         told.await.unwrap_or_else(stopping)
     }
 
-    /// Hands leadership over, if it is here, and takes part no more.
+    /// Hands leadership over, if it is here and there is anybody to take it.
+    pub(crate) async fn hand_over(&self) {
+        self.have(Message::HandOver).await;
+    }
+
+    /// Takes part no more.
     pub(crate) async fn stop(&self) {
+        self.have(Message::Stop).await;
+    }
+
+    async fn have(&self, message: fn(oneshot::Sender<()>) -> Message) {
         let (tell, told) = oneshot::channel();
-        let _ = self.messages.send(Message::Stop(tell));
+        let _ = self.messages.send(message(tell));
         // It may have ended already.
         let _ = told.await;
     }
@@ -57,13 +67,18 @@ pub(super) fn start(quorum: Quorum) -> QuorumRef {
                         let _ = tell.send(answer(&core, request).await);
                     });
                 }
-                Message::Stop(tell) => {
+                Message::HandOver(tell) => {
                     let quorum = quorum.clone();
-                    // Others are answered meanwhile: they are needed for the handover.
+                    // Others are answered meanwhile: they are needed for it.
                     Core::spawn(async move {
-                        quorum.stop().await;
+                        quorum.hand_over().await;
                         let _ = tell.send(());
                     });
+                }
+                Message::Stop(tell) => {
+                    quorum.stop().await;
+                    let _ = tell.send(());
+                    return;
                 }
             }
         }

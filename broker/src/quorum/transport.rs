@@ -80,7 +80,7 @@ pub(super) fn node_of(id: u64) -> BrokerId {
 /// Why a peer's answer is of no use.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {
-    #[error("node {0} has no address in controller.quorum.voters")]
+    #[error("node {0} has no address; hint: controller.quorum.voters")]
     NoAddress(u64),
     #[error(transparent)]
     Client(#[from] client::Error),
@@ -112,9 +112,16 @@ impl Way {
         Self(Rc::new(Shared { world, identity, addresses }))
     }
 
-    /// The way to node `target`, whose disk is `directory`; zero if that is to be found out.
-    pub(super) fn to(&self, target: u64, directory: Uuid) -> Peer {
-        Peer { way: self.clone(), target, directory, connection: RefCell::default() }
+    /// The way to node `target`, whose disk is `directory`; zero if that is to be found out. It is where
+    /// the settings say, or at `address`.
+    pub(super) fn to(&self, target: u64, directory: Uuid, address: &str) -> Peer {
+        let told = self.0.addresses.get(&target).cloned();
+        let kept = || {
+            let (host, port) = address.rsplit_once(':')?;
+            Some((host.to_owned(), port.parse().ok()?))
+        };
+        let address = told.or_else(kept);
+        Peer { way: self.clone(), target, directory, address, connection: RefCell::default() }
     }
 }
 
@@ -123,6 +130,7 @@ pub(super) struct Peer {
     way: Way,
     target: u64,
     directory: Uuid,
+    address: Option<(String, u16)>,
     connection: RefCell<Option<Connection>>,
 }
 
@@ -165,8 +173,8 @@ impl Peer {
         {
             return Ok(connection.clone());
         }
-        let Shared { world, identity, addresses } = &*self.way.0;
-        let (host, port) = addresses.get(&self.target).ok_or(AskError::NoAddress(self.target))?;
+        let Shared { world, identity, .. } = &*self.way.0;
+        let (host, port) = self.address.as_ref().ok_or(AskError::NoAddress(self.target))?;
         let name = format!("klamm-quorum-{}", identity.node);
         let connection = Connection::open(world, host, *port, &name).await?;
         *self.connection.borrow_mut() = Some(connection.clone());
@@ -242,6 +250,6 @@ impl RaftNetworkFactory<Types> for Way {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, voter: &Voter) -> Peer {
-        self.to(target, voter.directory)
+        self.to(target, voter.directory, &voter.address)
     }
 }

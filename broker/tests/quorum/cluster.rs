@@ -190,6 +190,21 @@ impl Cluster {
 
     /// Asks whoever leads to create a topic, until somebody has.
     pub(crate) async fn create(&self, name: &str) {
+        for _ in 0..200 {
+            let code = match self.leader() {
+                Some(leader) => self.create_through(leader, name).await,
+                None => None,
+            };
+            if matches!(code, Some(ErrorCode::None | ErrorCode::TopicAlreadyExists)) {
+                return;
+            }
+            self.simulation.sleep(Duration::from_millis(50)).await;
+        }
+        panic!("seed {}: {name} cannot be created", self.simulation.seed());
+    }
+
+    /// Asks one broker to create a topic, once; says what it answered.
+    pub(crate) async fn create_through(&self, id: i32, name: &str) -> Option<ErrorCode> {
         let topic = CreatableTopic {
             name: Str::from(name),
             num_partitions: 1,
@@ -197,19 +212,9 @@ impl Cluster {
             ..Default::default()
         };
         let request = CreateTopicsRequest { topics: vec![topic], ..Default::default() };
-        for _ in 0..200 {
-            if let Some(leader) = self.leader()
-                && let Ok(connection) = self.connect(leader).await
-                && let Ok(answer) = connection.ask(&request, TIMEOUT).await
-            {
-                let code = ErrorCode::from_number(answer.topics[0].error_code);
-                if matches!(code, Some(ErrorCode::None | ErrorCode::TopicAlreadyExists)) {
-                    return;
-                }
-            }
-            self.simulation.sleep(Duration::from_millis(50)).await;
-        }
-        panic!("seed {}: {name} cannot be created", self.simulation.seed());
+        let connection = self.connect(id).await.ok()?;
+        let answer = connection.ask(&request, TIMEOUT).await.ok()?;
+        ErrorCode::from_number(answer.topics.first()?.error_code)
     }
 
     /// The topics that a broker knows.
