@@ -20,8 +20,6 @@ pub(crate) struct Leadership {
     pub(crate) term: u64,
     /// Whether this node leads and knows all that was decided before it did: it is the active controller.
     pub(crate) is_me: bool,
-    /// Whether what began this term is applied here.
-    caught_up: bool,
     /// Since when this holds: monotonic time.
     pub(crate) since: Duration,
 }
@@ -32,19 +30,15 @@ impl Leadership {
         self.is_me.then_some(self.term)
     }
 
-    /// Whether the state here holds all that was decided before this term.
-    pub(super) fn is_caught_up(&self) -> bool {
-        self.caught_up
-    }
-
     fn read(core: &Core, metrics: &RaftMetrics<Types>) -> Self {
         let is_running = metrics.running_state.is_ok();
         let leader = metrics.current_leader.filter(|_| is_running).map(node_of);
         let applied = metrics.last_applied.map(|last| last.leader_id.term);
-        let caught_up = leader.is_some() && applied == Some(metrics.current_term);
-        let is_me = caught_up && leader == Some(core.identity.node);
+        // What began the term is applied, so all that was decided before is.
+        let is_caught_up = applied == Some(metrics.current_term);
+        let is_me = is_caught_up && leader == Some(core.identity.node);
         let since = core.world.clock.tick();
-        Self { leader, term: metrics.current_term, is_me, caught_up, since }
+        Self { leader, term: metrics.current_term, is_me, since }
     }
 
     fn is_same(&self, other: &Self) -> bool {

@@ -152,7 +152,7 @@ fn config(cluster_id: &str, is_alone: bool) -> Config {
 
 impl Quorum {
     /// Opens what a former process left in `folder` and begins to take part. States appear in `states`
-    /// as they become known; before [`Quorum::caught_up`] they are old ones.
+    /// as they become known; at first they are old ones.
     pub(crate) async fn open(
         world: World,
         identity: Identity,
@@ -197,17 +197,6 @@ impl Quorum {
     /// To follow who the active controller is.
     pub(crate) fn leaderships(&self) -> watch::Receiver<Leadership> {
         self.leaderships.clone()
-    }
-
-    /// Waits until the state holds all that was decided before now: somebody leads, and what began its
-    /// term is applied here.
-    pub(crate) async fn caught_up(&self) {
-        let mut leaderships = self.leaderships();
-        while !leaderships.borrow_and_update().is_caught_up() {
-            if leaderships.changed().await.is_err() {
-                return std::future::pending().await;
-            }
-        }
     }
 
     /// Whether this node may decide now: it leads, knows all that was decided, and a majority has heard

@@ -140,14 +140,17 @@ impl Cluster {
         processes.get(&id).is_some_and(|process| process.running.borrow().is_some())
     }
 
+    /// Who leads, as one broker has it.
+    pub(crate) fn seen_by(&self, id: i32) -> Option<i32> {
+        let processes = self.processes.borrow();
+        processes.get(&id)?.running.borrow().as_ref()?.controller_id()
+    }
+
     /// Who leads, if all that run and are not `but` agree on one of them.
     pub(crate) fn leader_but(&self, but: &[i32]) -> Option<i32> {
         let processes = self.processes.borrow();
         let others = processes.iter().filter(|(id, _)| !but.contains(id));
-        let mut leaders = others.map(|(_, process)| {
-            let running = process.running.borrow();
-            running.as_ref().and_then(Running::controller_id)
-        });
+        let mut leaders = others.map(|(id, _)| self.seen_by(*id));
         let first = leaders.next()??;
         let is_one_of_them = processes.contains_key(&first) && !but.contains(&first);
         (is_one_of_them && leaders.all(|leader| leader == Some(first))).then_some(first)

@@ -123,3 +123,19 @@ fn every_row_is_sound() {
         }
     }
 }
+
+#[test]
+fn voters_of_the_quorum_are_ids_and_addresses() {
+    let voters = |text: &str| {
+        resolve(&format!("controller.quorum.voters={text}"))
+            .map(|broker| broker.controller_quorum_voters)
+    };
+    let voter = |id, host: &str, port| QuorumVoter { id, host: host.to_owned(), port };
+    assert_eq!(voters(""), Ok(Vec::new()));
+    let two = vec![voter(1, "a", 9092), voter(2, "::1", 9093)];
+    assert_eq!(voters("1@a:9092, 2@[::1]:9093"), Ok(two));
+    for bad in ["a:9092", "1@a", "1@:9092", "x@a:1", "-1@a:1", "1@a:0", "1@a:1,1@b:2", "1@[::1:1"] {
+        let error = voters(bad).unwrap_err();
+        assert!(error.contains("id@host:port"), "{bad}: {error}");
+    }
+}
