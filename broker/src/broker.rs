@@ -299,11 +299,10 @@ async fn admitted(shared: &Arc<Shared>) {
             return;
         }
     }
-    let version = shared.state().version;
+    shared.followed.reached(shared.state().version).await;
     for index in 0..shared.shards() {
-        let is_up_to =
-            move |shard: &Rc<Shard>| shard.followed() >= version && shard.coordinator.is_loaded();
-        while shared.shard(index).call(is_up_to).await == Some(false) {
+        let is_loaded = |shard: &Rc<Shard>| shard.coordinator.is_loaded();
+        while shared.shard(index).call(is_loaded).await == Some(false) {
             shared.world.clock.sleep(STEP).await;
         }
     }

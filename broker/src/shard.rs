@@ -86,7 +86,6 @@ pub(crate) struct Shard {
     pub(crate) shared: Arc<Shared>,
     pub(crate) coordinator: Coordinator,
     replication: Replication,
-    followed: Cell<u64>,
     /// The way to the active controller.
     pub(crate) link: Link,
     /// Where all connections of this shard read into.
@@ -112,7 +111,6 @@ impl Shard {
             index,
             coordinator: Coordinator::new(),
             replication: Replication::default(),
-            followed: Cell::new(0),
             link: Link::new(&shared),
             scratch: Rc::new(RefCell::new(vec![0; crate::net::SCRATCH_BYTES])),
             partitions: RefCell::default(),
@@ -405,7 +403,7 @@ impl Shard {
         // Partitions that have no log yet are followed as well.
         let before = State { image: Image::default(), ..State::clone(&last) };
         self.reconfigure(&last, &before);
-        self.followed.set(last.version);
+        self.shared.followed.set(self.index, last.version);
         while states.changed().await.is_ok() {
             let next = Arc::clone(&states.borrow_and_update());
             let mut deleted = Vec::new();
@@ -425,14 +423,9 @@ impl Shard {
             if !deleted.is_empty() {
                 self.coordinator.topics_deleted(&deleted);
             }
-            self.followed.set(next.version);
+            self.shared.followed.set(self.index, next.version);
             last = next;
         }
-    }
-
-    /// The version of the state that the partitions obey.
-    pub(crate) fn followed(&self) -> u64 {
-        self.followed.get()
     }
 
     /// Gives every partition of this shard the role and the settings of the new state.

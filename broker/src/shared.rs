@@ -10,7 +10,7 @@ use config::{BrokerConfig, Durability};
 use engine::metadata::{CONSUMER_OFFSETS, Resource, TRANSACTION_STATE};
 use engine::{BrokerId, Now, TopicId, TopicPartition};
 use storage::Checkpoint;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use wire::{AllocateProducerIdsRequest, Uuid};
 use world::tasks::{Pool, blocking};
 use world::{World, watch};
@@ -42,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) storage: StorageUse,
     pub(crate) connections: Connections,
     pub(crate) membership: Membership,
+    pub(crate) followed: Followed,
     /// Which brokers this node hears of, while it is the active controller.
     pub(crate) sessions: SessionsRef,
     /// Bytes of recent records that each shard keeps in memory.
@@ -129,6 +130,7 @@ impl Shared {
             storage: StorageUse::new(broker.storage_limit_bytes),
             connections: Connections::default(),
             membership: Membership::new(),
+            followed: Followed::new(shard_count),
             sessions,
             leaderships,
             tail_budget: usize::try_from(broker.tail_cache_bytes).unwrap_or(0) / shard_count,
@@ -410,6 +412,36 @@ fn request_budget(broker: &BrokerConfig) -> usize {
     let memory = if broker.memory_bytes > 0 { broker.memory_bytes } else { DEFAULT_MEMORY };
     let bytes = if asked >= 0 { asked } else { memory / 2 };
     usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// Which state the partitions of each shard obey.
+pub(crate) struct Followed {
+    versions: Vec<AtomicU64>,
+    moved: Notify,
+}
+
+impl Followed {
+    fn new(shards: usize) -> Self {
+        Self { versions: (0..shards).map(|_| AtomicU64::new(0)).collect(), moved: Notify::new() }
+    }
+
+    /// A shard obeys this version.
+    pub(crate) fn set(&self, shard: usize, version: u64) {
+        self.versions[shard].store(version, Ordering::Release);
+        self.moved.notify_waiters();
+    }
+
+    /// Completes when all shards obey `version` or a later one.
+    pub(crate) async fn reached(&self, version: u64) {
+        loop {
+            let moved = self.moved.notified();
+            let lowest = self.versions.iter().map(|one| one.load(Ordering::Acquire)).min();
+            if lowest.is_none_or(|lowest| lowest >= version) {
+                return;
+            }
+            moved.await;
+        }
+    }
 }
 
 /// Bytes that all logs take, against `klamm.storage.limit.bytes`.

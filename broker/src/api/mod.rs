@@ -19,6 +19,7 @@ mod topics;
 mod txn;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use wire::frame::{self, Head, HeadError};
@@ -30,6 +31,7 @@ pub(crate) use errors::KafkaCode;
 pub(crate) use topics::create_topics::create as create_topics;
 
 use crate::net::Reply;
+use crate::shared::Shared;
 use context::Call;
 
 /// The list of what this broker answers. One row, one file.
@@ -53,7 +55,9 @@ macro_rules! switchboard {
                 $(ApiKey::$raw_api => Box::pin($raw_room::$raw_file::handle(call, body)),)*
                 $(ApiKey::$api => decoded(call, body, $room::$file::handle),)*
                 $(ApiKey::$controller_api => {
-                    decoded(call, body, $controller_room::$controller_file::handle)
+                    let shared = Arc::clone(call.shared());
+                    let answer = decoded(call, body, $controller_room::$controller_file::handle);
+                    Box::pin(obeyed(shared, answer))
                 })*
                 $(ApiKey::$broker_api => decoded(call, body, $broker_room::$broker_file::handle),)*
                 other => refuse(format!("{} is not served", other.name())),
@@ -210,6 +214,14 @@ where
         }
         Err(error) => refuse(format!("cannot read {} v{version}: {error}", R::NAME)),
     }
+}
+
+/// The answer, once the partitions of this broker obey what was decided: a client that then uses what it
+/// has asked for finds it so.
+async fn obeyed(shared: Arc<Shared>, answer: LocalFuture<Reply>) -> Reply {
+    let reply = answer.await;
+    shared.followed.reached(shared.state().version).await;
+    reply
 }
 
 /// A response as the connection sends it.

@@ -94,6 +94,12 @@ struct Found {
 }
 
 impl Found {
+    /// Whether there is something to tell that waiting does not change.
+    fn is_final(&self) -> bool {
+        let passes = self.error == number(ErrorCode::OffsetNotAvailable);
+        self.diverging.is_some() || (self.error != 0 && !passes)
+    }
+
     fn refused(slot: usize, code: ErrorCode) -> Self {
         Self {
             slot,
@@ -197,7 +203,7 @@ async fn fetch(call: &Call, plan: FetchPlan, terms: &Terms) -> FetchResponse {
         let (asks, mut found) = resolve(&call.state(), &plan);
         read_round(call, &asks, &mut found, terms).await;
         let bytes: usize = found.iter().map(|one| one.bytes).sum();
-        let failed = found.iter().any(|one| one.error != 0 || one.diverging.is_some());
+        let failed = found.iter().any(Found::is_final);
         if bytes >= terms.min_bytes || failed || clock.tick() >= deadline {
             return finish(call, plan, found, terms).await;
         }
@@ -301,6 +307,12 @@ fn read_one(
     {
         // It will hear from the metadata that it is none.
         return Found::refused(*slot, ErrorCode::NotLeaderOrFollower);
+    }
+    if !reader.is_replica() && !partition.is_serving() {
+        // An earlier leader may have told a later watermark: what consumers were told never goes back
+        // (KIP-207 says so of ListOffsets). It takes until the followers have asked once.
+        let visible = partition.log.state().high_watermark();
+        return Found { visible, ..Found::refused(*slot, ErrorCode::OffsetNotAvailable) };
     }
     let max_bytes = budget.min(usize::try_from(wanted.max_bytes).unwrap_or(0));
     let outcome =
