@@ -65,6 +65,10 @@ pub(super) fn watch(core: &Core) -> watch::Receiver<Leadership> {
             }
             sender.send(next);
         }
+        // It was stopped, or its disk has failed: whoever leads by now, it is not known here.
+        let last = sender.borrow().clone();
+        let since = core.world.clock.tick();
+        sender.send(Leadership { leader: None, is_me: false, since, ..last });
     });
     receiver
 }

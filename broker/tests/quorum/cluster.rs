@@ -17,8 +17,8 @@ use world::simulated::{HostId, Simulation, SimulationOptions, Trace};
 
 const PORT: u16 = 9092;
 const DATA: &str = "/data";
-const CLUSTER_ID: &str = "AAAAAAAAAAAAAAAAAAAAAQ";
-const TIMEOUT: Duration = Duration::from_secs(1);
+pub(crate) const CLUSTER_ID: &str = "AAAAAAAAAAAAAAAAAAAAAQ";
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A process that runs, and the way to stop it.
 #[derive(Default)]
@@ -69,6 +69,7 @@ impl Cluster {
         self.hosts[usize::try_from(id - 1).expect("ids begin with 1")]
     }
 
+    /// What a broker is told.
     fn settings(&self, id: i32) -> Settings {
         let address = |id: i32| self.host(id).address();
         let voters = NODES.map(|id| format!("{id}@{}:{PORT}", address(id))).join(",");
@@ -186,7 +187,7 @@ impl Cluster {
         self.leader().expect("there is one")
     }
 
-    async fn connect(&self, id: i32) -> Result<Connection, client::Error> {
+    pub(crate) async fn connect(&self, id: i32) -> Result<Connection, client::Error> {
         let host = self.host(id).address().to_string();
         Connection::open(&self.client, &host, PORT, "tester").await
     }

@@ -4,4 +4,5 @@
 mod cluster;
 mod faults;
 mod formation;
+mod refusals;
 mod snapshots;

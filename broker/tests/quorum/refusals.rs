@@ -1,0 +1,71 @@
+//! Whom a voter does not listen to, and who does not become one.
+
+use broker::Broker;
+use config::Settings;
+use tokio::task::LocalSet;
+use wire::{ErrorCode, QuorumMessageRequest, Str, Uuid};
+use world::World;
+use world::real::RealOptions;
+
+use super::cluster::{CLUSTER_ID, Cluster, TIMEOUT, run};
+
+const HELLO: i8 = 0;
+const VOTE: i8 = 2;
+
+/// What node 1 answers to a message.
+async fn answer(cluster: &Cluster, cluster_id: &str, kind: i8) -> Option<ErrorCode> {
+    let request = QuorumMessageRequest {
+        cluster_id: Str::from(cluster_id),
+        from: 2,
+        to_directory: Uuid([7; 16]),
+        kind,
+        ..Default::default()
+    };
+    let connection = cluster.connect(1).await.expect("it listens");
+    let answer = connection.ask(&request, TIMEOUT).await.expect("it answers");
+    ErrorCode::from_number(answer.error_code)
+}
+
+#[test]
+fn a_message_for_another_cluster_or_another_disk_is_refused() {
+    run(70, async |cluster| {
+        cluster.settle().await;
+        let other = "AAAAAAAAAAAAAAAAAAAAAg";
+        let code = answer(cluster, other, HELLO).await;
+        assert_eq!(code, Some(ErrorCode::InconsistentClusterId));
+        assert_eq!(answer(cluster, CLUSTER_ID, HELLO).await, Some(ErrorCode::None));
+        assert_eq!(answer(cluster, CLUSTER_ID, VOTE).await, Some(ErrorCode::InvalidVoterKey));
+        assert_eq!(answer(cluster, CLUSTER_ID, 99).await, Some(ErrorCode::InvalidRequest));
+    });
+}
+
+/// Why a broker with these settings does not start.
+fn refused(more: &[(&str, &str)]) -> String {
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let dir = folder.path().join("data");
+    let mut settings: config::Properties = [
+        ("log.dirs", dir.to_str().expect("its name is text")),
+        ("listeners", "PLAINTEXT://127.0.0.1:0"),
+        ("klamm.http.listener", ""),
+        ("node.id", "1"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into();
+    settings.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+    let settings = Settings::resolve(settings).expect("the settings are good");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime starts");
+    LocalSet::new().block_on(&runtime, async {
+        let started = Broker::start(World::real(RealOptions::default()), settings).await;
+        started.err().expect("it does not start").to_string()
+    })
+}
+
+#[test]
+fn several_voters_need_one_cluster_id_and_this_node_among_them() {
+    let why = refused(&[("controller.quorum.voters", "1@localhost:1,2@localhost:2")]);
+    assert!(why.contains("klamm.cluster.id is not set; hint: give all of them the same"), "{why}");
+    let id = ("klamm.cluster.id", CLUSTER_ID);
+    let why = refused(&[("controller.quorum.voters", "2@localhost:1,3@localhost:2"), id]);
+    assert!(why.starts_with("node 1 is not among controller.quorum.voters; hint"), "{why}");
+}
