@@ -43,18 +43,18 @@ impl Epochs {
         self.starts.last().copied()
     }
 
-    /// Records that `epoch` begins at `start`; says whether that was news. Entries that contradict it
-    /// (a later start, or a newer epoch at that offset) go: they were never committed.
+    /// Records that `epoch` begins at `start`, or goes on there; says whether that was news. Entries that
+    /// contradict it (a later start, or a newer epoch) go: they were never committed. A leader that wrote
+    /// nothing leaves such an entry behind.
     pub fn assign(&mut self, epoch: LeaderEpoch, start: Offset) -> bool {
-        if let Some(last) = self.latest()
-            && last.epoch == epoch
-            && last.start <= start
-        {
-            return false;
+        let before = self.starts.len();
+        let goes_on = |entry: &EpochStart| entry.epoch == epoch && entry.start <= start;
+        self.starts.retain(|it| goes_on(it) || (it.epoch < epoch && it.start < start));
+        let is_known = self.latest().is_some_and(|last| last.epoch == epoch);
+        if !is_known {
+            self.starts.push(EpochStart { epoch, start });
         }
-        self.starts.retain(|entry| entry.epoch < epoch && entry.start < start);
-        self.starts.push(EpochStart { epoch, start });
-        true
+        !is_known || self.starts.len() != before
     }
 
     /// Forgets epochs that begin at `end` or later; says whether there were any.
@@ -179,6 +179,17 @@ mod tests {
         assert!(!known.assign(LeaderEpoch(3), 25));
         assert!(known.assign(LeaderEpoch(4), 15));
         assert_eq!(pairs(&known), [(1, 0), (2, 10), (4, 15)]);
+    }
+
+    #[test]
+    fn an_epoch_goes_on_where_a_newer_one_wrote_nothing() {
+        let mut known = epochs(&[(1, 0), (2, 10)]);
+        assert!(known.assign(LeaderEpoch(4), 20));
+        assert!(known.assign(LeaderEpoch(2), 20), "the fourth is gone");
+        assert_eq!(pairs(&known), [(1, 0), (2, 10)]);
+        assert!(!known.assign(LeaderEpoch(2), 30));
+        assert!(known.assign(LeaderEpoch(2), 5), "it begins earlier");
+        assert_eq!(pairs(&known), [(1, 0), (2, 5)]);
     }
 
     #[test]

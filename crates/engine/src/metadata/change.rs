@@ -127,7 +127,8 @@ impl<'a> Change<'a> {
         let stays = |id: &BrokerId| !removing.contains(id);
         let isr_left: Vec<BrokerId> = isr.iter().copied().filter(stays).collect();
         let replicas_left: Vec<BrokerId> = replicas.iter().copied().filter(stays).collect();
-        let holders_stay = isr.iter().chain(&self.before.elr).all(stays);
+        let had = self.before.isr.iter().chain(&self.before.elr);
+        let holders_stay = had.chain(isr).all(|id| stays(id) || self.lost == Some(*id));
         let may_go = !isr_left.is_empty()
             && (holders_stay || isr_left.len() >= self.enough(replicas_left.len()));
         if self.next.is_reassigning() && adding.iter().all(|id| isr.contains(id)) && may_go {

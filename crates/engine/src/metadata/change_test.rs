@@ -121,4 +121,7 @@ fn replicas_go_when_those_that_come_are_in_sync_and_enough() {
     check("1/4,2,1/1,2//4/1", (&[], &[]), isr(&[1, 4]), "1/4,2,1/1,4//4/1 +0");
     check("2/4,2,1/1,2//4/1", (&[], &[]), isr(&[1, 2, 4]), "2/4,2/2,4 +1");
     check("1/1,2,3/1/2//3", (&[2, 3], &[]), nothing, "1/1,2/1/2 +1");
+    // Who leaves the in-sync replicas now is eligible, and does not go.
+    check("1/2,3,1/1,3///1", (&[1], &[]), leaves(1), "3/2,3,1/3/1//1 +1");
+    check("1/2,3,1/1,3///1", (&[1], &[]), loses(1, true), "3/2,3/3 +1");
 }
