@@ -20,11 +20,11 @@ pub(crate) enum LogFormat {
 /// Starts logging. `KLAMM_LOG` (`info`, `debug`, `broker=debug,info`, …) wins over `default`.
 pub(crate) fn start(format: LogFormat, default: &str) -> Result<(), Failure> {
     let filter = match std::env::var("KLAMM_LOG") {
-        Ok(text) if !text.is_empty() => EnvFilter::try_new(&text).map_err(|error| {
+        Ok(text) if !text.is_empty() => EnvFilter::try_new(quietly(&text)).map_err(|error| {
             Failure::usage(format!("KLAMM_LOG={text:?} is no filter: {error}"))
                 .hint("a level such as info or debug, or levels by room: broker=debug,info")
         })?,
-        Ok(_) | Err(_) => EnvFilter::new(default),
+        Ok(_) | Err(_) => EnvFilter::new(quietly(default)),
     };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -35,4 +35,9 @@ pub(crate) fn start(format: LogFormat, default: &str) -> Result<(), Failure> {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     started.map_err(|error| Failure::new(format!("cannot start logging: {error}")))
+}
+
+/// What the quorum's library tells of itself is for its authors, unless somebody asks for it by name.
+fn quietly(filter: &str) -> String {
+    format!("openraft=warn,{filter}")
 }

@@ -6,6 +6,7 @@
 //! | `process.rs` | a child process, and what it says line by line |
 //! | `event.rs` | the lines that the client programs print |
 //! | `library.rs` | the six clients: how each is built and run (`clients/README.md`); `kcat.rs` reads kcat's own lines |
+//! | `cluster.rs` | several brokers as processes, killed one by one |
 //! | `server.rs` | the broker under test: `klamm up`, or Apache Kafka as the control |
 //! | `order.rs` | what is sent |
 //! | `judge.rs` | claims about what was read, as pure functions |
@@ -24,6 +25,7 @@
 )]
 
 pub mod cache;
+pub mod cluster;
 pub mod event;
 pub mod frames;
 pub mod judge;

@@ -1,11 +1,13 @@
 //! Which brokers are heard of. Lives on the control thread; acts only while this node is the active
 //! controller. What a silence means is decided by [`engine::sessions`].
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use engine::BrokerId;
 use engine::sessions::{Effect, Event, SessionConfig, Sessions};
 use tokio::sync::mpsc;
+use world::tasks::spawn_local;
 
 use crate::shared::Shared;
 
@@ -58,6 +60,7 @@ pub(crate) async fn watch_sessions(shared: Arc<Shared>, mut inbox: mpsc::Unbound
                 let known = state.image.brokers().filter(|(_, broker)| !broker.fenced);
                 let known = known.map(|(id, broker)| (id, broker.epoch)).collect();
                 step(&shared, &mut sessions, Event::BecameController(known)).await;
+                knock(&shared);
             }
         }
         let deadline = sessions.next_deadline();
@@ -79,6 +82,24 @@ pub(crate) async fn watch_sessions(shared: Arc<Shared>, mut inbox: mpsc::Unbound
                 step(&shared, &mut sessions, Event::Tick).await;
             }
         }
+    }
+}
+
+/// Tries once to reach every broker that may lead. An election often has a reason: where nobody listens
+/// any more, nobody has to be waited for.
+fn knock(shared: &Arc<Shared>) {
+    let state = shared.state();
+    let others = state.image.live_brokers().map(|(id, _)| id).filter(|id| *id != shared.node);
+    for id in others {
+        let Some((host, port)) = shared.address_of(id) else { continue };
+        let shared = Arc::clone(shared);
+        spawn_local(async move {
+            let refused = |error: &std::io::Error| error.kind() == ErrorKind::ConnectionRefused;
+            let opened = shared.world.net.connect(&host, port).await;
+            if opened.err().as_ref().is_some_and(refused) {
+                shared.sessions.tell(Heard::Refused(id));
+            }
+        });
     }
 }
 

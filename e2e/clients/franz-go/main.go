@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -41,7 +42,7 @@ func say(line map[string]any) {
 }
 
 func connect(broker string, options ...kgo.Opt) *kgo.Client {
-	options = append(options, kgo.SeedBrokers(broker), kgo.WithLogger(kgo.BasicLogger(os.Stderr, kgo.LogLevelWarn, nil)))
+	options = append(options, kgo.SeedBrokers(strings.Split(broker, ",")...), kgo.WithLogger(kgo.BasicLogger(os.Stderr, kgo.LogLevelWarn, nil)))
 	client, err := kgo.NewClient(options...)
 	if err != nil {
 		log.Fatal(err)
@@ -50,7 +51,10 @@ func connect(broker string, options ...kgo.Opt) *kgo.Client {
 }
 
 func produce(broker, topic string) {
-	client := connect(broker, kgo.DefaultProduceTopic(topic))
+	// A program that waits for seconds after a broker has gone would not show how long the brokers take.
+	client := connect(broker, kgo.DefaultProduceTopic(topic),
+		kgo.MetadataMinAge(50*time.Millisecond),
+		kgo.RetryBackoffFn(func(int) time.Duration { return 50 * time.Millisecond }))
 	failed := false
 	input := bufio.NewScanner(os.Stdin)
 	for input.Scan() {
