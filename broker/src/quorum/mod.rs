@@ -143,6 +143,9 @@ fn config(cluster_id: &str, is_alone: bool) -> Config {
         election_timeout_min: election.start,
         election_timeout_max: election.end,
         enable_pre_vote: Some(true),
+        // A majority may have an entry that the leader itself had yet to sync. If it lost that one and
+        // went on in its old term, another entry would get the same id.
+        enable_leader_restore: Some(false),
         snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_CHECK),
         max_in_snapshot_log_to_keep: KEPT_ENTRIES,
         backoff: BACKOFF.to_owned(),

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use world::simulated::Trace;
+use wire::ErrorCode;
+use world::simulated::{PoolLatency, Trace};
 
 use super::cluster::{Cluster, NODES, run};
 
@@ -100,12 +101,41 @@ fn a_voter_whose_disk_has_failed_votes_no_more() {
     });
 }
 
+#[test]
+fn a_leader_that_lost_an_entry_does_not_write_another_in_its_place() {
+    for seed in 80..90 {
+        run(seed, async |cluster| {
+            let leader = cluster.settle().await;
+            // The others store what it tells them before it has stored that itself.
+            let slow = Duration::from_secs(1)..Duration::from_secs(2);
+            let slow = PoolLatency { flush: slow, ..PoolLatency::default() };
+            let host = cluster.host(leader);
+            cluster.simulation.set_pool_latency(host, slow);
+            let created = cluster.create_through(leader, "topic-000").await;
+            assert_eq!(created, Some(ErrorCode::None), "a majority is enough");
+            cluster.power_loss(leader);
+            cluster.simulation.set_pool_latency(host, PoolLatency::default());
+            cluster.start(leader);
+            cluster.settle().await;
+            cluster.create("topic-001").await;
+            for id in NODES {
+                cluster.knows(id, &names(2)).await;
+            }
+        });
+    }
+}
+
 /// Some of everything, from a seed; all three know the same in the end.
 async fn storm(cluster: &Cluster) {
     let mut random = cluster.simulation.random("quorum");
     cluster.settle().await;
     let mut created = 0;
     for _ in 0..6 {
+        for id in NODES {
+            let most = Duration::from_millis([10, 10, 300][random.index(3)]);
+            let slow = PoolLatency { flush: Duration::ZERO..most, ..PoolLatency::default() };
+            cluster.simulation.set_pool_latency(cluster.host(id), slow);
+        }
         for _ in 0..random.within(1..4) {
             cluster.create(&names(created + 1)[created]).await;
             created += 1;
