@@ -320,6 +320,20 @@ fn a_follower_takes_what_its_leader_wrote_and_refuses_a_gap() {
 }
 
 #[test]
+fn a_leader_that_wrote_nothing_takes_what_others_wrote_under_older_epochs() {
+    let mut leader = House::new(small());
+    leader.append(&House::batch(&["a"], NOW_MS));
+    let bytes = Bytes::from(leader.read(0, 700).unwrap().concat());
+    let mut follower = House::new(small());
+    follower.log.assign_epoch(LeaderEpoch(9), 0);
+    assert_eq!(follower.log.latest_epoch(), None, "it has no records");
+    follower.log.admit_replica(bytes, now()).unwrap();
+    follower.log.write(now()).unwrap();
+    assert_eq!(follower.log.latest_epoch(), leader.log.latest_epoch());
+    assert_eq!(follower.log.epochs(), leader.log.epochs());
+}
+
+#[test]
 fn records_without_timestamps_age_from_when_they_were_written() {
     let mut house = House::new(LogConfig { retention_ms: Some(1000), ..small() });
     house.append(&House::batch(&["a"], -1));

@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     TrustsOldMetadata,
     /// A lost answer to a proposal is taken for a refusal.
     TakesSilenceForRefusal,
+    /// A follower names the newest epoch that it knows, which may have no records.
+    NamesEmptyEpochs,
     /// A machine crashes before the one that crashed last is back.
     TwoMachines,
 }
@@ -157,7 +159,7 @@ impl Cluster {
                 }
             }
             Event::Copy(at) => {
-                if let Some(fetch) = self.nodes[at].fetch(self.now) {
+                if let Some(fetch) = self.fetch_of(at) {
                     let to = usize::try_from(fetch.to.0).unwrap();
                     if let Some(answer) = self.nodes[to].answer(fetch, 3, self.now) {
                         self.nodes[at].take(answer, self.now);
@@ -175,7 +177,8 @@ impl Cluster {
             }
             Event::SendFetch(at) => {
                 if self.fetches.len() < QUEUE_MAX {
-                    self.fetches.extend(self.nodes[at].fetch(self.now));
+                    let fetch = self.fetch_of(at);
+                    self.fetches.extend(fetch);
                 }
             }
             Event::AnswerFetch(which, max) => self.answer_fetch(which, max),
@@ -240,6 +243,14 @@ impl Cluster {
             let acked = self.nodes[at].acknowledge();
             self.acked.extend(acked);
         }
+    }
+
+    fn fetch_of(&self, at: usize) -> Option<Fetch> {
+        let mut fetch = self.nodes[at].fetch(self.now)?;
+        if self.fault == Fault::NamesEmptyEpochs {
+            fetch.last_epoch = self.nodes[at].disk.epochs.latest().map(|latest| latest.epoch);
+        }
+        Some(fetch)
     }
 
     fn answer_fetch(&mut self, which: usize, max: usize) {

@@ -74,7 +74,7 @@ pub(crate) struct Fetch {
     pub(crate) broker_epoch: i64,
     leader_epoch: LeaderEpoch,
     offset: Offset,
-    last_epoch: Option<LeaderEpoch>,
+    pub(crate) last_epoch: Option<LeaderEpoch>,
 }
 
 /// The answer to it.

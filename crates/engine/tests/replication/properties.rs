@@ -155,6 +155,7 @@ fn a_model_with_a_fault_is_caught() {
         Fault::ForgetsTheBoot,
         Fault::TrustsOldMetadata,
         Fault::TakesSilenceForRefusal,
+        Fault::NamesEmptyEpochs,
         Fault::TwoMachines,
     ] {
         let found = run(fault, 5_000).expect_err("a fault goes unnoticed");

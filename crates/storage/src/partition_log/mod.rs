@@ -313,9 +313,9 @@ impl PartitionLog {
         self.unsynced.epochs |= self.epochs.assign(epoch, start);
     }
 
-    /// The newest epoch in the log.
+    /// The epoch of the newest record. A newer one may have begun, whose leader has written nothing.
     pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
-        self.epochs.latest().map(|latest| latest.epoch)
+        self.epochs.epoch_of(self.state.end() - 1)
     }
 
     /// Where the largest epoch that is at most `epoch` ends (OffsetForLeaderEpoch); `None` is (-1, -1).
