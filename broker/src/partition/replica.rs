@@ -174,7 +174,7 @@ impl Partition {
     }
 
     /// Takes the leader's answer to [`Partition::wants_copied`].
-    pub(crate) fn take_copied(&mut self, data: PartitionData, now: Now) -> Copied {
+    pub(crate) fn take_copied(&mut self, data: &PartitionData, now: Now) -> Copied {
         let Role::Follower(follow) = &mut self.role else { return Copied::Nothing };
         if self.gone || self.unsettled {
             return Copied::Nothing;
@@ -225,9 +225,9 @@ impl Partition {
         Copied::Cut
     }
 
-    fn append_copied(&mut self, data: PartitionData, now: Now) -> Copied {
+    fn append_copied(&mut self, data: &PartitionData, now: Now) -> Copied {
         let mut queued = false;
-        for piece in data.records.iter().flat_map(|records| records.chunks()) {
+        for piece in data.records.iter().flat_map(wire::Records::chunks) {
             match self.log.admit_replica(piece.clone(), now) {
                 Ok(_) => queued = true,
                 Err(error) => {

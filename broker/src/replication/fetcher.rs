@@ -194,7 +194,7 @@ impl Fetcher {
             for data in topic.partitions {
                 let id = id(topic.topic_id, data.partition_index);
                 let Some(partition) = self.followed.borrow().get(&id).cloned() else { continue };
-                let copied = partition.borrow_mut().take_copied(data, now);
+                let copied = partition.borrow_mut().take_copied(&data, now);
                 match copied {
                     Copied::Nothing => {}
                     Copied::Records => {

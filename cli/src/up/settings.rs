@@ -169,7 +169,8 @@ mod tests {
         assert_eq!(third.log_dir, "data/brokers/3");
         assert_eq!(of(1).broker.log_dir, "data");
         let voters = third.controller_quorum_voters;
-        let text: Vec<String> = voters.iter().map(ToString::to_string).collect();
-        assert_eq!(text, ["1@127.0.0.1:9092", "2@127.0.0.1:9093", "3@127.0.0.1:9094"]);
+        let ports: Vec<(i32, u16)> = voters.iter().map(|voter| (voter.id, voter.port)).collect();
+        assert_eq!(ports, [(1, 9092), (2, 9093), (3, 9094)]);
+        assert!(voters.iter().all(|voter| voter.host == "127.0.0.1"));
     }
 }

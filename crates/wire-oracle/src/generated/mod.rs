@@ -702,16 +702,8 @@ pub(crate) const TWINS: &[Twins] = &[
         theirs: Some(theirs::<kafka_protocol::messages::EndQuorumEpochResponse>()),
         java: Some("org.apache.kafka.common.message.EndQuorumEpochResponseData"),
     },
-    Twins {
-        ours: ours::<wire::FetchMetadataRequest>(),
-        theirs: Some(theirs::<kafka_protocol::messages::FetchMetadataRequest>()),
-        java: None,
-    },
-    Twins {
-        ours: ours::<wire::FetchMetadataResponse>(),
-        theirs: Some(theirs::<kafka_protocol::messages::FetchMetadataResponse>()),
-        java: None,
-    },
+    Twins { ours: ours::<wire::FetchMetadataRequest>(), theirs: None, java: None },
+    Twins { ours: ours::<wire::FetchMetadataResponse>(), theirs: None, java: None },
     Twins {
         ours: ours::<wire::FetchSnapshotRequest>(),
         theirs: Some(theirs::<kafka_protocol::messages::FetchSnapshotRequest>()),
@@ -722,16 +714,8 @@ pub(crate) const TWINS: &[Twins] = &[
         theirs: Some(theirs::<kafka_protocol::messages::FetchSnapshotResponse>()),
         java: Some("org.apache.kafka.common.message.FetchSnapshotResponseData"),
     },
-    Twins {
-        ours: ours::<wire::QuorumMessageRequest>(),
-        theirs: Some(theirs::<kafka_protocol::messages::QuorumMessageRequest>()),
-        java: None,
-    },
-    Twins {
-        ours: ours::<wire::QuorumMessageResponse>(),
-        theirs: Some(theirs::<kafka_protocol::messages::QuorumMessageResponse>()),
-        java: None,
-    },
+    Twins { ours: ours::<wire::QuorumMessageRequest>(), theirs: None, java: None },
+    Twins { ours: ours::<wire::QuorumMessageResponse>(), theirs: None, java: None },
     Twins {
         ours: ours::<wire::RemoveRaftVoterRequest>(),
         theirs: Some(theirs::<kafka_protocol::messages::RemoveRaftVoterRequest>()),

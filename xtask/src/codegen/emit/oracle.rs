@@ -8,7 +8,7 @@ use super::super::versions::Versions;
 use super::GENERATED;
 
 /// API keys that `kafka-protocol` lacks: newer ones, and ours.
-const NOT_IN_KAFKA_PROTOCOL: [i16; 5] = [88, 89, 93, 94, 10_000];
+const NOT_IN_KAFKA_PROTOCOL: [i16; 7] = [88, 89, 93, 94, 10_000, 10_001, 10_002];
 
 /// What `kafka-protocol` has beside requests and responses.
 const IN_KAFKA_PROTOCOL: [&str; 10] = [
