@@ -7,9 +7,9 @@ use config::Listener;
 
 use crate::ids::BrokerId;
 
-use super::change::Change;
 use super::controller::{Controller, Decision};
 use super::image::{Broker, Partition, Topic};
+use super::partitions::Change;
 use super::record::{Record, Resource};
 
 /// How many producer ids a broker gets at once.

@@ -4,7 +4,7 @@ use config::{Properties, Settings};
 use proptest::prelude::*;
 
 use super::brokers::changed;
-use super::change::is_live;
+use super::partitions::is_live;
 use super::{
     AlterConfigs, AlterPartition, AlterPartitionError, Broker, ConfigChange, ConfigOperation,
     Controller, Decision, Election, Heartbeat, Image, IncrementalAlterConfigs, NewPartitions,

@@ -14,25 +14,21 @@
 //! What is absent: the log itself, sessions of brokers, and the answer's error codes; each operation has
 //! its own error enum and the broker maps it once.
 
-mod alter_partition;
 mod brokers;
-mod change;
 mod codec;
 mod configs;
 mod controller;
-mod elections;
 mod heartbeat;
 mod image;
 mod internal;
 #[cfg(test)]
 mod invariants_test;
 mod names;
+mod partitions;
 pub mod placement;
-mod reassign;
 mod record;
 mod topics;
 
-pub use alter_partition::{AlterPartition, AlterPartitionError, AlterPartitionReply};
 pub use brokers::{
     OtherCluster, ProducerIdBlock, RegisterBrokerError, Registration, UnknownBroker,
 };
@@ -42,12 +38,14 @@ pub use configs::{
     IncrementalAlterConfigs,
 };
 pub use controller::{Controller, Decision};
-pub use elections::{ElectLeaderError, ElectLeadersReply, Election};
 pub use heartbeat::{Heartbeat, HeartbeatReply};
 pub use image::{Broker, Image, Partition, Topic, TopicChange};
 pub use internal::{CONSUMER_OFFSETS, TRANSACTION_STATE, is_internal, new_internal_topic};
 pub use names::{TopicNameError, check_topic_name, topic_names_collide};
-pub use reassign::{ReassignError, ReassignReply, Reassignment};
+pub use partitions::{
+    AlterPartition, AlterPartitionError, AlterPartitionReply, ElectLeaderError, ElectLeadersReply,
+    Election, ReassignError, ReassignReply, Reassignment,
+};
 pub use record::{Record, Resource, ResourceError};
 pub use topics::{
     Assignment, ClaimTopicError, CreatePartitionsError, CreateTopicError, CreatedTopic,

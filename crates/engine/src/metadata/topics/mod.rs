@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use crate::ids::{BrokerId, LeaderEpoch, TopicId};
 
-use super::change::is_active;
 use super::controller::Controller;
 use super::image::{Broker, Partition, Topic};
+use super::partitions::is_active;
 use super::placement::Candidate;
 use super::record::Record;
 

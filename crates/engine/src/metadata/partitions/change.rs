@@ -12,10 +12,10 @@
 
 use crate::ids::{BrokerId, LeaderEpoch};
 
-use super::image::{Image, Partition};
+use super::super::image::{Image, Partition};
 
 /// What shall become of a partition.
-pub(super) struct Change<'a> {
+pub(in crate::metadata) struct Change<'a> {
     /// The brokers as they will be.
     image: &'a Image,
     before: &'a Partition,
@@ -30,7 +30,7 @@ pub(super) struct Change<'a> {
 
 impl<'a> Change<'a> {
     /// Nothing but what follows from the brokers as `image` has them.
-    pub(super) fn of(image: &'a Image, before: &'a Partition, min_isr: usize) -> Self {
+    pub(in crate::metadata) fn of(image: &'a Image, before: &'a Partition, min_isr: usize) -> Self {
         let next = before.clone();
         let (lost, may_be_unclean, begins_epoch) = (None, false, false);
         Self { image, before, min_isr, next, lost, may_be_unclean, begins_epoch }
@@ -38,7 +38,7 @@ impl<'a> Change<'a> {
 
     /// `gone` leaves the in-sync replicas. Those that stay, also one whose Fetch is still under way, learn
     /// of it by a new leader epoch.
-    pub(super) fn leaves(mut self, gone: BrokerId) -> Self {
+    pub(in crate::metadata) fn leaves(mut self, gone: BrokerId) -> Self {
         self.begins_epoch |= self.next.isr.len() > 1 && self.next.isr.contains(&gone);
         self.next.isr.retain(|id| *id != gone);
         self
@@ -47,7 +47,7 @@ impl<'a> Change<'a> {
     /// The log of `lost` may lack committed records: it has no standing any more, unless nobody else has.
     /// If its disk is new, and other replicas exist, it has none even then: an old log is better than
     /// none, and only a person can choose it.
-    pub(super) fn loses(mut self, lost: BrokerId, has_new_disk: bool) -> Self {
+    pub(in crate::metadata) fn loses(mut self, lost: BrokerId, has_new_disk: bool) -> Self {
         self = self.leaves(lost);
         self.next.elr.retain(|id| *id != lost);
         self.lost = Some(lost);
@@ -61,20 +61,20 @@ impl<'a> Change<'a> {
 
     /// `stopping` leaves the in-sync replicas if that takes nothing from anybody: somebody else leads, or
     /// can.
-    pub(super) fn hands_over(self, stopping: BrokerId) -> Self {
+    pub(in crate::metadata) fn hands_over(self, stopping: BrokerId) -> Self {
         let can_lead = |id: BrokerId| is_active(self.image, id) || self.before.leader == Some(id);
         let others = self.next.isr.iter().any(|id| *id != stopping && can_lead(*id));
         if others { self.leaves(stopping) } else { self }
     }
 
     /// These are in sync, says the leader.
-    pub(super) fn set_isr(mut self, isr: Vec<BrokerId>) -> Self {
+    pub(in crate::metadata) fn set_isr(mut self, isr: Vec<BrokerId>) -> Self {
         self.next.isr = isr;
         self
     }
 
     /// These are its replicas from now on, some of them only until others are in sync.
-    pub(super) fn set_replicas(
+    pub(in crate::metadata) fn set_replicas(
         mut self,
         replicas: Vec<BrokerId>,
         adding: Vec<BrokerId>,
@@ -86,13 +86,13 @@ impl<'a> Change<'a> {
     }
 
     /// This in-sync replica leads.
-    pub(super) fn set_leader(mut self, leader: BrokerId) -> Self {
+    pub(in crate::metadata) fn set_leader(mut self, leader: BrokerId) -> Self {
         self.next.leader = Some(leader);
         self
     }
 
     /// If nobody with all committed records can lead, anybody does. Records are lost.
-    pub(super) fn uncleanly(mut self) -> Self {
+    pub(in crate::metadata) fn uncleanly(mut self) -> Self {
         self.may_be_unclean = true;
         self
     }
@@ -103,7 +103,7 @@ impl<'a> Change<'a> {
     }
 
     /// The next state.
-    pub(super) fn decide(mut self) -> Option<Partition> {
+    pub(in crate::metadata) fn decide(mut self) -> Option<Partition> {
         self.finish_reassignment();
         let was_unclean = self.elect();
         self.keep_eligible(was_unclean);
@@ -190,12 +190,12 @@ impl<'a> Change<'a> {
 }
 
 /// Whether a broker may go on leading.
-pub(super) fn is_live(image: &Image, id: BrokerId) -> bool {
+pub(in crate::metadata) fn is_live(image: &Image, id: BrokerId) -> bool {
     image.broker(id).is_some_and(|broker| !broker.fenced)
 }
 
 /// Whether a broker may begin to lead, and join the in-sync replicas.
-pub(super) fn is_active(image: &Image, id: BrokerId) -> bool {
+pub(in crate::metadata) fn is_active(image: &Image, id: BrokerId) -> bool {
     image.broker(id).is_some_and(|broker| !broker.fenced && !broker.in_controlled_shutdown)
 }
 

@@ -10,10 +10,10 @@ use std::collections::BTreeSet;
 
 use crate::ids::BrokerId;
 
+use super::super::controller::{Controller, Decision};
+use super::super::image::{Partition, Topic};
+use super::super::record::Record;
 use super::change::Change;
-use super::controller::{Controller, Decision};
-use super::image::{Partition, Topic};
-use super::record::Record;
 
 /// Where the replicas of a partition shall go.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,10 +2,10 @@
 
 use crate::ids::BrokerId;
 
+use super::super::controller::{Controller, Decision};
+use super::super::image::{Partition, Topic};
+use super::super::record::Record;
 use super::change::{Change, is_active};
-use super::controller::{Controller, Decision};
-use super::image::{Partition, Topic};
-use super::record::Record;
 
 /// Who may be elected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 
 use crate::ids::{BrokerId, LeaderEpoch, TopicId};
 
-use super::brokers::UnknownBroker;
+use super::super::brokers::UnknownBroker;
+use super::super::controller::{Controller, Decision};
+use super::super::image::{Partition, Topic};
+use super::super::record::Record;
 use super::change::{Change, is_live};
-use super::controller::{Controller, Decision};
-use super::image::{Partition, Topic};
-use super::record::Record;
 
 /// A leader says who is in sync with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
