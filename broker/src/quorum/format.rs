@@ -4,13 +4,13 @@
 //! quorum.vote        "KLMV" version u32 │ crc32c u32 │ vote
 //! quorum.snapshot    "KLMS" version u32 │ crc32c u32 │ last entry, membership, state
 //! quorum.log         "KLML" version u32 │ crc32c u32 │ last purged entry │ entry │ entry │ …
-//! entry              length u32 │ index u64 │ first u64 │ crc32c u32 │ payload
+//! entry              length u32 │ index u64 │ synced u64 │ crc32c u32 │ payload
 //! ```
 //!
-//! The first two are replaced whole. Entries that are appended together are written together and synced
-//! once; `first` is the index of the first of them. A power loss can tear what was not synced, that is
-//! entries of the last write and no others: a bad entry is cut off, with what was written together with
-//! it, unless a sound one of a later write follows. Then it is rot, and refused.
+//! The first two are replaced whole. Entries before the index `synced` were known to be synced when the
+//! entry was written. A power loss can tear what was not synced, and nothing else: a bad entry is cut off,
+//! with all behind it, unless a sound one follows that was written after it had been synced. Then it is
+//! rot, and refused.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -122,15 +122,15 @@ pub(super) fn log_head(purged: Option<LogId>) -> Vec<u8> {
     seal(Kind::Log, &body)
 }
 
-/// Appends one entry that is written together with those from index `first` on.
-pub(super) fn put_entry(entry: &Entry, first: u64, out: &mut Vec<u8>) {
+/// Appends one entry that is written when all before the index `synced` are known to be synced.
+pub(super) fn put_entry(entry: &Entry, synced: u64, out: &mut Vec<u8>) {
     let at = out.len();
     out.resize(at + ENTRY_HEADER_BYTES, 0);
     entry.write(out);
     let length = u32::try_from(out.len() - at - ENTRY_HEADER_BYTES).expect("it is below 4 GiB");
     out[at..at + 4].copy_from_slice(&length.to_be_bytes());
     out[at + 4..at + 12].copy_from_slice(&entry.log_id.index.to_be_bytes());
-    out[at + 12..at + 20].copy_from_slice(&first.to_be_bytes());
+    out[at + 12..at + 20].copy_from_slice(&synced.to_be_bytes());
     let crc = entry_crc(&out[at..at + 20], &out[at + ENTRY_HEADER_BYTES..]);
     out[at + 20..at + ENTRY_HEADER_BYTES].copy_from_slice(&crc.to_be_bytes());
 }
@@ -179,8 +179,8 @@ pub(super) fn scan(bytes: &Bytes, path: &Path) -> Result<Scan, StoreError> {
         scan.end += ENTRY_HEADER_BYTES + length;
         next += 1;
     }
-    // Of a later write: its first entry lies behind the bad one.
-    let is_later = |first: u64| first > next && first - next < 1 << 32;
+    // Written when the bad one was known to be synced.
+    let is_later = |synced: u64| synced > next && synced - next < 1 << 32;
     let later = (scan.end + 1..bytes.len().saturating_sub(ENTRY_HEADER_BYTES))
         .filter(|at| is_later(long(bytes, at + 12)))
         .any(|at| entry_at(bytes, at).is_some());

@@ -46,8 +46,10 @@ struct State {
     entries: BTreeMap<u64, Kept>,
     file: Arc<dyn File>,
     end: u64,
-    /// Written, not yet synced.
+    /// Who is told once what is written is synced.
     unsynced: Vec<IOFlushed<Types>>,
+    /// The first entry that is written and not known to be synced.
+    unsynced_from: Option<u64>,
     syncing: bool,
     failure: Option<String>,
 }
@@ -101,6 +103,7 @@ impl LogStore {
             file,
             end: scan.end as u64,
             unsynced: Vec::new(),
+            unsynced_from: None,
             syncing: false,
             failure: None,
         };
@@ -136,9 +139,9 @@ impl LogStore {
 
     /// Syncs what is written and tells openraft. The disk is held by the caller.
     async fn sync(&self) -> io::Result<()> {
-        let (unsynced, file) = {
+        let (unsynced, file, end) = {
             let mut state = self.0.state.borrow_mut();
-            (std::mem::take(&mut state.unsynced), Arc::clone(&state.file))
+            (std::mem::take(&mut state.unsynced), Arc::clone(&state.file), state.next_index())
         };
         if unsynced.is_empty() {
             return self.check();
@@ -147,6 +150,11 @@ impl LogStore {
             Ok(()) => self.on_disk(move |_| file.sync_data()).await,
             failed => failed,
         };
+        if synced.is_ok() {
+            // More may have been written meanwhile.
+            let mut state = self.0.state.borrow_mut();
+            state.unsynced_from = end.filter(|_| state.next_index() > end);
+        }
         for callback in unsynced {
             callback.io_completed(synced.as_ref().copied().map_err(copy));
         }
@@ -186,10 +194,11 @@ impl LogStore {
         let mut bytes = Vec::new();
         let mut state = self.0.state.borrow_mut();
         assert_eq!(state.next_index().unwrap_or(first), first, "entries follow on one another");
+        let unsynced_from = *state.unsynced_from.get_or_insert(first);
         let end = state.end;
         for entry in entries {
             let position = end + bytes.len() as u64;
-            put_entry(&entry, first, &mut bytes);
+            put_entry(&entry, unsynced_from, &mut bytes);
             state.entries.insert(entry.log_id.index, Kept { entry, position });
         }
         state.end += bytes.len() as u64;

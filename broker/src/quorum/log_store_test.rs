@@ -166,6 +166,28 @@ fn a_damaged_entry_is_cut_with_its_write_and_refused_before_a_later_one() {
 }
 
 #[test]
+fn what_was_written_before_an_earlier_write_was_synced_may_outlive_it() {
+    run(async |world, folder| {
+        let mut store = LogStore::open(world.clone(), &folder).expect("opens");
+        append(&mut store, [entry(1, 0)]).await;
+        // Nobody waits in between: both are synced together, and a power loss may tear the first alone.
+        for index in 1..3 {
+            store.append([entry(1, index)], IOFlushed::noop()).await.expect("appends");
+        }
+        append(&mut store, [entry(1, 3)]).await;
+        append(&mut store, [entry(1, 4)]).await;
+        store.truncate_after(Some(log_id(1, 3))).await.expect("cuts");
+        let path = folder.join("quorum.log");
+        let mut bytes = world.disk.read(&path).expect("reads");
+        let entry_bytes = (bytes.len() - 41) / 4;
+        bytes[41 + entry_bytes + 30] ^= 0x10;
+        replace(&world.disk, &path, &bytes);
+        let mut store = LogStore::open(world, &folder).expect("opens");
+        assert_eq!(entries(&mut store).await, [entry(1, 0)]);
+    });
+}
+
+#[test]
 fn a_damaged_vote_is_refused() {
     run(async |world, folder| {
         let mut store = written(&world, &folder).await;
