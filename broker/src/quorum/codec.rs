@@ -13,7 +13,7 @@ use openraft::raft::{
 };
 use wire::Uuid;
 
-use super::types::{
+use super::proposal::{
     Entry, LogId, Membership, Proposal, StoredMembership, Types, Vote, Voter, log_id,
 };
 
@@ -426,7 +426,7 @@ mod tests {
     };
     use wire::Uuid;
 
-    use super::super::types::{
+    use super::super::proposal::{
         Entry, Membership, Proposal, StoredMembership, Types, Vote, Voter, log_id,
     };
     use super::{Code, Malformed};

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use super::codec::{Code, Malformed};
-use super::types::{Entry, LogId};
+use super::proposal::{Entry, LogId};
 
 /// Layout of all three files; a higher one comes from a newer Klamm and is refused.
 const VERSION: u32 = 1;
@@ -118,7 +118,7 @@ fn long(bytes: &[u8], at: usize) -> u64 {
 /// The head of a log whose entries up to `purged` are gone. Its length is always the same.
 pub(super) fn log_head(purged: Option<LogId>) -> Vec<u8> {
     let mut body = purged.to_bytes();
-    body.resize(Some(super::types::log_id(0, 0)).to_bytes().len(), 0);
+    body.resize(Some(super::proposal::log_id(0, 0)).to_bytes().len(), 0);
     seal(Kind::Log, &body)
 }
 

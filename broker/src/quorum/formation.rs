@@ -20,8 +20,8 @@ use wire::Uuid;
 
 use super::Core;
 use super::codec::{Code, Malformed};
+use super::proposal::Voter;
 use super::transport::{AskError, Kind, Peer};
-use super::types::Voter;
 
 /// Between two rounds of asking.
 const ROUND: Duration = Duration::from_millis(250);

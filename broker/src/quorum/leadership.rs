@@ -7,8 +7,8 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{Instant, RaftMetrics};
 use world::watch;
 
+use super::proposal::Types;
 use super::transport::node_of;
-use super::types::Types;
 use super::{Core, ELECTION_MS};
 
 /// Who the active controller is, as far as this node knows.

@@ -22,7 +22,7 @@ use world::{File, OpenMode, Pool, World};
 
 use super::codec::Code;
 use super::format::{Kind, StoreError, log_head, put_entry, scan, seal, unseal};
-use super::types::{Entry, LogId, Types, Vote};
+use super::proposal::{Entry, LogId, Types, Vote};
 
 /// Bytes of entries that one message to a follower holds, if it holds more than one entry.
 const MESSAGE_BYTES_MAX: u64 = 1 << 20;

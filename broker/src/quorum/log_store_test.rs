@@ -12,7 +12,7 @@ use world::{Disk, OpenMode, World};
 
 use super::format::StoreError;
 use super::log_store::LogStore;
-use super::types::{Entry, Proposal, Runtime, Types, Vote, log_id};
+use super::proposal::{Entry, Proposal, Runtime, Types, Vote, log_id};
 
 /// Runs `test` with a folder of its own.
 fn run(test: impl AsyncFnOnce(World, PathBuf)) {

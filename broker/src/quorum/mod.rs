@@ -12,7 +12,7 @@
 //!
 //! | file | what is there |
 //! | --- | --- |
-//! | `runtime`, `types` | what openraft is given |
+//! | `runtime`, `proposal` | what openraft is given |
 //! | `codec`, `format` | bytes of messages and entries; the three files |
 //! | `log_store`, `state_machine` | vote and log; state and snapshot |
 //! | `transport`, `serve` | messages to voters, and from them |
@@ -24,11 +24,11 @@ mod format;
 mod formation;
 mod leadership;
 mod log_store;
+mod proposal;
 mod runtime;
 mod serve;
 mod state_machine;
 mod transport;
-mod types;
 
 #[cfg(test)]
 mod log_store_test;
@@ -51,9 +51,9 @@ use world::{World, watch};
 use crate::metadata::{CommitError, State};
 
 use self::log_store::LogStore;
+use self::proposal::{Outcome, Proposal, Runtime, Types};
 use self::state_machine::StateMachine;
 use self::transport::{Way, id_of, node_of};
-use self::types::{Outcome, Proposal, Runtime, Types};
 
 pub(crate) use self::format::StoreError;
 pub(crate) use self::leadership::Leadership;

@@ -7,9 +7,9 @@ use wire::{ErrorCode, QuorumMessageRequest, QuorumMessageResponse, Str};
 
 use super::codec::Code;
 use super::formation::hello;
+use super::proposal::{Types, Vote};
 use super::state_machine::{Meta, Snapshot};
 use super::transport::Kind;
-use super::types::{Types, Vote};
 use super::{Core, Quorum};
 
 enum Message {

@@ -20,7 +20,7 @@ use world::{Pool, World, watch};
 
 use super::codec::{Code, Malformed};
 use super::format::{Kind, StoreError, seal, unseal};
-use super::types::{LogId, Outcome, Proposal, StoredMembership, Types};
+use super::proposal::{LogId, Outcome, Proposal, StoredMembership, Types};
 use crate::metadata::{State, decode_records, encode_records};
 
 pub(crate) type Meta = openraft::type_config::alias::SnapshotMetaOf<Types>;

@@ -13,8 +13,8 @@ use tokio::task::LocalSet;
 use world::real::RealOptions;
 use world::{World, watch};
 
+use super::proposal::{Entry, Proposal, log_id};
 use super::state_machine::StateMachine;
-use super::types::{Entry, Proposal, log_id};
 use crate::metadata::{State, encode_records};
 
 struct Node {

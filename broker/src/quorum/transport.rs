@@ -24,8 +24,8 @@ use wire::{QuorumMessageRequest, Str, Uuid};
 use world::World;
 
 use super::codec::{Code, Malformed};
+use super::proposal::{Types, Vote, Voter};
 use super::state_machine::Snapshot;
-use super::types::{Types, Vote, Voter};
 
 /// How long a voter may take to store entries.
 const APPEND_TIME_MAX: Duration = Duration::from_secs(1);
