@@ -310,19 +310,20 @@ async fn admitted(shared: &Arc<Shared>) {
 
 /// Folders of topics that the metadata does not know: a deletion was interrupted, or somebody put them
 /// there.
-fn set_strays_aside(log_dir: &LogDir, image: &Image) {
+fn set_strays_aside(log_dir: &LogDir, image: &Image, node: BrokerId) {
     for found in log_dir.found() {
         let partition = &found.partition;
         let topic = image.topic(&partition.topic);
         let is_known = topic.is_some_and(|topic| {
-            topic.partition(partition.partition).is_some()
+            let known = topic.partition(partition.partition);
+            known.is_some_and(|known| known.replicas.contains(&node))
                 && found.topic_id.is_none_or(|id| id == topic.id)
         });
         if !is_known {
             match log_dir.set_aside(found) {
                 Ok(path) => tracing::warn!(
                     path = %path.display(),
-                    "set a folder aside whose topic is not known; hint: remove it if you do not miss it"
+                    "set a folder aside that is of no replica here; hint: remove it if you do not miss it"
                 ),
                 Err(error) => {
                     tracing::error!(%partition, %error, "cannot set a stray folder aside");
@@ -441,7 +442,7 @@ async fn load_shards(
     state: &Arc<State>,
     waiting: Vec<Waiting>,
 ) -> Result<(), StartError> {
-    set_strays_aside(&shared.log_dir, &state.image);
+    set_strays_aside(&shared.log_dir, &state.image, shared.node);
     let mut loading = Vec::new();
     for Waiting { begin, loaded } in waiting {
         begin.send(Arc::clone(state)).map_err(|_| StartError::Shard)?;

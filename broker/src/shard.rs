@@ -30,6 +30,8 @@ use crate::partition::{
 use crate::replication::Replication;
 use crate::shared::Shared;
 
+/// How long a replica that is back waits before it asks again for the folder of the one that was here.
+const FOLDER_PAUSE: Duration = Duration::from_millis(100);
 /// Files of a partition that nobody used for so long are closed.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -413,7 +415,8 @@ impl Shard {
                     TopicChange::Removed(topic) => {
                         for index in 0..topic.partitions.len() {
                             let index = i32::try_from(index).expect("partition indexes are i32");
-                            self.delete(PartitionId { topic: topic.id, index });
+                            let id = PartitionId { topic: topic.id, index };
+                            self.delete(id, &Missing::Unknown);
                         }
                         deleted.push(Arc::clone(&topic.name));
                     }
@@ -456,7 +459,9 @@ impl Shard {
     fn configure(self: &Rc<Self>, state: &State, partition: &PartitionRef) {
         let id = partition.borrow().id;
         let Some(settings) = self.shared.partition_settings(state, id) else {
-            // A replica that was moved away, or whose topic is gone.
+            // The controller has moved the replica: others have what is committed.
+            tracing::info!(partition = %partition.borrow().name(), "moved away from this broker");
+            self.delete(id, &Missing::NotLeader);
             return;
         };
         if settings != partition.borrow().settings {
@@ -469,10 +474,20 @@ impl Shard {
     /// until it is used.
     fn open_if_followed(self: &Rc<Self>, state: &State, id: PartitionId) {
         let Some(settings) = self.shared.partition_settings(state, id) else { return };
-        if settings.place.leader.is_some_and(|leader| leader != self.shared.node)
-            && let Err(missing) = self.partition(id)
-        {
-            tracing::error!(?id, %missing, "a partition cannot be followed");
+        if settings.place.leader.is_none_or(|leader| leader == self.shared.node) {
+            return;
+        }
+        match self.partition(id) {
+            Ok(_) => {}
+            Err(Missing::BeingRemoved) => {
+                // It was here before, and is back while its old files still go.
+                let shard = Rc::clone(self);
+                spawn_local(async move {
+                    shard.shared.world.clock.sleep(FOLDER_PAUSE).await;
+                    shard.open_if_followed(&shard.shared.state(), id);
+                });
+            }
+            Err(missing) => tracing::error!(?id, %missing, "a partition cannot be followed"),
         }
     }
 
@@ -489,23 +504,29 @@ impl Shard {
         }
     }
 
-    /// The partition's topic is gone: so are its log, and its name for a folder.
-    fn delete(self: &Rc<Self>, id: PartitionId) {
+    /// The partition's topic is gone, or its replica was moved: so are its log, and its name for a folder.
+    /// Whoever waits is told `why`.
+    fn delete(self: &Rc<Self>, id: PartitionId, why: &Missing) {
         if let Some(offline) = self.offline.borrow_mut().remove(&id) {
             self.set_aside(offline.found);
         }
         let Some(partition) = self.partitions.borrow_mut().remove(&id) else { return };
         self.replication.assign(self, &partition, None);
+        self.coordinator.follow_leadership(self, id, false);
         self.unflushed.borrow_mut().retain(|other| !Rc::ptr_eq(other, &partition));
         let unique = self.shared.world.dice.next_u64("deleted-folder");
         let (job, name) = {
             let mut partition = partition.borrow_mut();
             let name = partition.name().clone();
             let empty = self.empty_log(&partition);
-            let log = partition.give_up(empty, &Missing::Unknown);
+            let log = partition.give_up(empty, why);
             (log.delete(u128::from(unique)), name)
         };
         let shared = Arc::clone(&self.shared);
+        if *why == Missing::NotLeader {
+            // The topic lives on, and the replica may come back to this broker.
+            shared.close_folder(&name);
+        }
         let removing = remove(Arc::clone(&shared), name.clone(), job, Duration::ZERO);
         spawn_local(async move {
             if removing.await {

@@ -186,6 +186,12 @@ impl Shared {
         *folders.entry(name.clone()).or_insert(topic) == topic
     }
 
+    /// The folder is about to be removed: nobody takes it, not even a new replica of the same topic.
+    pub(crate) fn close_folder(&self, name: &TopicPartition) {
+        let mut folders = self.folders.lock().expect("no panic while it is held");
+        folders.insert(name.clone(), Uuid::ZERO);
+    }
+
     /// The folder is gone from its name.
     pub(crate) fn release_folder(&self, name: &TopicPartition) {
         self.folders.lock().expect("no panic while it is held").remove(name);
