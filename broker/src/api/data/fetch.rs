@@ -16,7 +16,7 @@ use engine::session::{FetchPlan, Outcome, PartitionKey, SessionRequest, TopicKey
 use engine::{BrokerId, LeaderEpoch, TopicId};
 use storage::{AbortedSearch, FileRead, Read, ReadError};
 use wire::fetch::response::{
-    AbortedTransaction, EpochEndOffset, FetchableTopicResponse, PartitionData,
+    AbortedTransaction, EpochEndOffset, FetchableTopicResponse, NodeEndpoint, PartitionData,
 };
 use wire::visit::TopicRef;
 use wire::visit::fetch::Fetch;
@@ -26,11 +26,15 @@ use world::tasks::{Pool, blocking};
 use super::super::context::Call;
 use super::super::errors::KafkaCode;
 use super::super::{Body, encode, number};
+use super::leader_hint::Leaders;
 use crate::metadata::State;
 use crate::net::Reply;
 use crate::partition::{FetchWait, Partition, PartitionId, View};
 use crate::shard::Shard;
 use crate::shared::Shared;
+
+/// Answers name leaders, with their addresses, from here on (KIP-951).
+const HINTS_SINCE: i16 = 16;
 
 /// The request without its partitions.
 #[derive(Clone, Copy)]
@@ -457,6 +461,7 @@ async fn finish(
         Err(error) => return FetchResponse { error_code: error.code(), ..Default::default() },
     };
     let mut responses: Vec<FetchableTopicResponse> = Vec::new();
+    let mut leaders = Leaders::default();
     for (one, include) in found.into_iter().zip(answer.include) {
         if !include {
             continue;
@@ -467,10 +472,23 @@ async fn finish(
             TopicKey::Name(name) => (Str::from(&**name), Uuid::ZERO),
         };
         let committed = terms.reader.view() == View::Stable;
-        let partition = describe(call, one, *index, committed).await;
+        let mut partition = describe(call, one, *index, committed).await;
+        if call.version >= HINTS_SINCE
+            && let Some(hint) = leaders.hint(call, (&name, id, *index), partition.error_code)
+        {
+            partition.current_leader.leader_id = hint.leader;
+            partition.current_leader.leader_epoch = hint.epoch;
+        }
         push(&mut responses, name, id, partition);
     }
-    FetchResponse { session_id: answer.session_id, responses, ..Default::default() }
+    let node_endpoints = leaders.endpoints().map(|(node_id, host, port)| NodeEndpoint {
+        node_id,
+        host,
+        port,
+        ..Default::default()
+    });
+    let node_endpoints = node_endpoints.collect();
+    FetchResponse { session_id: answer.session_id, responses, node_endpoints, ..Default::default() }
 }
 
 impl Found {

@@ -12,7 +12,7 @@ use engine::metadata::is_internal;
 use storage::AppendError;
 use tokio::sync::oneshot;
 use wire::produce::response::{
-    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
 use wire::visit::TopicRef;
 use wire::visit::produce::Produce;
@@ -21,8 +21,12 @@ use wire::{ApiKey, ErrorCode, ProduceResponse, Str, Uuid};
 use super::super::context::Call;
 use super::super::errors::KafkaCode;
 use super::super::{Body, encode, number, text};
+use super::leader_hint::Leaders;
 use crate::net::Reply;
 use crate::partition::{Acks, AppendOutcome, Missing, PartitionId, Refused};
+
+/// Answers name leaders from here on (KIP-951).
+const HINTS_SINCE: i16 = 10;
 
 /// One batch on its way: who asked, and who will tell.
 struct Part {
@@ -138,6 +142,7 @@ async fn answer(
     mut deadline: Option<world::clock::LocalFuture<()>>,
 ) -> Reply {
     let mut responses: Vec<TopicProduceResponse> = Vec::new();
+    let mut leaders = Leaders::default();
     let mut failure = None;
     for Part { name, id, index, sent } in parts {
         let mut partition = PartitionProduceResponse {
@@ -156,6 +161,12 @@ async fn answer(
         }
         if partition.error_code != 0 {
             failure = ErrorCode::from_number(partition.error_code);
+        }
+        if call.version >= HINTS_SINCE
+            && let Some(hint) = leaders.hint(&call, (&name, id, index), partition.error_code)
+        {
+            partition.current_leader.leader_id = hint.leader;
+            partition.current_leader.leader_epoch = hint.epoch;
         }
         match responses.last_mut() {
             Some(topic) if topic.name == name && topic.topic_id == id => {
@@ -176,7 +187,14 @@ async fn answer(
             Some(code) => Reply::Close(format!("a Produce with acks=0 failed: {}", code.name())),
         };
     }
-    let response = ProduceResponse { responses, ..Default::default() };
+    let node_endpoints = leaders.endpoints().map(|(node_id, host, port)| NodeEndpoint {
+        node_id,
+        host,
+        port,
+        ..Default::default()
+    });
+    let node_endpoints = node_endpoints.collect();
+    let response = ProduceResponse { responses, node_endpoints, ..Default::default() };
     encode(&response, call.version, call.correlation_id)
 }
 
