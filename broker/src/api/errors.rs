@@ -3,7 +3,8 @@
 use engine::group::GroupError;
 use engine::log::{AdmitError, SequenceError};
 use engine::metadata::{
-    AlterConfigsError, CreatePartitionsError, CreateTopicError, DeleteTopicError,
+    AlterConfigsError, CreatePartitionsError, CreateTopicError, DeleteTopicError, ElectLeaderError,
+    ReassignError, UnknownBroker,
 };
 use storage::{AppendError, ReadError};
 use wire::ErrorCode;
@@ -153,6 +154,35 @@ impl KafkaCode for CreatePartitionsError {
             Self::Assignment(_) => ErrorCode::InvalidReplicaAssignment,
             Self::TooManyPartitions { .. } => ErrorCode::PolicyViolation,
         }
+    }
+}
+
+impl KafkaCode for ElectLeaderError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownPartition => ErrorCode::UnknownTopicOrPartition,
+            Self::NotNeeded => ErrorCode::ElectionNotNeeded,
+            Self::PreferredNotAvailable { .. } => ErrorCode::PreferredLeaderNotAvailable,
+            Self::NoneAvailable => ErrorCode::EligibleLeadersNotAvailable,
+        }
+    }
+}
+
+impl KafkaCode for ReassignError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownPartition => ErrorCode::UnknownTopicOrPartition,
+            Self::Duplicate => ErrorCode::InvalidRequest,
+            Self::NotInProgress => ErrorCode::NoReassignmentInProgress,
+            Self::Assignment(_) => ErrorCode::InvalidReplicaAssignment,
+            Self::ReplicationFactor { .. } => ErrorCode::InvalidReplicationFactor,
+        }
+    }
+}
+
+impl KafkaCode for UnknownBroker {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::BrokerIdNotRegistered
     }
 }
 

@@ -98,8 +98,13 @@ switchboard! {
         CreateTopics => topics::create_topics,
         DeleteTopics => topics::delete_topics,
         CreatePartitions => topics::create_partitions,
+        ElectLeaders => topics::elect_leaders,
+        AlterPartitionReassignments => topics::alter_partition_reassignments,
+        ListPartitionReassignments => topics::list_partition_reassignments,
         AlterConfigs => settings::alter_configs,
         IncrementalAlterConfigs => settings::incremental_alter_configs,
+        DescribeQuorum => cluster::describe_quorum,
+        UnregisterBroker => cluster::unregister_broker,
     }
     brokers {
         QuorumMessage => cluster::quorum_message,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use engine::BrokerId;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{Instant, RaftMetrics};
+use wire::Uuid;
 use world::watch;
 
 use super::proposal::Types;
@@ -93,4 +94,47 @@ pub(super) fn heir(core: &Core) -> Option<u64> {
     let voters = metrics.membership_config.voter_ids().filter(|id| *id != me);
     let known = |id: &u64| metrics.replication.as_ref().and_then(|all| *all.get(id)?);
     voters.max_by_key(|id| (known(id), std::cmp::Reverse(*id)))
+}
+
+/// How far the voters are, as one of them knows. Positions are those of the log, behind the last entry.
+pub(crate) struct Progress {
+    pub(crate) leader: Option<BrokerId>,
+    pub(crate) term: u64,
+    /// What a majority has ends here.
+    pub(crate) high_watermark: u64,
+    pub(crate) voters: Vec<VoterProgress>,
+}
+
+pub(crate) struct VoterProgress {
+    pub(crate) id: BrokerId,
+    /// The disk that makes it this voter.
+    pub(crate) directory: Uuid,
+    /// Where its log ends; of others only the leader knows.
+    pub(crate) log_end: Option<u64>,
+}
+
+pub(super) fn progress(core: &Core) -> Progress {
+    let metrics = core.raft.metrics();
+    let metrics = metrics.borrow_watched();
+    let membership = metrics.membership_config.membership();
+    let log_end = |id: u64| {
+        let stored = if id == core.identity.id() {
+            metrics.last_log_index
+        } else {
+            let stored = metrics.replication.as_ref()?.get(&id)?.as_ref();
+            stored.map(|last| last.index)
+        };
+        Some(stored.map_or(0, |last| last + 1))
+    };
+    let voters = membership.voter_ids().map(|id| VoterProgress {
+        id: node_of(id),
+        directory: membership.get_node(&id).map_or(Uuid::ZERO, |voter| voter.directory),
+        log_end: log_end(id),
+    });
+    Progress {
+        leader: metrics.current_leader.map(node_of),
+        term: metrics.current_term,
+        high_watermark: metrics.local_committed.map_or(0, |last| last.index + 1),
+        voters: voters.collect(),
+    }
 }

@@ -56,7 +56,7 @@ use self::state_machine::StateMachine;
 use self::transport::{Way, id_of, node_of};
 
 pub(crate) use self::format::StoreError;
-pub(crate) use self::leadership::Leadership;
+pub(crate) use self::leadership::{Leadership, Progress, VoterProgress};
 pub(crate) use self::serve::QuorumRef;
 pub(crate) use self::transport::Identity;
 

@@ -7,6 +7,7 @@ use wire::{ErrorCode, QuorumMessageRequest, QuorumMessageResponse, Str};
 
 use super::codec::Code;
 use super::formation::hello;
+use super::leadership::{Progress, progress};
 use super::proposal::{Types, Vote};
 use super::state_machine::{Meta, Snapshot};
 use super::transport::Kind;
@@ -14,6 +15,7 @@ use super::{Core, Quorum};
 
 enum Message {
     Peer(QuorumMessageRequest, oneshot::Sender<QuorumMessageResponse>),
+    Progress(oneshot::Sender<Progress>),
     HandOver(oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
 }
@@ -32,6 +34,13 @@ impl QuorumRef {
         let _ = self.messages.send(Message::Peer(request, tell));
         let stopping = |_| refused(ErrorCode::BrokerNotAvailable, "the broker is stopping");
         told.await.unwrap_or_else(stopping)
+    }
+
+    /// How far the voters are; nobody knows once this one takes part no more.
+    pub(crate) async fn progress(&self) -> Option<Progress> {
+        let (tell, told) = oneshot::channel();
+        let _ = self.messages.send(Message::Progress(tell));
+        told.await.ok()
     }
 
     /// Hands leadership over, if it is here and there is anybody to take it.
@@ -66,6 +75,10 @@ pub(super) fn start(quorum: Quorum) -> QuorumRef {
                         // Who asked may have given up.
                         let _ = tell.send(answer(&core, request).await);
                     });
+                }
+                Message::Progress(tell) => {
+                    // Who asked may have given up.
+                    let _ = tell.send(progress(&quorum.core));
                 }
                 Message::HandOver(tell) => {
                     let quorum = quorum.clone();

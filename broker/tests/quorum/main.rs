@@ -1,6 +1,7 @@
 //! The metadata quorum of three brokers in the simulated world: how it forms, what it survives, and what
 //! it refuses.
 
+mod administration;
 mod cluster;
 mod faults;
 mod formation;

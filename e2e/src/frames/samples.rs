@@ -29,6 +29,7 @@ pub fn all(id: Uuid) -> Result<Vec<Frame>> {
     group(&mut frames)?;
     offsets(&mut frames, id)?;
     topics(&mut frames)?;
+    replicas(&mut frames)?;
     settings(&mut frames)?;
     Ok(frames)
 }
@@ -72,6 +73,17 @@ fn cluster(frames: &mut Vec<Frame>, id: Uuid) -> Result<()> {
         include_fenced_brokers: v >= 2,
         ..Default::default()
     })?;
+    add(frames, |_| DescribeQuorumRequest {
+        topics: vec![describe_quorum::request::TopicData {
+            topic_name: text("__cluster_metadata"),
+            partitions: vec![describe_quorum::request::PartitionData::default()],
+            ..Default::default()
+        }],
+        ..Default::default()
+    })?;
+    // Four bytes away from the broker that is mutated at: without it there would be nobody to serve.
+    let broker_id = 0x6363_6363;
+    add(frames, |_| UnregisterBrokerRequest { broker_id, ..Default::default() })?;
     add(frames, |v| MetadataRequest {
         topics: Some(vec![
             MetadataRequestTopic { name: Some(text(TOPIC)), ..Default::default() },
@@ -423,6 +435,43 @@ fn topics(frames: &mut Vec<Frame>) -> Result<()> {
         topics: Some(vec![DescribableLogDirTopic {
             topic: text(TOPIC),
             partitions: vec![0, 1],
+            ..Default::default()
+        }]),
+        ..Default::default()
+    })
+}
+
+fn replicas(frames: &mut Vec<Frame>) -> Result<()> {
+    use alter_partition_reassignments::request::{ReassignablePartition, ReassignableTopic};
+    use elect_leaders::request::TopicPartitions;
+    use list_partition_reassignments::request::ListPartitionReassignmentsTopics;
+
+    add(frames, |v| ElectLeadersRequest {
+        election_type: i8::from(v >= 1),
+        topic_partitions: Some(vec![TopicPartitions {
+            topic: text(TOPIC),
+            partitions: vec![0, 1],
+            ..Default::default()
+        }]),
+        timeout_ms: 1000,
+        ..Default::default()
+    })?;
+    add(frames, |_| AlterPartitionReassignmentsRequest {
+        timeout_ms: 1000,
+        topics: vec![ReassignableTopic {
+            name: text(TOPIC),
+            partitions: [Some(vec![1]), None]
+                .map(|replicas| ReassignablePartition { replicas, ..Default::default() })
+                .into(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    })?;
+    add(frames, |_| ListPartitionReassignmentsRequest {
+        timeout_ms: 1000,
+        topics: Some(vec![ListPartitionReassignmentsTopics {
+            name: text(TOPIC),
+            partition_indexes: vec![0, 1],
             ..Default::default()
         }]),
         ..Default::default()

@@ -24,10 +24,16 @@ pub(crate) async fn handle(call: Call, request: AlterConfigsRequest) -> AlterCon
     let validate_only = request.validate_only;
     let decided = call.shared().control.decide(move |c| c.alter_configs(asked, validate_only));
     match decided.await {
-        Ok(results) => responses.extend(results.iter().map(|(resource, result)| {
-            let refusal = result.as_ref().err().map(resource::refusal);
-            answer(resource.code(), &resource.name(), refusal)
-        })),
+        Ok(results) => {
+            if !validate_only {
+                // What is not named goes back to its default, so any request may change the setting.
+                resource::settle(call.shared()).await;
+            }
+            responses.extend(results.iter().map(|(resource, result)| {
+                let refusal = result.as_ref().err().map(resource::refusal);
+                answer(resource.code(), &resource.name(), refusal)
+            }));
+        }
         Err(error) => responses.extend(resources.iter().map(|resource| {
             answer(resource.code(), &resource.name(), Some(resource::not_committed(&error)))
         })),

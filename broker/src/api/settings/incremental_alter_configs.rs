@@ -26,14 +26,21 @@ pub(crate) async fn handle(
         }
     }
     let resources: Vec<Resource> = asked.iter().map(|one| one.resource.clone()).collect();
+    let mut changes = asked.iter().flat_map(|one| &one.changes);
+    let changes_min_isr = changes.any(|change| change.key == resource::MIN_ISR);
     let validate_only = request.validate_only;
     let decided =
         call.shared().control.decide(move |c| c.incremental_alter_configs(asked, validate_only));
     match decided.await {
-        Ok(results) => responses.extend(results.iter().map(|(resource, result)| {
-            let refusal = result.as_ref().err().map(resource::refusal);
-            answer(resource.code(), &resource.name(), refusal)
-        })),
+        Ok(results) => {
+            if changes_min_isr && !validate_only {
+                resource::settle(call.shared()).await;
+            }
+            responses.extend(results.iter().map(|(resource, result)| {
+                let refusal = result.as_ref().err().map(resource::refusal);
+                answer(resource.code(), &resource.name(), refusal)
+            }));
+        }
         Err(error) => responses.extend(resources.iter().map(|resource| {
             answer(resource.code(), &resource.name(), Some(resource::not_committed(&error)))
         })),
