@@ -292,6 +292,11 @@ impl Shared {
         self.leaderships.borrow().clone()
     }
 
+    /// Whom clients are told to be the controller; every broker passes on what is the controller's.
+    pub(crate) fn controller(&self) -> BrokerId {
+        self.leadership().leader.unwrap_or(self.node)
+    }
+
     /// To follow it.
     pub(crate) fn leaderships(&self) -> watch::Receiver<Leadership> {
         self.leaderships.clone()

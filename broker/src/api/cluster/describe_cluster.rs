@@ -47,7 +47,7 @@ pub(crate) async fn handle(call: Call, request: DescribeClusterRequest) -> Descr
     DescribeClusterResponse {
         error_message: None,
         cluster_id: Str::from(&*call.shared().cluster_id),
-        controller_id: call.shared().node.0,
+        controller_id: call.shared().controller().0,
         brokers: brokers.collect(),
         cluster_authorized_operations: operations::if_asked(
             request.include_cluster_authorized_operations,

@@ -80,8 +80,7 @@ pub(crate) async fn handle(call: Call, request: MetadataRequest) -> MetadataResp
     MetadataResponse {
         brokers: live_brokers(&call, &state),
         cluster_id: Some(Str::from(&*call.shared().cluster_id)),
-        // Every broker takes what a controller decides.
-        controller_id: call.shared().node.0,
+        controller_id: call.shared().controller().0,
         topics: topics.into_iter().map(authorized).collect(),
         cluster_authorized_operations: operations::if_asked(
             request.include_cluster_authorized_operations,
