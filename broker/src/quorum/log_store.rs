@@ -91,8 +91,10 @@ impl LogStore {
         if scan.end < len {
             tracing::warn!(bytes = len - scan.end, "cut a torn entry off the metadata log");
             file.set_len(scan.end as u64).map_err(failed(&path))?;
-            file.sync_data().map_err(failed(&path))?;
         }
+        // What a killed process wrote and did not sync counts as stored from here on.
+        file.sync_data().map_err(failed(&path))?;
+        disk.sync_dir(folder).map_err(failed(folder))?;
         let entries = scan.entries.into_iter().map(|(position, entry)| {
             (entry.log_id.index, Kept { entry, position: position as u64 })
         });

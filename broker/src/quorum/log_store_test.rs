@@ -1,13 +1,17 @@
 //! What the log store finds after a crash, at every length and every damaged byte.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::{AsyncRuntime, EntryPayload, RaftLogReader};
 use tokio::task::LocalSet;
 use world::real::RealOptions;
+use world::simulated::{PoolLatency, Simulation, SimulationOptions};
 use world::{Disk, OpenMode, World};
 
 use super::format::StoreError;
@@ -185,6 +189,43 @@ fn what_was_written_before_an_earlier_write_was_synced_may_outlive_it() {
         let mut store = LogStore::open(world, &folder).expect("opens");
         assert_eq!(entries(&mut store).await, [entry(1, 0)]);
     });
+}
+
+#[test]
+fn what_a_killed_process_left_is_stored_once_it_is_found() {
+    let path = Path::new("/quorum");
+    for seed in 0..20 {
+        let simulation = Simulation::new(SimulationOptions::new(seed));
+        let found = Rc::new(Cell::new(None));
+        simulation.run(async {
+            let host = simulation.add_host("voter");
+            let hour = Duration::from_secs(3600);
+            let slow = PoolLatency { flush: hour..2 * hour, ..PoolLatency::default() };
+            simulation.set_pool_latency(host, slow);
+            simulation.start(host, |world| {
+                Box::pin(async move {
+                    let mut store = LogStore::open(world, path).expect("opens");
+                    store.append([entry(1, 0)], IOFlushed::noop()).await.expect("appends");
+                    std::future::pending().await
+                })
+            });
+            simulation.sleep(Duration::from_millis(10)).await;
+            simulation.kill(host);
+            for _ in 0..2 {
+                let found = Rc::clone(&found);
+                simulation.start(host, |world| {
+                    Box::pin(async move {
+                        let mut store = LogStore::open(world, path).expect("opens");
+                        found.set(Some(entries(&mut store).await.len()));
+                        std::future::pending().await
+                    })
+                });
+                simulation.sleep(Duration::from_millis(10)).await;
+                simulation.power_loss(host);
+            }
+        });
+        assert_eq!(found.get(), Some(1), "seed {seed}");
+    }
 }
 
 #[test]
