@@ -206,7 +206,7 @@ fn what_a_killed_process_left_is_stored_once_it_is_found() {
                 Box::pin(async move {
                     let mut store = LogStore::open(world, path).expect("opens");
                     store.append([entry(1, 0)], IOFlushed::noop()).await.expect("appends");
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 })
             });
             simulation.sleep(Duration::from_millis(10)).await;
@@ -217,7 +217,7 @@ fn what_a_killed_process_left_is_stored_once_it_is_found() {
                     Box::pin(async move {
                         let mut store = LogStore::open(world, path).expect("opens");
                         found.set(Some(entries(&mut store).await.len()));
-                        std::future::pending().await
+                        std::future::pending::<()>().await;
                     })
                 });
                 simulation.sleep(Duration::from_millis(10)).await;
