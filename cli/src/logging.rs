@@ -39,5 +39,5 @@ pub(crate) fn start(format: LogFormat, default: &str) -> Result<(), Failure> {
 
 /// What the quorum's library tells of itself is for its authors, unless somebody asks for it by name.
 fn quietly(filter: &str) -> String {
-    format!("openraft=warn,{filter}")
+    format!("openraft=error,{filter}")
 }

@@ -13,6 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Up {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) bootstrap: String,
+    listen: String,
     child: Option<Child>,
     lines: Receiver<String>,
 }
@@ -46,15 +47,24 @@ pub(crate) fn klamm(dir: &Path) -> Command {
     command
 }
 
+/// The first of so many ports in a row that were free a moment ago, outside of those that the system hands
+/// out.
+fn free_ports(count: u16) -> u16 {
+    let listens = |port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let start = 20_000 + u16::try_from(std::process::id() % 1_000).expect("below 1000") * 10;
+    let first = (start..32_000).step_by(10).find(|first| (*first..first + count).all(listens));
+    first.expect("some ports are free")
+}
+
 /// Writes a file.
 pub(crate) fn write(path: &Path, text: &str) {
     #[expect(clippy::disallowed_methods, reason = "a test prepares its folder")]
     std::fs::write(path, text).expect("the folder is writable");
 }
 
-fn spawn(dir: &Path, arguments: &[&str]) -> (Child, Receiver<String>) {
+fn spawn(dir: &Path, listen: &str, arguments: &[&str]) -> (Child, Receiver<String>) {
     let mut child = klamm(dir)
-        .args(["up", "--listen", "127.0.0.1:0", "--http", "off"])
+        .args(["up", "--listen", listen, "--http", "off"])
         .args(arguments)
         .stdout(Stdio::piped())
         .spawn()
@@ -77,12 +87,20 @@ impl Up {
     pub(crate) fn with(yaml: &str) -> Self {
         let dir = tempfile::tempdir().expect("there is room for a folder");
         write(&dir.path().join("orders.yaml"), yaml);
-        Self::start(dir)
+        Self::start(dir, "127.0.0.1:0")
     }
 
-    fn start(dir: tempfile::TempDir) -> Self {
-        let (child, lines) = spawn(dir.path(), &["-f", "orders.yaml"]);
-        let mut up = Self { dir, bootstrap: String::new(), child: Some(child), lines };
+    /// As [`Up::with`], with ports for several brokers.
+    pub(crate) fn with_brokers(count: u16, yaml: &str) -> Self {
+        let dir = tempfile::tempdir().expect("there is room for a folder");
+        write(&dir.path().join("orders.yaml"), yaml);
+        Self::start(dir, &format!("127.0.0.1:{}", free_ports(count)))
+    }
+
+    fn start(dir: tempfile::TempDir, listen: &str) -> Self {
+        let (child, lines) = spawn(dir.path(), listen, &["-f", "orders.yaml"]);
+        let listen = listen.to_owned();
+        let mut up = Self { dir, bootstrap: String::new(), listen, child: Some(child), lines };
         let line = up.wait_for("listening on ");
         let rest = line.strip_prefix("listening on ").expect("it was waited for");
         up.bootstrap = rest.split(',').next().unwrap_or_default().to_owned();
@@ -109,7 +127,8 @@ impl Up {
     pub(crate) fn restart(mut self) -> Self {
         self.stop();
         let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().expect("room for a folder"));
-        Self::start(dir)
+        let listen = self.listen.clone();
+        Self::start(dir, &listen)
     }
 
     /// Stops it as Ctrl-C does; it must end by itself, and well.

@@ -113,8 +113,27 @@ fn delete_follows_the_policy_and_the_document_stays_deleted() {
 }
 
 #[test]
-fn more_brokers_than_a_laptop_runs_are_said_and_one_runs() {
-    let up = Up::with(&yaml(&[], "").replace("replicas: 1", "replicas: 3"));
+fn three_brokers_are_one_cluster_that_comes_back() {
+    let yaml = yaml(&[("orders", 3)], "").replace("replicas: 1", "replicas: 3");
+    let yaml = yaml.replace("partitions: 3", "partitions: 3, replicas: 3");
+    let mut up = Up::with_brokers(3, &yaml);
+    up.wait_for("Topic default/orders Created");
+    let in_sync = |up: &Up| {
+        let said = up.run("topic describe orders -o json").out;
+        let said: serde_json::Value = serde_json::from_str(&said).unwrap_or_default();
+        let isr = |partition: &serde_json::Value| partition["isr"].as_array().map_or(0, Vec::len);
+        said["partitions"].as_array().is_some_and(|all| all.iter().all(|one| isr(one) == 3))
+    };
+    eventually("all replicas are in sync", || in_sync(&up));
+    up.ok_with("produce orders", "one\n");
+    up = up.restart();
+    eventually("all replicas are in sync again", || in_sync(&up));
+    assert!(up.ok("consume orders --from beginning --exit-at-end").contains("one"));
+}
+
+#[test]
+fn more_brokers_than_a_laptop_runs_are_said() {
+    let up = Up::with_brokers(5, &yaml(&[], "").replace("replicas: 1", "replicas: 9"));
     up.wait_for("NotEnoughBrokers");
     up.ok("topic list");
 }
