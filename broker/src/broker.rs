@@ -300,6 +300,7 @@ async fn admitted(shared: &Arc<Shared>) {
         }
     }
     shared.followed.reached(shared.state().version).await;
+    // Asked again and again: a start is rare, and a log of groups takes milliseconds to read.
     for index in 0..shared.shards() {
         let is_loaded = |shard: &Rc<Shard>| shard.coordinator.is_loaded();
         while shared.shard(index).call(is_loaded).await == Some(false) {

@@ -51,6 +51,7 @@ pub(super) async fn to_controller(call: Call, body: Body) -> Reply {
             // The client asks again, here or elsewhere: whether it was done, nobody knows.
             return Reply::Close(format!("the active controller does not answer: {problem}"));
         }
+        // An election is under way; it takes less than a second.
         clock.sleep(PAUSE).await;
     }
 }

@@ -119,6 +119,7 @@ impl Fetcher {
                 return Left::Changed;
             }
             let Some(request) = self.request(shared, &mut session) else {
+                // Each partition was refused and pauses by itself, or waits for the checkpoint of its cut.
                 shared.world.clock.sleep(PAUSE_MIN).await;
                 continue;
             };

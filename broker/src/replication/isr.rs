@@ -21,6 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// For ever.
 pub(crate) async fn propose_changes(shard: Rc<Shard>) {
+    // A connection of its own: answers come in order, and a client's request that is passed on may take long.
     let link = Link::new(&shard.shared);
     loop {
         shard.shared.world.clock.sleep(INTERVAL).await;
