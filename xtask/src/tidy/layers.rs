@@ -10,6 +10,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("world", &[]),
     ("crds", &[]),
+    ("base2histogram", &[]),
     ("engine", &["wire", "config"]),
     ("storage", &["engine", "wire", "world", "config"]),
     ("client", &["wire", "world"]),

@@ -35,9 +35,10 @@ settings! {
         /// Empty, this broker is alone.
         controller_quorum_voters: Vec<QuorumVoter> =
             row("controller.quorum.voters", Kind::List, "").valid(Valid::Voters);
-        /// After how many bytes of decisions the metadata are written as a snapshot.
+        /// After how many bytes of decisions the metadata are written as a snapshot. Until then the
+        /// quorum keeps them in memory.
         metadata_log_max_record_bytes_between_snapshots: i64 =
-            row("metadata.log.max.record.bytes.between.snapshots", Kind::Long, "20971520")
+            row("metadata.log.max.record.bytes.between.snapshots", Kind::Long, "4194304")
                 .valid(Valid::AtLeast(1));
         /// Where this broker runs, for placing replicas apart.
         broker_rack: Option<String> = unset("broker.rack", Kind::String);
