@@ -87,12 +87,20 @@ pub fn missing<'a>(tools: &[&'a str]) -> Vec<&'a str> {
 /// With `CI=true`: a check that did not run proves nothing.
 pub fn is_skipped(suite: &str, tools: &[&str]) -> Result<bool> {
     let missing = missing(tools);
-    if missing.is_empty() {
-        return Ok(false);
+    match missing.is_empty() {
+        true => Ok(false),
+        false => skip(suite, &format!("{} missing", missing.join(", "))),
     }
+}
+
+/// Skips a suite, and says why.
+///
+/// # Errors
+/// With `CI=true`: a check that did not run proves nothing.
+pub fn skip(suite: &str, reason: &str) -> Result<bool> {
     if std::env::var("CI").is_ok_and(|ci| ci == "true") {
-        bail!("{suite} cannot run: {} missing", missing.join(", "));
+        bail!("{suite} cannot run: {reason}");
     }
-    println!("skipped: {suite}: {} missing", missing.join(", "));
+    println!("skipped: {suite}: {reason}");
     Ok(true)
 }

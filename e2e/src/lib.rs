@@ -2,11 +2,18 @@
 //!
 //! | file | what is there |
 //! | --- | --- |
+//! | `ask.rs` | one request to one broker |
 //! | `cache.rs` | where built and fetched things are kept; suites that cannot run |
 //! | `process.rs` | a child process, and what it says line by line |
 //! | `event.rs` | the lines that the client programs print |
 //! | `library.rs` | the six clients: how each is built and run (`clients/README.md`); `kcat.rs` reads kcat's own lines |
-//! | `cluster.rs` | several brokers as processes, killed one by one |
+//! | `history.rs` | the client whose every word is judged |
+//! | `cluster/` | several brokers as processes, Klamm's or Kafka's, harmed one by one |
+//! | `room.rs`, `network.rs` | namespaces of a run's own, and cuts between brokers |
+//! | `failover/` | how long acknowledgements pause when a broker goes |
+//! | `nemesis/` | faults from a seed, and a judge of every word |
+//! | `volume.rs` | a small disk for one broker |
+//! | `campaign.rs` | many trials, a line of JSON each |
 //! | `server.rs` | the broker under test: `klamm up`, or Apache Kafka as the control |
 //! | `order.rs` | what is sent |
 //! | `judge.rs` | claims about what was read, as pure functions |
@@ -24,16 +31,24 @@
     reason = "real processes run in real time, beside real files"
 )]
 
+pub mod ask;
 pub mod cache;
+pub mod campaign;
 pub mod cluster;
 pub mod event;
+pub mod failover;
 pub mod frames;
+pub mod history;
 pub mod judge;
 pub mod kafka;
 pub mod kcat;
 pub mod library;
+pub mod nemesis;
+pub mod network;
 pub mod order;
 pub mod process;
 pub mod report;
+pub mod room;
 pub mod server;
 pub mod story;
+pub mod volume;

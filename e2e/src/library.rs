@@ -117,7 +117,7 @@ fn text(path: &Path) -> Result<String> {
     Ok(path.to_str().context("the cache's path is not UTF-8")?.to_owned())
 }
 
-fn go(name: &str, source: &Path) -> Result<PathBuf> {
+pub(crate) fn go(name: &str, source: &Path) -> Result<PathBuf> {
     let build = |folder: &Path| {
         let arguments = ["build", "-trimpath", "-o", "orders", "."];
         cache::run(Command::new("go").args(arguments).current_dir(folder)).map(drop)

@@ -21,42 +21,41 @@ const STOP_LIMIT: Duration = Duration::from_secs(20);
 const POLL_EVERY: Duration = Duration::from_millis(10);
 
 /// How a line becomes an event.
-pub type Parse = fn(&str) -> Option<Event>;
+pub type Parse<E = Event> = fn(&str) -> Option<E>;
 
 /// An event, and when it was heard.
 #[derive(Clone, Debug)]
-pub struct Heard {
+pub struct Heard<E = Event> {
     /// When.
     pub at: Instant,
     /// What.
-    pub event: Event,
+    pub event: E,
 }
 
-#[derive(Default)]
-struct Said {
-    events: Vec<Heard>,
+struct Said<E> {
+    events: Vec<Heard<E>>,
     notes: VecDeque<String>,
 }
 
 /// A child process. Killed when dropped.
-pub struct Process {
+pub struct Process<E = Event> {
     name: String,
     child: Child,
     input: Option<mpsc::Sender<String>>,
-    said: Arc<Mutex<Said>>,
+    said: Arc<Mutex<Said<E>>>,
     readers: Vec<thread::JoinHandle<()>>,
 }
 
-impl Process {
+impl<E: Send + 'static> Process<E> {
     /// Starts `command`; both its output streams are parsed.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start(name: impl Into<String>, command: &mut Command, parse: Parse) -> Result<Self> {
+    pub fn start(name: impl Into<String>, command: &mut Command, parse: Parse<E>) -> Result<Self> {
         let name = name.into();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("{name}: running {command:?}"))?;
-        let said = Arc::new(Mutex::new(Said::default()));
+        let said = Arc::new(Mutex::new(Said { events: Vec::new(), notes: VecDeque::new() }));
         let output = child.stdout.take().context("standard output was piped")?;
         let errors = child.stderr.take().context("standard error was piped")?;
         let readers = vec![listen(output, parse, &said), listen(errors, parse, &said)];
@@ -75,8 +74,13 @@ impl Process {
     }
 
     /// Looks at all that it said so far.
-    pub fn look<R>(&self, at: impl FnOnce(&[Heard]) -> R) -> R {
+    pub fn look<R>(&self, at: impl FnOnce(&[Heard<E>]) -> R) -> R {
         at(&lock(&self.said).events)
+    }
+
+    /// Takes what it said since the last time.
+    pub fn take(&self) -> Vec<Heard<E>> {
+        std::mem::take(&mut lock(&self.said).events)
     }
 
     /// The latest lines that were no events.
@@ -143,9 +147,18 @@ impl Process {
     /// # Errors
     /// When the signal cannot be sent.
     pub fn ask_to_stop(&mut self) -> Result<()> {
+        self.signal("TERM")
+    }
+
+    /// Sends it a signal, if it is still there.
+    ///
+    /// # Errors
+    /// When that is refused.
+    pub fn signal(&mut self, signal: &str) -> Result<()> {
         if self.is_running()? {
-            let sent = Command::new("kill").arg(self.id().to_string()).status()?;
-            ensure!(sent.success(), "{}: cannot signal {}", self.name, self.id());
+            let id = self.id().to_string();
+            let sent = Command::new("kill").args(["-s", signal, &id]).status()?;
+            ensure!(sent.success(), "{}: cannot signal {id}", self.name);
         }
         Ok(())
     }
@@ -162,7 +175,7 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl<E> Drop for Process<E> {
     fn drop(&mut self) {
         // It may have ended already, which is all that is wanted.
         let _ = self.child.kill();
@@ -170,7 +183,7 @@ impl Drop for Process {
     }
 }
 
-fn lock(said: &Mutex<Said>) -> MutexGuard<'_, Said> {
+fn lock<E>(said: &Mutex<Said<E>>) -> MutexGuard<'_, Said<E>> {
     said.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -186,10 +199,10 @@ fn talk(mut stream: ChildStdin) -> mpsc::Sender<String> {
     sender
 }
 
-fn listen(
+fn listen<E: Send + 'static>(
     stream: impl Read + Send + 'static,
-    parse: Parse,
-    said: &Arc<Mutex<Said>>,
+    parse: Parse<E>,
+    said: &Arc<Mutex<Said<E>>>,
 ) -> thread::JoinHandle<()> {
     let said = Arc::clone(said);
     thread::spawn(move || {

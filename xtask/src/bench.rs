@@ -25,7 +25,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     crate::suite::command(root, &bench, &arguments)
 }
 
-fn target(root: &Path) -> PathBuf {
+pub(crate) fn target(root: &Path) -> PathBuf {
     // As cargo decides it.
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);

@@ -10,8 +10,10 @@
 mod bench;
 mod clients;
 mod codegen;
+mod failover;
 mod frames;
 mod mutants;
+mod nemesis;
 mod readme;
 mod suite;
 mod tidy;
@@ -35,8 +37,10 @@ enum Command {
     Test(suite::Args),
     Bench(bench::Args),
     Clients(clients::Args),
+    Failover(failover::Args),
     Frames(frames::Args),
     Mutants(mutants::Args),
+    Nemesis(nemesis::Args),
     /// Do what README says in a fresh clone; every order must arrive.
     Readme,
 }
@@ -58,7 +62,9 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Tidy => tidy::run(suite::root()),
         Command::Bench(args) => bench::run(suite::root(), &args),
         Command::Clients(args) => clients::run(suite::root(), &args),
+        Command::Failover(args) => failover::run(suite::root(), &args),
         Command::Frames(args) => frames::run(suite::root(), &args),
+        Command::Nemesis(args) => nemesis::run(suite::root(), &args),
         Command::Readme => readme::run(suite::root()),
         Command::Test(args) => suite::run(suite::root(), &args),
     }

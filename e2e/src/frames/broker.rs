@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -11,8 +9,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 use wire::create_topics::request::CreatableTopic;
-use wire::{ApiKey, CreateTopicsRequest, Request, Str, Uuid, frame};
+use wire::{ApiKey, CreateTopicsRequest, Request, Str, Uuid};
 
+use crate::ask::{ask, get};
 use crate::process::until;
 use crate::server::{free_port, klamm_binary, without_our_settings};
 
@@ -80,15 +79,7 @@ impl Broker {
     /// # Errors
     /// When there is no answer, or none that can be read.
     pub fn ask<R: Request>(&self, request: &R) -> Result<R::Response> {
-        let version = *R::API_KEY.versions().end();
-        let mut connection = TcpStream::connect(("127.0.0.1", self.port))?;
-        connection.set_read_timeout(Some(LIMIT))?;
-        connection.write_all(&frame::request(request, version, 1, None)?.into_bytes())?;
-        let mut length = [0; frame::LENGTH_BYTES];
-        connection.read_exact(&mut length)?;
-        let mut answer = vec![0; usize::try_from(i32::from_be_bytes(length))?];
-        connection.read_exact(&mut answer)?;
-        Ok(frame::decode_response(answer.into(), version)?.1)
+        ask(([127, 0, 0, 1], self.port).into(), request, LIMIT)
     }
 
     /// Creates a topic, and gives its id.
@@ -180,14 +171,7 @@ impl Broker {
 
     /// A page of its HTTP port.
     fn get(&self, path: &str) -> Result<String> {
-        let mut connection = TcpStream::connect(("127.0.0.1", self.http))?;
-        connection.set_read_timeout(Some(LIMIT))?;
-        write!(connection, "GET {path} HTTP/1.1\r\nHost: broker\r\nConnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer)?;
-        let (head, body) = answer.split_once("\r\n\r\n").context("no answer")?;
-        ensure!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
-        Ok(body.to_owned())
+        get(([127, 0, 0, 1], self.http).into(), path, LIMIT)
     }
 }
 

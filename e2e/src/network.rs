@@ -1,0 +1,140 @@
+//! A network of its own: one namespace per broker, all on one bridge, and cuts between them.
+//!
+//! Only inside of a room (`room.rs`). Whoever runs in the room itself, such as clients, is at
+//! 10.77.0.254, broker 3 at 10.77.0.3.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr};
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+
+use crate::cache::run;
+use crate::room;
+
+/// What it needs beside root.
+pub const TOOLS: &[&str] = &["nft"];
+const BRIDGE: &str = "bridge";
+
+/// Brokers' namespaces, and what is cut.
+pub struct Network {
+    brokers: Vec<i32>,
+}
+
+/// What a broker is cut off from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Everybody, both ways.
+    All,
+    /// The other brokers, both ways; clients still reach it.
+    Peers,
+    /// It hears nothing from the other brokers; they hear it.
+    FromPeers,
+    /// The other brokers hear nothing from it; it hears them.
+    ToPeers,
+}
+
+impl Cut {
+    /// Whether it keeps what comes in, and what goes out.
+    fn keeps(self) -> (bool, bool) {
+        (self != Self::ToPeers, self != Self::FromPeers)
+    }
+}
+
+impl Network {
+    /// Makes namespaces for these brokers.
+    ///
+    /// # Errors
+    /// Outside of a room, or when the system refuses.
+    pub fn lay(brokers: &[i32]) -> Result<Self> {
+        ensure!(room::is_inside(), "a network is laid inside of a room only");
+        // Names of namespaces are files below.
+        run(Command::new("mount").args(["-t", "tmpfs", "none", "/run"]))?;
+        ip("link set lo up")?;
+        ip(&format!("link add {BRIDGE} type bridge"))?;
+        ip(&format!("addr add {}/24 dev {BRIDGE}", address(254)))?;
+        ip(&format!("link set {BRIDGE} up"))?;
+        for id in brokers {
+            let name = name(*id);
+            ip(&format!("netns add {name}"))?;
+            ip(&format!("link add port-{id} type veth peer name eth0 netns {name}"))?;
+            ip(&format!("link set port-{id} master {BRIDGE} up"))?;
+            ip(&format!("-n {name} addr add {}/24 dev eth0", address(*id)))?;
+            ip(&format!("-n {name} link set eth0 up"))?;
+            ip(&format!("-n {name} link set lo up"))?;
+        }
+        Ok(Self { brokers: brokers.to_vec() })
+    }
+
+    /// Where broker `id` is.
+    pub fn address(&self, id: i32) -> IpAddr {
+        address(id)
+    }
+
+    /// `command`, to be run where broker `id` is.
+    pub fn within(&self, id: i32, command: &Command) -> Command {
+        let mut within = Command::new("ip");
+        within.args(["netns", "exec", &name(id)]);
+        within.arg(command.get_program()).args(command.get_args());
+        for (variable, value) in command.get_envs() {
+            match value {
+                Some(value) => within.env(variable, value),
+                None => within.env_remove(variable),
+            };
+        }
+        within
+    }
+
+    /// Drops all packets on these ways from now on.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn cut(&self, id: i32, cut: Cut) -> Result<()> {
+        let peers: Vec<String> = self
+            .brokers
+            .iter()
+            .filter(|peer| **peer != id)
+            .map(|peer| address(*peer).to_string())
+            .collect();
+        let peers = peers.join(", ");
+        let mut rules = "table ip cut {".to_owned();
+        let (from, to) = cut.keeps();
+        for (kept, hook, whose) in [(from, "input", "saddr"), (to, "output", "daddr")] {
+            if !kept {
+                continue;
+            }
+            let whom = if cut == Cut::All { "10.77.0.0/24" } else { &peers };
+            // Itself is never cut off.
+            let _ = write!(
+                rules,
+                "chain {hook} {{ type filter hook {hook} priority 0; \
+                 ip saddr {own} ip daddr {own} accept; ip {whose} {{ {whom} }} drop; }}; ",
+                own = address(id),
+            );
+        }
+        rules.push('}');
+        self.heal(id)?;
+        run(&mut self.within(id, Command::new("nft").arg(rules))).map(drop)
+    }
+
+    /// Undoes the cuts of broker `id`.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn heal(&self, id: i32) -> Result<()> {
+        let none = "add table ip cut; delete table ip cut";
+        run(&mut self.within(id, Command::new("nft").arg(none))).map(drop)
+    }
+}
+
+fn name(id: i32) -> String {
+    format!("broker-{id}")
+}
+
+fn address(id: i32) -> IpAddr {
+    Ipv4Addr::new(10, 77, 0, u8::try_from(id).expect("a broker's id is small")).into()
+}
+
+fn ip(arguments: &str) -> Result<()> {
+    run(Command::new("ip").args(arguments.split(' '))).map(drop)
+}
