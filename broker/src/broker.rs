@@ -20,12 +20,12 @@ use storage::{Checkpoint, LogDir};
 use tokio::sync::{mpsc, oneshot};
 use world::clock::LocalFuture;
 use world::tasks::{ShardHandle, spawn_local};
-use world::{Incoming, World, watch};
+use world::{Incoming, World};
 
 use crate::api::{self, Context};
 use crate::controller::{Heard, Introduction, Link, SessionsRef, join, stay, watch_sessions};
 use crate::data_dir::{DataDir, DataDirError};
-use crate::metadata::{CommitError, Control, State};
+use crate::metadata::{CommitError, Control, Publisher, State};
 use crate::net::{Accepted, Limits, accept, serve, until_true};
 use crate::quorum::{Identity, OpenQuorumError, Quorum};
 use crate::shard::{Job, Shard, ShardRef};
@@ -80,7 +80,7 @@ pub enum StartError {
     Protocol(String),
     /// Each would make its own.
     #[error(
-        "controller.quorum.voters names several nodes, and klamm.cluster.id is not set; hint: give all of \
+        "controller.quorum.voters names other nodes, and klamm.cluster.id is not set; hint: give all of \
          them the same id, 22 characters of URL-safe base64"
     )]
     ClusterId,
@@ -136,7 +136,10 @@ impl Broker {
         let broker = settings.broker.clone();
         let node = BrokerId(broker.node_id);
         let path = Path::new(&broker.log_dir);
-        if broker.controller_quorum_voters.len() > 1 && broker.cluster_id.is_none() {
+        let votes_elsewhere = |voter: &config::QuorumVoter| voter.id != broker.node_id;
+        if broker.controller_quorum_voters.iter().any(votes_elsewhere)
+            && broker.cluster_id.is_none()
+        {
             return Err(StartError::ClusterId);
         }
         let data_dir = DataDir::open(&world, path, node, broker.cluster_id.as_deref())?;
@@ -148,12 +151,12 @@ impl Broker {
             Ok(count) => count,
         };
         let cluster_id: Arc<str> = data_dir.cluster_id.as_str().into();
-        let (publish, states) = watch::channel(Arc::new(State::new(&settings)));
+        let (publisher, states, recent) = Publisher::new(State::new(&settings));
         let identity =
             Identity { cluster_id: Arc::clone(&cluster_id), node, directory: data_dir.directory };
         let metadata = data_dir.path.join("__cluster_metadata");
         let (quorum, quorum_ref) =
-            Quorum::open(world.clone(), identity, &metadata, publish).await?;
+            Quorum::open(world.clone(), identity, &metadata, publisher).await?;
         let (control, control_ref) = Control::new(quorum.clone(), states.clone());
         let (sessions, heard) = SessionsRef::new();
         let shared = Shared::new(Parts {
@@ -165,6 +168,7 @@ impl Broker {
             leaderships: quorum.leaderships(),
             sessions,
             states,
+            recent,
             shard_count,
         });
         spawn_local(control.run());

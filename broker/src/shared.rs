@@ -19,7 +19,7 @@ use crate::controller::{AskError, Link, Membership, SessionsRef};
 use crate::damage::Damage;
 use crate::log_config::log_config;
 use crate::memory::Governor;
-use crate::metadata::{ControlRef, State};
+use crate::metadata::{ControlRef, Recent, State};
 use crate::metrics::Metrics;
 use crate::partition::{Acks, AppendOutcome, PartitionId, Settings};
 use crate::quorum::{Leadership, QuorumRef};
@@ -58,6 +58,8 @@ pub(crate) struct Shared {
     log_dir_failure: OnceLock<String>,
     producer_ids: Mutex<ProducerIds>,
     states: watch::Receiver<Arc<State>>,
+    /// The newest decisions, for brokers that follow this one.
+    pub(crate) recent: Arc<Recent>,
     shard_count: usize,
     shards: OnceLock<Vec<ShardRef>>,
 }
@@ -88,6 +90,7 @@ pub(crate) struct Parts {
     pub(crate) control: ControlRef,
     pub(crate) quorum: QuorumRef,
     pub(crate) states: watch::Receiver<Arc<State>>,
+    pub(crate) recent: Arc<Recent>,
     pub(crate) leaderships: watch::Receiver<Leadership>,
     pub(crate) sessions: SessionsRef,
     pub(crate) shard_count: usize,
@@ -109,6 +112,7 @@ impl Shared {
             control,
             quorum,
             states,
+            recent,
             leaderships,
             sessions,
             shard_count,
@@ -141,6 +145,7 @@ impl Shared {
             log_dir_failure: OnceLock::new(),
             producer_ids: Mutex::default(),
             states,
+            recent,
             shard_count,
             shards: OnceLock::new(),
             world,

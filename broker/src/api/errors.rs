@@ -12,6 +12,7 @@ use wire::ErrorCode;
 use crate::coordinator::Unavailable;
 use crate::metadata::CommitError;
 use crate::partition::{Missing, Refused};
+use crate::quorum::VoterError;
 
 /// The code by which a client is told of this failure.
 pub(crate) trait KafkaCode {
@@ -114,6 +115,20 @@ impl KafkaCode for CommitError {
             // As in Kafka, also for what may still come about: a client asks the next one.
             Self::NotController { .. } => ErrorCode::NotController,
             Self::Log(_) | Self::Stopping => ErrorCode::KafkaStorageError,
+        }
+    }
+}
+
+impl KafkaCode for VoterError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotController { .. } => ErrorCode::NotController,
+            Self::Duplicate(_) | Self::OtherDisk(_) => ErrorCode::DuplicateVoter,
+            Self::NotFound(_) => ErrorCode::VoterNotFound,
+            Self::NotThatDisk(_) => ErrorCode::InvalidVoterKey,
+            Self::Last(_) => ErrorCode::InvalidRequest,
+            Self::Unreachable { .. } | Self::TimedOut => ErrorCode::RequestTimedOut,
+            Self::Raft(_) => ErrorCode::UnknownServerError,
         }
     }
 }

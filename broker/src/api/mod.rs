@@ -104,10 +104,13 @@ switchboard! {
         AlterConfigs => settings::alter_configs,
         IncrementalAlterConfigs => settings::incremental_alter_configs,
         DescribeQuorum => cluster::describe_quorum,
+        AddRaftVoter => cluster::add_raft_voter,
+        RemoveRaftVoter => cluster::remove_raft_voter,
         UnregisterBroker => cluster::unregister_broker,
     }
     brokers {
         QuorumMessage => cluster::quorum_message,
+        FetchMetadata => cluster::fetch_metadata,
         Envelope => cluster::envelope,
         BrokerRegistration => cluster::broker_registration,
         BrokerHeartbeat => cluster::broker_heartbeat,

@@ -1,7 +1,13 @@
 //! The cluster's state as this broker sees it, and the one way to change it.
 
 mod control;
+mod publisher;
+mod recent;
 mod state;
 
 pub(crate) use control::{CommitError, Control, ControlRef};
-pub(crate) use state::{State, decode_records, encode_records};
+pub(crate) use publisher::Publisher;
+pub(crate) use recent::Recent;
+#[cfg(test)]
+pub(crate) use state::encode_records;
+pub(crate) use state::{RecordsError, State, decode_records};

@@ -1,5 +1,6 @@
 //! The cluster's state after some prefix of the metadata log, and the bytes of what changes it.
 
+use bytes::{Buf, BufMut, Bytes};
 use config::Settings;
 use engine::BrokerId;
 use engine::metadata::{DecodeRecordError, Image, Record, Resource};
@@ -30,6 +31,28 @@ impl State {
             self.settings = dynamic_settings(&self.settings, &self.image, node);
         }
         self.version += 1;
+    }
+
+    /// The whole state: its version, then the records that make it from nothing.
+    pub(crate) fn to_snapshot(&self) -> Bytes {
+        let mut out = Vec::new();
+        out.put_u64(self.version);
+        encode_records(&self.image.to_records(), &mut out);
+        out.into()
+    }
+
+    /// Becomes the state that [`Self::to_snapshot`] has written.
+    pub(crate) fn restore(
+        &mut self,
+        mut snapshot: Bytes,
+        node: BrokerId,
+    ) -> Result<(), RecordsError> {
+        let version = snapshot.try_get_u64().map_err(|_| RecordsError::Cut)?;
+        let records = decode_records(&snapshot)?;
+        self.image = Image::default();
+        self.apply(&records, node);
+        self.version = version;
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@
 //! | --- | --- | --- |
 //! | empty | all empty, same list | the voter with the lowest id begins, the others hear of it |
 //! | empty | one with data names this disk a voter | it goes on as that voter |
-//! | empty | one with data names another disk, or none | it waits to be added again, and never votes |
+//! | empty | one with data names another disk, or none | it follows, and asks to be given a vote (`voters`) |
 //! | empty | one that does not answer | it waits |
 //! | with data | a majority of them lost theirs | it waits: what was decided may be gone |
 
@@ -96,11 +96,12 @@ fn judge(me: u64, mine: &Hello, others: &BTreeMap<u64, Option<Hello>>) -> Verdic
         return match with_data.members.iter().find(|(member, _)| *member == me) {
             Some((_, disk)) if *disk == mine.directory => Verdict::GoOn,
             Some(_) => Verdict::Wait(format!(
-                "node {id} knows node {me} with another disk, and this one is empty: it does not vote; \
-                 hint: remove voter {me} from the quorum and add it again"
+                "node {id} knows node {me} with another disk, and this one is empty: it has no vote \
+                 before the others have given it one"
             )),
             None => Verdict::Wait(format!(
-                "node {id} has data and does not know node {me}; hint: add it to the quorum"
+                "node {id} has data and does not know node {me}: it has no vote before the others have \
+                 given it one"
             )),
         };
     }
@@ -156,7 +157,7 @@ pub(super) async fn form(core: Core) {
                 let is_news = now >= began + PATIENCE
                     && told.as_ref().is_none_or(|(at, what)| *what != why || now >= *at + TELL);
                 if is_news {
-                    tracing::warn!("not serving yet: {why}");
+                    tracing::warn!("not voting yet: {why}");
                     told = Some((now, why));
                 }
             }

@@ -12,6 +12,9 @@ use super::proposal::Types;
 use super::transport::node_of;
 use super::{Core, ELECTION_MS};
 
+/// How often it is looked at whether the leader is still heard of.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// Who the active controller is, as far as this node knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Leadership {
@@ -33,7 +36,11 @@ impl Leadership {
 
     fn read(core: &Core, metrics: &RaftMetrics<Types>) -> Self {
         let is_running = metrics.running_state.is_ok();
-        let leader = metrics.current_leader.filter(|_| is_running).map(node_of);
+        let leader = if core.hears_leader() {
+            metrics.current_leader.filter(|_| is_running).map(node_of)
+        } else {
+            core.observed.get()
+        };
         let applied = metrics.last_applied.map(|last| last.leader_id.term);
         // What began the term is applied, so all that was decided before is.
         let is_caught_up = applied == Some(metrics.current_term);
@@ -55,7 +62,13 @@ pub(super) fn watch(core: &Core) -> watch::Receiver<Leadership> {
     let (sender, receiver) = watch::channel(first);
     let core = core.clone();
     Core::spawn(async move {
-        while metrics.changed().await.is_ok() {
+        loop {
+            tokio::select! {
+                biased;
+                changed = metrics.changed() => if changed.is_err() { break },
+                () = core.stirred.notified() => {}
+                () = core.world.clock.sleep(LOOK) => {}
+            }
             let next = Leadership::read(&core, &metrics.borrow_and_update());
             let last = sender.borrow().clone();
             if next.is_same(&last) {

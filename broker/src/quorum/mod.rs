@@ -4,11 +4,12 @@
 //! ControlRef::decide ─► Control ─► Quorum::propose ─► openraft ─► log_store   (vote, log: synced)
 //!                                                       │   └───► transport ─► the other voters
 //!                  Arc<State> ◄── state_machine ◄───────┘  committed
+//!                           ◄── observer ◄── FetchMetadata ◄── a node with a vote
 //! QuorumMessage ─► QuorumRef ─► serve ─► openraft
 //! ```
 //!
 //! openraft runs on the control thread (ADR 0005); nobody outside of this module sees its types. With one
-//! voter it is a local log with a sync per proposal. The rules are told in `docs/internals/quorum.md`.
+//! voter it is a local log with a sync per proposal. On a node without a vote it waits to be given one. The rules are told in `docs/internals/quorum.md`.
 //!
 //! | file | what is there |
 //! | --- | --- |
@@ -17,6 +18,8 @@
 //! | `log_store`, `state_machine` | vote and log; state and snapshot |
 //! | `transport`, `serve` | messages to voters, and from them |
 //! | `formation` | how it begins, once |
+//! | `voters` | who votes, changed while the quorum goes on |
+//! | `observer` | how a node follows without a vote |
 //! | `leadership` | who the active controller is |
 
 mod codec;
@@ -24,17 +27,20 @@ mod format;
 mod formation;
 mod leadership;
 mod log_store;
+mod observer;
 mod proposal;
 mod runtime;
 mod serve;
 mod state_machine;
 mod transport;
+mod voters;
 
 #[cfg(test)]
 mod log_store_test;
 #[cfg(test)]
 mod state_machine_test;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
@@ -44,11 +50,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use config::BrokerConfig;
 use engine::BrokerId;
+use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardToLeader, RaftError};
 use openraft::{AsyncRuntime, Config, Raft, SnapshotPolicy};
+use tokio::sync::Notify;
 use world::{World, watch};
 
-use crate::metadata::{CommitError, State};
+use crate::metadata::{CommitError, Publisher};
 
 use self::log_store::LogStore;
 use self::proposal::{Outcome, Proposal, Runtime, Types};
@@ -59,6 +67,7 @@ pub(crate) use self::format::StoreError;
 pub(crate) use self::leadership::{Leadership, Progress, VoterProgress};
 pub(crate) use self::serve::QuorumRef;
 pub(crate) use self::transport::Identity;
+pub(crate) use self::voters::{VoterChange, VoterError};
 
 /// How often a leader shows that it is there.
 const HEARTBEAT_MS: u64 = 100;
@@ -75,6 +84,9 @@ const SNAPSHOT_CHECK: u64 = 64;
 const KEPT_ENTRIES: u64 = 256;
 /// How long a proposal may take before its asker is told that it is not known what becomes of it.
 const PROPOSAL_TIME_MAX: Duration = Duration::from_secs(5);
+/// A leader that was not heard of for so long is not one any more, as far as this node knows: by then
+/// another one is elected, if there is a majority.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
 /// How long a graceful stop waits for another leader.
 const HANDOVER_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -85,14 +97,9 @@ pub(crate) enum OpenQuorumError {
     Store(#[from] StoreError),
     #[error("{0}")]
     Raft(String),
-    #[error(
-        "node {0} is not among controller.quorum.voters; hint: brokers that do not vote arrive later, \
-         until then name every broker there, or none if it is alone"
-    )]
-    NotAVoter(BrokerId),
 }
 
-/// The voter on this node. Lives on the control thread; cheap to clone.
+/// The quorum's part on this node: a voter, or one who may become it. Lives on the control thread; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Quorum {
     core: Core,
@@ -109,6 +116,13 @@ struct Core {
     way: Way,
     log: LogStore,
     raft: Raft<Types, StateMachine>,
+    publisher: Publisher,
+    /// When a leader spoke to this node.
+    heard: Rc<Cell<Option<Duration>>>,
+    /// Who leads, as others say, while none does.
+    observed: Rc<Cell<Option<BrokerId>>>,
+    /// Who leads may be known anew.
+    stirred: Rc<Notify>,
 }
 
 impl Core {
@@ -116,6 +130,48 @@ impl Core {
     fn voters_text(&self) -> String {
         let voters = self.voters.iter().map(|(id, (host, port))| format!("{id}@{host}:{port}"));
         voters.collect::<Vec<_>>().join(",")
+    }
+
+    /// Whether this node leads, or its leader spoke to it lately.
+    fn hears_leader(&self) -> bool {
+        let metrics = self.raft.metrics();
+        let leads = metrics.borrow_watched().current_leader == Some(self.identity.id());
+        let now = self.world.clock.tick();
+        leads || self.heard.get().is_some_and(|at| now < at + SILENCE_MAX)
+    }
+
+    /// A leader has spoken.
+    fn heard(&self) {
+        let was_silent = !self.hears_leader();
+        self.heard.set(Some(self.world.clock.tick()));
+        if was_silent {
+            self.stirred.notify_one();
+        }
+    }
+
+    /// Others say who leads.
+    fn observed(&self, leader: Option<BrokerId>) {
+        if self.observed.replace(leader) != leader {
+            self.stirred.notify_one();
+        }
+    }
+
+    /// Who leads, as far as this node knows.
+    fn leader(&self) -> Option<u64> {
+        if self.hears_leader() {
+            self.raft.metrics().borrow_watched().current_leader
+        } else {
+            self.observed.get().map(id_of)
+        }
+    }
+
+    /// Where a node is reached: as it has registered, or as the settings say.
+    fn address_of(&self, id: u64) -> Option<(String, u16)> {
+        let state = self.publisher.newest();
+        let registered = state.image.broker(node_of(id));
+        let registered = registered.and_then(|broker| broker.listeners.first());
+        let registered = registered.map(|listener| (listener.host.clone(), listener.port));
+        registered.or_else(|| self.voters.get(&id).cloned())
     }
 
     fn spawn(future: impl Future<Output = ()> + 'static) {
@@ -160,10 +216,10 @@ impl Quorum {
         world: World,
         identity: Identity,
         folder: &Path,
-        states: watch::Sender<Arc<State>>,
+        publisher: Publisher,
     ) -> Result<(Self, QuorumRef), OpenQuorumError> {
         let seed = world.dice.next_u64("quorum");
-        let opened = Self::open_seeded(world, identity, folder, states);
+        let opened = Self::open_seeded(world, identity, folder, publisher);
         Box::pin(Runtime::scope(seed, opened)).await
     }
 
@@ -171,23 +227,36 @@ impl Quorum {
         world: World,
         identity: Identity,
         folder: &Path,
-        states: watch::Sender<Arc<State>>,
+        publisher: Publisher,
     ) -> Result<(Self, QuorumRef), OpenQuorumError> {
         let (node, id) = (identity.node, identity.id());
-        let voters = Rc::new(voters(&states.borrow().settings.broker, node));
-        if !voters.contains_key(&id) {
-            return Err(OpenQuorumError::NotAVoter(node));
-        }
+        let voters = Rc::new(voters(&publisher.newest().settings.broker, node));
+        let is_voter = voters.contains_key(&id);
         let log = LogStore::open(world.clone(), folder)?;
-        let state_machine = StateMachine::new(world.clone(), folder, node, states);
+        let state_machine = StateMachine::new(world.clone(), folder, node, publisher.clone());
         let way = Way::new(world.clone(), identity.clone(), (*voters).clone());
-        let config = config(&identity.cluster_id, voters.len() == 1).validate();
+        let config = config(&identity.cluster_id, is_voter && voters.len() == 1).validate();
         let config = Arc::new(config.map_err(|error| OpenQuorumError::Raft(error.to_string()))?);
         let raft = Raft::new(id, config, way.clone(), log.clone(), state_machine).await;
         let raft = raft.map_err(|error| OpenQuorumError::Raft(error.to_string()))?;
-        let core = Core { world, identity, voters, way, log, raft };
+        let core = Core {
+            world,
+            identity,
+            voters,
+            way,
+            log,
+            raft,
+            publisher,
+            heard: Rc::default(),
+            observed: Rc::default(),
+            stirred: Rc::default(),
+        };
         let leaderships = leadership::watch(&core);
-        Core::spawn(formation::form(core.clone()));
+        if is_voter {
+            Core::spawn(formation::form(core.clone()));
+            Core::spawn(voters::enlist(core.clone()));
+        }
+        Core::spawn(observer::observe(core.clone()));
         let quorum = Self { core, leaderships };
         let quorum_ref = serve::start(quorum.clone());
         Ok((quorum, quorum_ref))

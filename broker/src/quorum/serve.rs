@@ -1,7 +1,10 @@
 //! What other voters say to this one: checked, then given to openraft.
 
 use bytes::Bytes;
-use openraft::raft::{AppendEntriesRequest, SnapshotResponse, TransferLeaderRequest, VoteRequest};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
+    VoteRequest,
+};
 use tokio::sync::{mpsc, oneshot};
 use wire::{ErrorCode, QuorumMessageRequest, QuorumMessageResponse, Str};
 
@@ -11,11 +14,13 @@ use super::leadership::{Progress, progress};
 use super::proposal::{Types, Vote};
 use super::state_machine::{Meta, Snapshot};
 use super::transport::Kind;
+use super::voters::{self, VoterChange, VoterError};
 use super::{Core, Quorum};
 
 enum Message {
     Peer(QuorumMessageRequest, oneshot::Sender<QuorumMessageResponse>),
     Progress(oneshot::Sender<Progress>),
+    Change(VoterChange, oneshot::Sender<Result<(), VoterError>>),
     HandOver(oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
 }
@@ -41,6 +46,13 @@ impl QuorumRef {
         let (tell, told) = oneshot::channel();
         let _ = self.messages.send(Message::Progress(tell));
         told.await.ok()
+    }
+
+    /// Changes who votes, if this node leads.
+    pub(crate) async fn change(&self, change: VoterChange) -> Result<(), VoterError> {
+        let (tell, told) = oneshot::channel();
+        let _ = self.messages.send(Message::Change(change, tell));
+        told.await.unwrap_or(Err(VoterError::NotController { leader: None }))
     }
 
     /// Hands leadership over, if it is here and there is anybody to take it.
@@ -79,6 +91,17 @@ pub(super) fn start(quorum: Quorum) -> QuorumRef {
                 Message::Progress(tell) => {
                     // Who asked may have given up.
                     let _ = tell.send(progress(&quorum.core));
+                }
+                Message::Change(change, tell) => {
+                    let quorum = quorum.clone();
+                    Core::spawn(async move {
+                        if change.removes(quorum.node()) {
+                            // Another one is to do it, and will be asked.
+                            quorum.hand_over().await;
+                        }
+                        // Who asked may have given up; the change goes on.
+                        let _ = tell.send(voters::change(&quorum.core, change).await);
+                    });
                 }
                 Message::HandOver(tell) => {
                     let quorum = quorum.clone();
@@ -152,7 +175,11 @@ async fn reply(core: &Core, kind: Kind, body: Bytes) -> Result<Vec<u8>, Unanswer
         }
         Kind::Append => {
             let request = AppendEntriesRequest::<Types>::from_bytes(body)?;
-            raft.append_entries(request).await.map_err(failed)?.to_bytes()
+            let response = raft.append_entries(request).await.map_err(failed)?;
+            if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
+                core.heard();
+            }
+            response.to_bytes()
         }
         Kind::Snapshot => {
             let (vote, (meta, snapshot)) = <(Vote, (Meta, Bytes))>::from_bytes(body)?;
@@ -160,6 +187,7 @@ async fn reply(core: &Core, kind: Kind, body: Bytes) -> Result<Vec<u8>, Unanswer
             let snapshot = Bytes::copy_from_slice(&snapshot);
             let installed = raft.install_full_snapshot(vote, Snapshot { meta, snapshot }).await;
             let response: SnapshotResponse<Types> = installed.map_err(failed)?;
+            core.heard();
             response.to_bytes()
         }
         Kind::TransferLeader => {

@@ -9,19 +9,18 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::Bytes;
 use engine::BrokerId;
-use engine::metadata::Image;
 use futures_util::{Stream, TryStreamExt};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, RaftSnapshotBuilder};
 use world::tasks::blocking;
-use world::{Pool, World, watch};
+use world::{Pool, World};
 
 use super::codec::{Code, Malformed};
 use super::format::{Kind, StoreError, seal, unseal};
 use super::proposal::{LogId, Outcome, Proposal, StoredMembership, Types};
-use crate::metadata::{State, decode_records, encode_records};
+use crate::metadata::{Publisher, State, decode_records};
 
 pub(crate) type Meta = openraft::type_config::alias::SnapshotMetaOf<Types>;
 pub(crate) type Snapshot = openraft::type_config::alias::SnapshotOf<Types, Bytes>;
@@ -29,7 +28,7 @@ pub(crate) type Snapshot = openraft::type_config::alias::SnapshotOf<Types, Bytes
 /// The state, and what it takes to publish and keep it.
 pub(crate) struct StateMachine {
     node: BrokerId,
-    states: watch::Sender<Arc<State>>,
+    publisher: Publisher,
     state: Arc<State>,
     last: Option<LogId>,
     membership: StoredMembership,
@@ -81,32 +80,24 @@ impl SnapshotStore {
     }
 }
 
-/// A state as the data of a snapshot: its version, then the records that make it from nothing.
-fn to_snapshot(state: &State) -> Bytes {
-    let mut out = Vec::new();
-    out.put_u64(state.version);
-    encode_records(&state.image.to_records(), &mut out);
-    out.into()
-}
-
 fn bad(error: impl std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error.to_string())
 }
 
 impl StateMachine {
-    /// Starts with what `states` holds, which is nothing; openraft then restores the snapshot that is
+    /// Starts with what was published, which is nothing; openraft then restores the snapshot that is
     /// in `folder` and the entries behind it.
     pub(crate) fn new(
         world: World,
         folder: &std::path::Path,
         node: BrokerId,
-        states: watch::Sender<Arc<State>>,
+        publisher: Publisher,
     ) -> Self {
-        let state = Arc::clone(&states.borrow());
+        let state = publisher.newest();
         let bytes_max = state.settings.broker.metadata_log_max_record_bytes_between_snapshots;
         Self {
             node,
-            states,
+            publisher,
             last: None,
             membership: StoredMembership::default(),
             store: SnapshotStore { world, path: folder.join(Kind::Snapshot.name()) },
@@ -128,13 +119,8 @@ impl StateMachine {
         }
         let records = decode_records(&proposal.records).map_err(bad)?;
         Arc::make_mut(&mut self.state).apply(&records, self.node);
+        self.publisher.keep(self.state.version, &proposal.records);
         Ok(Outcome::Applied)
-    }
-
-    fn publish(&self) {
-        if !Arc::ptr_eq(&self.states.borrow(), &self.state) {
-            self.states.send(Arc::clone(&self.state));
-        }
     }
 }
 
@@ -164,7 +150,7 @@ impl RaftStateMachine<Types> for StateMachine {
             told.extend(responder.map(|responder| (responder, outcome)));
         }
         // Who is told that something was decided finds it in the state.
-        self.publish();
+        self.publisher.publish(&self.state);
         for (responder, outcome) in told {
             responder.send(outcome);
         }
@@ -191,17 +177,11 @@ impl RaftStateMachine<Types> for StateMachine {
         if kept.is_none_or(|kept| kept.meta != *meta) {
             self.store.replace(meta.clone(), snapshot.clone()).await?;
         }
-        let mut records = snapshot;
-        let version = records.try_get_u64().map_err(bad)?;
-        let records = decode_records(&records).map_err(bad)?;
-        let state = Arc::make_mut(&mut self.state);
-        state.image = Image::default();
-        state.apply(&records, self.node);
-        state.version = version;
+        Arc::make_mut(&mut self.state).restore(snapshot, self.node).map_err(bad)?;
         self.last = meta.last_log_id;
         self.membership = meta.last_membership.clone();
         self.bytes_since.set(0);
-        self.publish();
+        self.publisher.publish(&self.state);
         Ok(())
     }
 
@@ -224,7 +204,7 @@ impl RaftSnapshotBuilder<Types> for Builder {
     type SnapshotData = Bytes;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
-        let snapshot = to_snapshot(&self.state);
+        let snapshot = self.state.to_snapshot();
         self.store.replace(self.meta.clone(), snapshot.clone()).await?;
         self.bytes_since.set(self.bytes_since.get().saturating_sub(self.bytes));
         Ok(Snapshot { meta: self.meta.clone(), snapshot })

@@ -15,7 +15,7 @@ use world::{World, watch};
 
 use super::proposal::{Entry, Proposal, log_id};
 use super::state_machine::StateMachine;
-use crate::metadata::{State, encode_records};
+use crate::metadata::{Publisher, State, encode_records};
 
 struct Node {
     machine: StateMachine,
@@ -25,9 +25,9 @@ struct Node {
 impl Node {
     fn new(world: &World, folder: &std::path::Path) -> Self {
         let settings = Settings::resolve(config::Properties::default()).expect("defaults are good");
-        let (sender, states) = watch::channel(Arc::new(State::new(&settings)));
+        let (publisher, states, _) = Publisher::new(State::new(&settings));
         world.disk.create_dir_all(folder).expect("makes a folder");
-        Self { machine: StateMachine::new(world.clone(), folder, BrokerId(1), sender), states }
+        Self { machine: StateMachine::new(world.clone(), folder, BrokerId(1), publisher), states }
     }
 
     async fn apply(&mut self, index: u64, decided_on: u64, next: i64) {

@@ -15,7 +15,7 @@ use wire::{CreateTopicsRequest, ErrorCode, MetadataRequest, Str};
 use world::World;
 use world::simulated::{HostId, Simulation, SimulationOptions, Trace};
 
-const PORT: u16 = 9092;
+pub(crate) const PORT: u16 = 9092;
 const DATA: &str = "/data";
 pub(crate) const CLUSTER_ID: &str = "AAAAAAAAAAAAAAAAAAAAAQ";
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ struct Process {
     stop: Notify,
 }
 
-/// Three brokers with the node ids 1 to 3.
+/// Three brokers with the node ids 1 to 3, which vote; 4 and 5 can be started beside them.
 #[derive(Clone)]
 pub(crate) struct Cluster {
     pub(crate) simulation: Simulation,
@@ -38,6 +38,7 @@ pub(crate) struct Cluster {
 }
 
 pub(crate) const NODES: [i32; 3] = [1, 2, 3];
+const HOSTS: std::ops::RangeInclusive<i32> = 1..=5;
 
 /// Runs `test` with three brokers that have been started.
 pub(crate) fn run<T>(seed: u64, test: impl AsyncFnOnce(&Cluster) -> T) -> (T, Trace) {
@@ -54,7 +55,7 @@ pub(crate) fn run_with<T>(
     let simulation = Simulation::new(options);
     let result = simulation.run(async {
         let hosts: Vec<HostId> =
-            NODES.iter().map(|id| simulation.add_host(&format!("broker-{id}"))).collect();
+            HOSTS.map(|id| simulation.add_host(&format!("broker-{id}"))).collect();
         let client = simulation.world(simulation.add_host("client"));
         let (simulation, more) = (simulation.clone(), Rc::new(more.to_vec()));
         let cluster = Cluster { simulation, hosts, client, more, processes: Rc::default() };
@@ -127,6 +128,15 @@ impl Cluster {
     pub(crate) fn wipe(&self, id: i32) {
         let disk = self.simulation.world(self.host(id)).disk;
         disk.remove_dir_all(Path::new(DATA)).expect("removes");
+    }
+
+    /// The id of a broker's data directory.
+    pub(crate) fn directory(&self, id: i32) -> wire::Uuid {
+        let disk = self.simulation.world(self.host(id)).disk;
+        let properties = disk.read(&Path::new(DATA).join("meta.properties")).expect("it has one");
+        let properties = String::from_utf8(properties).expect("text");
+        let line = properties.lines().find_map(|line| line.strip_prefix("directory.id="));
+        line.expect("it names itself").parse().expect("an id")
     }
 
     /// Whether a broker has a file of the quorum.

@@ -7,3 +7,4 @@ mod faults;
 mod formation;
 mod refusals;
 mod snapshots;
+mod voters;

@@ -1,0 +1,215 @@
+//! Who votes, changed while the quorum goes on: one voter after the other, and a new one only once it
+//! has what the others have.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use engine::BrokerId;
+use openraft::ChangeMembers;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::{ClientWriteError, RaftError};
+use wire::add_raft_voter::request::Listener;
+use wire::{AddRaftVoterRequest, ErrorCode, Str, Uuid};
+
+use super::Core;
+use super::formation::Hello;
+use super::proposal::{Types, Voter};
+use super::transport::{AskError, Kind, id_of, node_of};
+
+/// How long a node may take to say who it is.
+const HELLO_TIME_MAX: Duration = Duration::from_secs(1);
+/// How long a new voter may take to catch up.
+const CATCH_UP_MAX: Duration = Duration::from_secs(30);
+/// How long a majority may take to agree on a change.
+const CHANGE_MAX: Duration = Duration::from_secs(5);
+/// How often a node that is to vote asks to.
+const ENLIST: Duration = Duration::from_secs(1);
+
+/// Why a change of voters was not made, or is not known to be.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum VoterError {
+    #[error("this node is not the active controller")]
+    NotController { leader: Option<BrokerId> },
+    #[error("node {0} votes already, with this disk")]
+    Duplicate(BrokerId),
+    #[error(
+        "node {0} votes with another disk; hint: a broker that is registered with the new disk takes its place"
+    )]
+    OtherDisk(BrokerId),
+    #[error("node {0} does not vote, or not with this disk")]
+    NotFound(BrokerId),
+    #[error("node {0} is the last voter")]
+    Last(BrokerId),
+    #[error("node {node} cannot be asked: {why}")]
+    Unreachable { node: BrokerId, why: String },
+    #[error("node {0} uses another disk")]
+    NotThatDisk(BrokerId),
+    #[error("no answer of a majority in time; it may still come about")]
+    TimedOut,
+    #[error("{0}")]
+    Raft(String),
+}
+
+/// A change of who votes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum VoterChange {
+    /// A node that is reached at `host:port`, with the disk `directory`.
+    Add { node: BrokerId, directory: Uuid, address: String },
+    /// A voter with the disk `directory`.
+    Remove { node: BrokerId, directory: Uuid },
+}
+
+impl VoterChange {
+    /// Whether it takes the vote of `other`.
+    pub(super) fn removes(&self, other: BrokerId) -> bool {
+        matches!(self, Self::Remove { node, .. } if *node == other)
+    }
+}
+
+/// Carries a change out, on the leader.
+pub(super) async fn change(core: &Core, change: VoterChange) -> Result<(), VoterError> {
+    match change {
+        VoterChange::Add { node, directory, address } => add(core, node, directory, address).await,
+        VoterChange::Remove { node, directory } => {
+            if known(core, node).is_none_or(|voter| voter.directory != directory) {
+                return Err(VoterError::NotFound(node));
+            }
+            remove(core, node).await
+        }
+    }
+}
+
+async fn add(
+    core: &Core,
+    node: BrokerId,
+    directory: Uuid,
+    address: String,
+) -> Result<(), VoterError> {
+    let id = id_of(node);
+    let known = known(core, node);
+    let votes = votes(core, id);
+    if votes && known.as_ref().is_some_and(|voter| voter.directory == directory) {
+        return Err(VoterError::Duplicate(node));
+    }
+    let peer = core.way.to(id, directory, &address);
+    let hello: Result<Hello, AskError> = peer.ask(Kind::Hello, &(), HELLO_TIME_MAX).await;
+    let hello = hello.map_err(|error| VoterError::Unreachable { node, why: error.to_string() })?;
+    if hello.directory != directory {
+        return Err(VoterError::NotThatDisk(node));
+    }
+    if known.is_some_and(|voter| voter.directory != directory) {
+        // What was on the old disk can only be given up if the broker lives on the new one.
+        let state = core.publisher.newest();
+        let registered = state.image.broker(node).filter(|broker| !broker.fenced);
+        if registered.is_none_or(|broker| broker.directory != directory) {
+            return Err(VoterError::OtherDisk(node));
+        }
+        tracing::info!(%node, "a voter's disk was replaced: it is removed, and added again");
+        remove(core, node).await?;
+    }
+    let voter = Voter { address, directory };
+    let caught_up = core.raft.add_learner(id, voter, true);
+    within(core, CATCH_UP_MAX, caught_up).await?;
+    let promoted =
+        core.raft.change_membership(ChangeMembers::AddVoterIds(BTreeSet::from([id])), true);
+    within(core, CHANGE_MAX, promoted).await?;
+    tracing::info!(%node, %directory, "votes from now on");
+    Ok(())
+}
+
+async fn remove(core: &Core, node: BrokerId) -> Result<(), VoterError> {
+    let id = id_of(node);
+    if !votes(core, id) {
+        // A learner that never became one.
+        let gone =
+            core.raft.change_membership(ChangeMembers::RemoveNodes(BTreeSet::from([id])), false);
+        return within(core, CHANGE_MAX, gone).await;
+    }
+    if core.raft.metrics().borrow_watched().membership_config.voter_ids().count() == 1 {
+        return Err(VoterError::Last(node));
+    }
+    let gone =
+        core.raft.change_membership(ChangeMembers::RemoveVoters(BTreeSet::from([id])), false);
+    within(core, CHANGE_MAX, gone).await?;
+    tracing::info!(%node, "votes no more");
+    Ok(())
+}
+
+async fn within<T>(
+    core: &Core,
+    time: Duration,
+    change: impl Future<Output = Result<T, RaftError<Types, ClientWriteError<Types>>>>,
+) -> Result<(), VoterError> {
+    let changed = tokio::select! {
+        biased;
+        changed = change => changed,
+        () = core.world.clock.sleep(time) => return Err(VoterError::TimedOut),
+    };
+    match changed {
+        Ok(_) => Ok(()),
+        Err(RaftError::APIError(
+            ClientWriteError::ForwardToLeader(elsewhere)
+            | ClientWriteError::LogEntryDiscarded(elsewhere),
+        )) => Err(VoterError::NotController { leader: elsewhere.leader_id.map(node_of) }),
+        Err(error) => Err(VoterError::Raft(error.to_string())),
+    }
+}
+
+/// A member, whether it votes or is about to.
+fn known(core: &Core, node: BrokerId) -> Option<Voter> {
+    let metrics = core.raft.metrics();
+    let metrics = metrics.borrow_watched();
+    metrics.membership_config.membership().get_node(&id_of(node)).cloned()
+}
+
+fn votes(core: &Core, id: u64) -> bool {
+    let metrics = core.raft.metrics();
+    let metrics = metrics.borrow_watched();
+    metrics.membership_config.voter_ids().any(|voter| voter == id)
+}
+
+/// On a node that its settings call a voter, and that has never been one with this disk: asks to become
+/// one, until it is. One that was removed has its log still, and does not ask.
+pub(super) async fn enlist(core: Core) {
+    let me = core.identity.id();
+    let Some((host, port)) = core.voters.get(&me).cloned() else { return };
+    let clock = &core.world.clock;
+    loop {
+        clock.sleep(ENLIST).await;
+        let is_new = core.log.is_empty()
+            || (known(&core, core.identity.node).is_some() && !votes(&core, me));
+        if !is_new {
+            // It votes, or did.
+            return;
+        }
+        let Some(leader) = core.leader() else { continue };
+        if let Err(error) = ask_to_vote(&core, leader, &host, port).await {
+            tracing::debug!(%error, "not a voter yet");
+        }
+    }
+}
+
+async fn ask_to_vote(core: &Core, leader: u64, host: &str, port: u16) -> Result<(), AskError> {
+    let (to_host, to_port) = core.address_of(leader).ok_or(AskError::NoAddress(leader))?;
+    let name = format!("klamm-quorum-{}", core.identity.node);
+    let connection =
+        client::connection::Connection::open(&core.world, &to_host, to_port, &name).await?;
+    let request = AddRaftVoterRequest {
+        cluster_id: Some(Str::from(&*core.identity.cluster_id)),
+        timeout_ms: i32::try_from(CATCH_UP_MAX.as_millis()).unwrap_or(i32::MAX),
+        voter_id: core.identity.node.0,
+        voter_directory_id: core.identity.directory,
+        listeners: vec![Listener {
+            name: Str::from("PLAINTEXT"),
+            host: Str::from(host),
+            port,
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let answer = connection.ask(&request, CATCH_UP_MAX + CHANGE_MAX).await?;
+    match ErrorCode::from_number(answer.error_code) {
+        Some(ErrorCode::None) => Ok(()),
+        _ => Err(AskError::Refused(answer.error_message.unwrap_or_default())),
+    }
+}
