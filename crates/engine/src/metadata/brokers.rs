@@ -8,7 +8,7 @@ use config::Listener;
 use crate::ids::BrokerId;
 
 use super::controller::{Controller, Decision};
-use super::image::{Broker, Partition, Topic};
+use super::image::{Broker, Drain, Partition, Topic};
 use super::partitions::Change;
 use super::record::{Record, Resource};
 
@@ -133,10 +133,14 @@ impl Controller<'_> {
             in_controlled_shutdown: false,
             cordoned: known.is_some_and(|known| known.cordoned),
         };
-        let records =
+        let mut records =
             self.with_partitions_of(id, Record::RegisterBroker { id, broker }, |change| {
                 if is_whole { change.leaves(id) } else { change.loses(id, !has_same_disk) }
             });
+        if self.image.drain(id) == Some(Drain::Leadership) {
+            // It was to give them away for this restart.
+            records.push(Record::Drain { id, drain: None });
+        }
         Decision { records, reply: Ok(epoch) }
     }
 

@@ -13,7 +13,7 @@ use config::Listener;
 
 use crate::ids::{BrokerId, LeaderEpoch};
 
-use super::image::{Broker, Partition};
+use super::image::{Broker, Drain, Lease, Partition};
 use super::record::{Record, Resource};
 
 /// Why bytes are not a record.
@@ -61,11 +61,17 @@ const CONFIG: u8 = 9;
 const PRODUCER_IDS: u8 = 10;
 const UNREGISTER_BROKER: u8 = 11;
 const BROKER_EPOCHS: u8 = 12;
+const DRAIN: u8 = 13;
+const LEASE: u8 = 14;
 
 const RESOURCE_TOPIC: u8 = 0;
 const RESOURCE_BROKER: u8 = 1;
 const RESOURCE_ALL_BROKERS: u8 = 2;
 const RESOURCE_GROUP: u8 = 3;
+
+const DRAIN_NOTHING: u8 = 0;
+const DRAIN_LEADERSHIP: u8 = 1;
+const DRAIN_ALL: u8 = 2;
 
 impl Record {
     /// Appends the record's bytes.
@@ -98,6 +104,15 @@ impl Record {
                 w.head(UNREGISTER_BROKER);
                 w.i32(id.0);
                 w.i64(*epoch);
+            }
+            Self::Drain { id, drain } => {
+                w.head(DRAIN);
+                w.i32(id.0);
+                w.drain(*drain);
+            }
+            Self::Lease { lease } => {
+                w.head(LEASE);
+                w.lease(lease.as_ref());
             }
             Self::BrokerEpochs { last } => {
                 w.head(BROKER_EPOCHS);
@@ -160,6 +175,8 @@ impl Record {
             UNREGISTER_BROKER => {
                 Self::UnregisterBroker { id: r.broker_id("broker")?, epoch: r.i64("epoch")? }
             }
+            DRAIN => Self::Drain { id: r.broker_id("broker")?, drain: r.drain()? },
+            LEASE => Self::Lease { lease: r.lease()? },
             BROKER_EPOCHS => Self::BrokerEpochs { last: r.i64("last")? },
             TOPIC => Self::Topic { id: r.uuid("topic id")?, name: r.text("topic")? },
             PARTITION => Self::Partition {
@@ -264,6 +281,23 @@ impl Writer<'_> {
         self.broker_ids(&partition.elr);
         self.broker_ids(&partition.adding);
         self.broker_ids(&partition.removing);
+    }
+
+    fn drain(&mut self, drain: Option<Drain>) {
+        self.u8(match drain {
+            None => DRAIN_NOTHING,
+            Some(Drain::Leadership) => DRAIN_LEADERSHIP,
+            Some(Drain::All) => DRAIN_ALL,
+        });
+    }
+
+    fn lease(&mut self, lease: Option<&Lease>) {
+        self.bool(lease.is_some());
+        if let Some(Lease { broker, holder, ttl_ms }) = lease {
+            self.i32(broker.0);
+            self.text(holder);
+            self.i64(*ttl_ms);
+        }
     }
 
     fn resource(&mut self, resource: &Resource) {
@@ -412,6 +446,23 @@ impl<'a> Reader<'a> {
             adding: self.broker_ids("adding")?,
             removing: self.broker_ids("removing")?,
         })
+    }
+
+    fn drain(&mut self) -> Result<Option<Drain>, DecodeRecordError> {
+        match self.u8("drain")? {
+            DRAIN_NOTHING => Ok(None),
+            DRAIN_LEADERSHIP => Ok(Some(Drain::Leadership)),
+            DRAIN_ALL => Ok(Some(Drain::All)),
+            _ => Err(DecodeRecordError::Invalid { field: "drain" }),
+        }
+    }
+
+    fn lease(&mut self) -> Result<Option<Lease>, DecodeRecordError> {
+        if !self.bool("lease")? {
+            return Ok(None);
+        }
+        let (broker, holder) = (self.broker_id("broker")?, self.text("holder")?);
+        Ok(Some(Lease { broker, holder, ttl_ms: self.i64("time to live")? }))
     }
 
     fn resource(&mut self) -> Result<Resource, DecodeRecordError> {

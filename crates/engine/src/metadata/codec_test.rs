@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{DecodeRecordError, Record};
 use crate::ids::{BrokerId, LeaderEpoch};
-use crate::metadata::{Broker, Partition, Resource};
+use crate::metadata::{Broker, Drain, Lease, Partition, Resource};
 
 fn broker_ids() -> impl Strategy<Value = Vec<BrokerId>> {
     prop::collection::vec((0..=i32::MAX).prop_map(BrokerId), 0..5)
@@ -59,6 +59,14 @@ fn broker() -> impl Strategy<Value = Broker> {
     )
 }
 
+fn lease() -> impl Strategy<Value = Lease> {
+    (0..=i32::MAX, ".*", any::<i64>()).prop_map(|(broker, holder, ttl_ms)| Lease {
+        broker: BrokerId(broker),
+        holder: holder.into(),
+        ttl_ms,
+    })
+}
+
 fn record() -> impl Strategy<Value = Record> {
     let id = || any::<[u8; 16]>().prop_map(wire::Uuid);
     let broker_id = || (0..=i32::MAX).prop_map(BrokerId);
@@ -77,6 +85,9 @@ fn record() -> impl Strategy<Value = Record> {
         }),
         (broker_id(), any::<i64>()).prop_map(|(id, epoch)| Record::UnregisterBroker { id, epoch }),
         any::<i64>().prop_map(|last| Record::BrokerEpochs { last }),
+        (broker_id(), prop::sample::select(vec![None, Some(Drain::Leadership), Some(Drain::All)]))
+            .prop_map(|(id, drain)| Record::Drain { id, drain }),
+        prop::option::of(lease()).prop_map(|lease| Record::Lease { lease }),
         (id(), ".*").prop_map(|(id, name)| Record::Topic { id, name: name.into() }),
         (id(), any::<i32>(), partition()).prop_map(|(topic_id, index, partition)| {
             Record::Partition { topic_id, index, partition }

@@ -1,7 +1,7 @@
 //! What all decisions share: the state they read, and the shape of their outcome.
 //!
 //! The operations are methods of [`Controller`], each beside its request: `topics`, `configs`, `brokers`,
-//! `heartbeat`, `alter_partition`, `elections`, `reassign`.
+//! `heartbeat`, `partitions`, `upkeep`.
 
 use config::Settings;
 
@@ -31,6 +31,11 @@ impl<R> Decision<R> {
     /// Nothing changes.
     pub(super) fn nothing(reply: R) -> Self {
         Self { records: Vec::new(), reply }
+    }
+
+    /// The same decision with another reply.
+    pub(super) fn map<T>(self, reply: impl FnOnce(R) -> T) -> Decision<T> {
+        Decision { records: self.records, reply: reply(self.reply) }
     }
 
     /// The same decision, or with `validate_only` the same reply and no change.

@@ -19,6 +19,8 @@ pub struct Image {
     cluster_id: Option<Arc<str>>,
     features: Arc<BTreeMap<Arc<str>, i16>>,
     brokers: Arc<BTreeMap<BrokerId, Arc<Broker>>>,
+    drains: Arc<BTreeMap<BrokerId, Drain>>,
+    lease: Option<Arc<Lease>>,
     topics: Arc<BTreeMap<Arc<str>, Arc<Topic>>>,
     names: Arc<BTreeMap<TopicId, Arc<str>>>,
     configs: Arc<BTreeMap<Resource, Arc<Properties>>>,
@@ -46,6 +48,26 @@ pub struct Broker {
     pub in_controlled_shutdown: bool,
     /// Whether new replicas are placed elsewhere.
     pub cordoned: bool,
+}
+
+/// What a broker is asked to give away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drain {
+    /// What it leads, until it is restarted. It stays in sync.
+    Leadership,
+    /// What it leads and what it holds, also over restarts.
+    All,
+}
+
+/// Leave to take one broker out of service for a while: there is one such lease in the whole cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Who may be disrupted.
+    pub broker: BrokerId,
+    /// Who may do so.
+    pub holder: Arc<str>,
+    /// How long it lasts from its last renewal on, by the active controller's clock.
+    pub ttl_ms: i64,
 }
 
 /// A topic.
@@ -138,8 +160,11 @@ impl Image {
             Record::UnregisterBroker { id, epoch } => {
                 if self.broker(*id).is_some_and(|broker| broker.epoch == *epoch) {
                     Arc::make_mut(&mut self.brokers).remove(id);
+                    self.set_drain(*id, None);
                 }
             }
+            Record::Drain { id, drain } => self.set_drain(*id, *drain),
+            Record::Lease { lease } => self.lease = lease.clone().map(Arc::new),
             Record::BrokerEpochs { last } => {
                 self.last_broker_epoch = self.last_broker_epoch.max(*last);
             }
@@ -159,6 +184,18 @@ impl Image {
             Record::ProducerIds { next } => {
                 self.next_producer_id = self.next_producer_id.max(*next);
             }
+        }
+    }
+
+    fn set_drain(&mut self, id: BrokerId, drain: Option<Drain>) {
+        match drain.filter(|_| self.brokers.contains_key(&id)) {
+            Some(drain) => {
+                Arc::make_mut(&mut self.drains).insert(id, drain);
+            }
+            None if self.drains.contains_key(&id) => {
+                Arc::make_mut(&mut self.drains).remove(&id);
+            }
+            None => {}
         }
     }
 
@@ -228,6 +265,10 @@ impl Image {
             self.brokers()
                 .map(|(id, broker)| Record::RegisterBroker { id, broker: (**broker).clone() }),
         );
+        let drains = self.drains.iter();
+        records.extend(drains.map(|(id, drain)| Record::Drain { id: *id, drain: Some(*drain) }));
+        let lease = self.lease.iter().map(|lease| Lease::clone(lease));
+        records.extend(lease.map(|lease| Record::Lease { lease: Some(lease) }));
         if self.last_broker_epoch > 0 {
             records.push(Record::BrokerEpochs { last: self.last_broker_epoch });
         }
@@ -277,6 +318,21 @@ impl Image {
     /// The brokers that may lead, by id.
     pub fn live_brokers(&self) -> impl Iterator<Item = (BrokerId, &Arc<Broker>)> {
         self.brokers().filter(|(_, broker)| !broker.fenced)
+    }
+
+    /// What a broker gives away, if anything.
+    pub fn drain(&self, id: BrokerId) -> Option<Drain> {
+        self.drains.get(&id).copied()
+    }
+
+    /// The brokers that give something away, by id.
+    pub fn drains(&self) -> impl Iterator<Item = (BrokerId, Drain)> {
+        self.drains.iter().map(|(id, drain)| (*id, *drain))
+    }
+
+    /// The disruption lease, if somebody has it.
+    pub fn lease(&self) -> Option<&Arc<Lease>> {
+        self.lease.as_ref()
     }
 
     /// The newest epoch of any broker, also of one that is gone.

@@ -7,8 +7,8 @@ use super::brokers::changed;
 use super::partitions::is_live;
 use super::{
     AlterConfigs, AlterPartition, AlterPartitionError, Broker, ConfigChange, ConfigOperation,
-    Controller, Decision, Election, Heartbeat, Image, IncrementalAlterConfigs, NewPartitions,
-    NewTopic, Partition, Reassignment, Record, Registration, Resource, TopicRef,
+    Controller, Decision, Drain, Election, Heartbeat, Image, IncrementalAlterConfigs, Lease,
+    NewPartitions, NewTopic, Partition, Reassignment, Record, Registration, Resource, TopicRef,
 };
 use crate::ids::{BrokerId, LeaderEpoch};
 
@@ -223,6 +223,9 @@ enum Event {
     Elect { election: Election },
     Reassign { name: String, index: i32, replicas: Option<Vec<i32>> },
     Settle,
+    Drain { id: i32, drain: Option<Drain> },
+    CarryOn,
+    Lease { id: i32, is_over: bool },
     ProducerIds,
 }
 
@@ -283,6 +286,12 @@ fn event() -> impl Strategy<Value = Event> {
         }),
         1 => Just(Event::Settle),
         2 => (brokers(), any::<bool>()).prop_map(|(id, fenced)| Event::Fence { id, fenced }),
+        1 => (brokers(), prop::option::of(any::<bool>())).prop_map(|(id, all)| Event::Drain {
+            id,
+            drain: all.map(|all| if all { Drain::All } else { Drain::Leadership }),
+        }),
+        2 => Just(Event::CarryOn),
+        1 => (brokers(), any::<bool>()).prop_map(|(id, is_over)| Event::Lease { id, is_over }),
         1 => Just(Event::ProducerIds),
     ]
 }
@@ -361,6 +370,16 @@ fn happen(cluster: &mut Cluster, event: Event, dice: u64) {
             cluster.run(|controller| controller.alter_reassignments(vec![asked], true));
         }
         Event::Settle => cluster.run(|controller| controller.settle_partitions()),
+        Event::Drain { id, drain } => {
+            // There may be no such broker.
+            let _ = cluster.run(|controller| controller.drain_broker(BrokerId(id), drain));
+        }
+        Event::CarryOn => cluster.run(|controller| controller.carry_on_drains(2)),
+        Event::Lease { id, is_over } => {
+            let lease = Lease { broker: BrokerId(id), holder: "a".into(), ttl_ms: 1000 };
+            // It may be held, or refused.
+            let _ = cluster.run(|controller| controller.acquire_lease(lease, is_over, &[]));
+        }
         Event::ProducerIds => {
             let before = cluster.image.next_producer_id();
             let block = cluster.run(|controller| controller.allocate_producer_ids());

@@ -28,6 +28,7 @@ mod partitions;
 pub mod placement;
 mod record;
 mod topics;
+mod upkeep;
 
 pub use brokers::{
     OtherCluster, ProducerIdBlock, RegisterBrokerError, Registration, UnknownBroker,
@@ -39,7 +40,7 @@ pub use configs::{
 };
 pub use controller::{Controller, Decision};
 pub use heartbeat::{Heartbeat, HeartbeatReply};
-pub use image::{Broker, Image, Partition, Topic, TopicChange};
+pub use image::{Broker, Drain, Image, Lease, Partition, Topic, TopicChange};
 pub use internal::{CONSUMER_OFFSETS, TRANSACTION_STATE, is_internal, new_internal_topic};
 pub use names::{TopicNameError, check_topic_name, topic_names_collide};
 pub use partitions::{
@@ -51,4 +52,8 @@ pub use topics::{
     Assignment, ClaimTopicError, CreatePartitionsError, CreateTopicError, CreatedTopic,
     DeleteTopicError, DeletedTopic, NewPartitions, NewTopic, PARTITIONS_MAX_PER_REQUEST,
     TooManyPartitions, TopicRef,
+};
+pub use upkeep::{
+    AcquireLeaseError, DrainProgress, ForgetBrokerError, Harm, LeaseClock, Load, NotHeld, Obstacle,
+    RestartCheck, loads,
 };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::ids::{BrokerId, TopicId};
 
-use super::image::{Broker, Partition};
+use super::image::{Broker, Drain, Lease, Partition};
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,18 @@ pub enum Record {
         id: BrokerId,
         /// The epoch that is meant; another one means nothing.
         epoch: i64,
+    },
+    /// What a broker gives away from now on; with `None`, nothing any more.
+    Drain {
+        /// Its id.
+        id: BrokerId,
+        /// What it gives away.
+        drain: Option<Drain>,
+    },
+    /// Who may disrupt the cluster from now on; with `None`, nobody.
+    Lease {
+        /// The one lease that there is.
+        lease: Option<Lease>,
     },
     /// Broker epochs up to this one are given away, also to brokers that are gone.
     BrokerEpochs {

@@ -67,6 +67,26 @@ impl<'a> Change<'a> {
         if others { self.leaves(stopping) } else { self }
     }
 
+    /// `draining` leads no more, if somebody else in sync can begin to. It stays in sync itself.
+    pub(in crate::metadata) fn resigns(mut self, draining: BrokerId) -> Self {
+        if self.next.leader == Some(draining) {
+            let in_sync = self.next.replicas.iter().filter(|id| self.next.isr.contains(id));
+            let heir =
+                in_sync.copied().find(|id| *id != draining && may_take_over(self.image, *id));
+            self.next.leader = heir.or(self.next.leader);
+        }
+        self
+    }
+
+    /// `id` leads if it is the preferred leader and can begin to.
+    pub(in crate::metadata) fn returns(mut self, id: BrokerId) -> Self {
+        let is_preferred = self.next.replicas.first() == Some(&id);
+        if is_preferred && self.next.isr.contains(&id) && may_take_over(self.image, id) {
+            self.next.leader = Some(id);
+        }
+        self
+    }
+
     /// These are in sync, says the leader.
     pub(in crate::metadata) fn set_isr(mut self, isr: Vec<BrokerId>) -> Self {
         self.next.isr = isr;
@@ -165,11 +185,15 @@ impl<'a> Change<'a> {
         false
     }
 
-    /// Who of these leads: the preferred one that is there, and rather one that is not about to stop.
+    /// Who of these leads: the preferred one that is there, and rather one that does not give its
+    /// leaderships away, or is about to stop.
     fn best(&self, among: &[BrokerId]) -> Option<BrokerId> {
         let there = |id: &BrokerId| among.contains(id) && is_live(self.image, *id);
         let there: Vec<BrokerId> = self.next.replicas.iter().copied().filter(there).collect();
-        there.iter().copied().find(|id| is_active(self.image, *id)).or(there.first().copied())
+        let first = |may: fn(&Image, BrokerId) -> bool| {
+            there.iter().copied().find(|id| may(self.image, *id))
+        };
+        first(may_take_over).or_else(|| first(is_active)).or(there.first().copied())
     }
 
     /// While too few are in sync to commit anything, whoever was in sync keeps all that is committed.
@@ -197,6 +221,11 @@ pub(in crate::metadata) fn is_live(image: &Image, id: BrokerId) -> bool {
 /// Whether a broker may begin to lead, and join the in-sync replicas.
 pub(in crate::metadata) fn is_active(image: &Image, id: BrokerId) -> bool {
     image.broker(id).is_some_and(|broker| !broker.fenced && !broker.in_controlled_shutdown)
+}
+
+/// Whether a broker is one that leaderships are given to.
+pub(in crate::metadata) fn may_take_over(image: &Image, id: BrokerId) -> bool {
+    is_active(image, id) && image.drain(id).is_none()
 }
 
 #[cfg(test)]

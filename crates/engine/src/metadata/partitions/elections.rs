@@ -5,7 +5,7 @@ use crate::ids::BrokerId;
 use super::super::controller::{Controller, Decision};
 use super::super::image::{Partition, Topic};
 use super::super::record::Record;
-use super::change::{Change, is_active};
+use super::change::{Change, may_take_over};
 
 /// Who may be elected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum ElectLeaderError {
     #[error("it is led already")]
     NotNeeded,
     /// PREFERRED_LEADER_NOT_AVAILABLE.
-    #[error("the preferred leader {id} is not in sync, or not there")]
+    #[error("the preferred leader {id} is not in sync, not there, or drained")]
     PreferredNotAvailable {
         /// The preferred leader.
         id: BrokerId,
@@ -85,7 +85,7 @@ impl Controller<'_> {
         match election {
             Election::Preferred => {
                 let id = partition.replicas[0];
-                let is_ready = partition.isr.contains(&id) && is_active(self.image, id);
+                let is_ready = partition.isr.contains(&id) && may_take_over(self.image, id);
                 if partition.leader == Some(id) {
                     return Err(ElectLeaderError::NotNeeded);
                 }

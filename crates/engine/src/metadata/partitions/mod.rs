@@ -6,8 +6,7 @@ mod elections;
 mod reassign;
 
 pub use alter_partition::{AlterPartition, AlterPartitionError, AlterPartitionReply};
-#[cfg(test)]
-pub(super) use change::is_live;
-pub(super) use change::{Change, is_active};
+pub(super) use change::{Change, is_active, is_live, may_take_over};
 pub use elections::{ElectLeaderError, ElectLeadersReply, Election};
+pub(super) use reassign::begin;
 pub use reassign::{ReassignError, ReassignReply, Reassignment};

@@ -132,7 +132,12 @@ fn original(partition: &Partition) -> Vec<BrokerId> {
     replicas.filter(|id| !partition.adding.contains(id)).collect()
 }
 
-fn begin<'a>(partition: &Partition, target: &[BrokerId], change: Change<'a>) -> Change<'a> {
+/// Begins to move the replicas of a partition.
+pub(in crate::metadata) fn begin<'a>(
+    partition: &Partition,
+    target: &[BrokerId],
+    change: Change<'a>,
+) -> Change<'a> {
     let original = original(partition);
     let is_new = |id: &BrokerId| !original.contains(id);
     let adding: Vec<BrokerId> = target.iter().copied().filter(is_new).collect();

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use crate::ids::{BrokerId, LeaderEpoch, TopicId};
 
 use super::controller::Controller;
-use super::image::{Broker, Partition, Topic};
-use super::partitions::is_active;
+use super::image::{Broker, Drain, Partition, Topic};
+use super::partitions::{is_active, may_take_over};
 use super::placement::Candidate;
 use super::record::Record;
 
@@ -111,9 +111,11 @@ impl Controller<'_> {
         Ok(ids)
     }
 
+    /// The brokers that take new replicas.
     pub(super) fn candidates(&self) -> Vec<Candidate> {
         let takes = |(id, broker): &(BrokerId, &Arc<Broker>)| {
-            is_active(self.image, *id) && !broker.cordoned
+            let gives_away = self.image.drain(*id) == Some(Drain::All);
+            is_active(self.image, *id) && !broker.cordoned && !gives_away
         };
         let brokers = self.image.brokers().filter(takes);
         brokers.map(|(id, broker)| Candidate { id, rack: broker.rack.clone() }).collect()
@@ -130,7 +132,8 @@ impl Controller<'_> {
         let record = |(index, replicas): (i32, Vec<BrokerId>)| {
             let isr: Vec<BrokerId> =
                 replicas.iter().copied().filter(|id| is_active(self.image, *id)).collect();
-            let leader = isr.first().copied();
+            let may_lead = |id: &&BrokerId| may_take_over(self.image, **id);
+            let leader = isr.iter().find(may_lead).or(isr.first()).copied();
             assert!(leader.is_some(), "a new partition has a live replica");
             let partition = Partition {
                 leader,
