@@ -28,6 +28,7 @@
 
 pub mod describe;
 pub mod error;
+pub mod problems;
 pub mod properties;
 pub mod reference;
 pub mod rows;
@@ -39,6 +40,7 @@ pub mod value;
 
 pub use describe::{Described, Source, Synonym};
 pub use error::ConfigError;
+pub use problems::problems_of_broker;
 pub use rows::broker::BrokerConfig;
 pub use rows::group::validate_group_config;
 pub use rows::topic::{TopicConfig, validate_topic_config};

@@ -181,6 +181,21 @@ settings! {
         replica_fetch_wait_max_ms: i32 =
             row("replica.fetch.wait.max.ms", Kind::Int, "500").valid(Valid::Between(1, 10_000));
 
+        /// How many partitions at once are moved away from brokers that are drained.
+        drain_partitions_max: i32 =
+            row("klamm.drain.partitions.max", Kind::Int, "10").valid(Valid::AtLeast(1)).cluster_wide();
+        /// How long a broker of several that is told to stop waits until it can be missed: until it has
+        /// the disruption lease, and no partition would be without a leader or enough replicas in sync.
+        /// Then it stops anyway. Keep it below the time after which it would be killed.
+        stop_wait_ms: i64 = row("klamm.stop.wait.ms", Kind::Long, "240000")
+            .valid(Valid::AtLeast(0))
+            .cluster_wide();
+        /// How long a broker that has stopped keeps the disruption lease if it does not come back. One
+        /// that does gives it back when it is in sync.
+        stop_lease_ms: i64 = row("klamm.stop.lease.ms", Kind::Long, "120000")
+            .valid(Valid::Between(1000, 86_400_000))
+            .cluster_wide();
+
         /// How many threads carry partitions and connections; 0 is one per two cores.
         num_shards: i32 = row("klamm.shards", Kind::Int, "0").valid(Valid::Between(0, 1024));
         /// The memory that requests, caches and queues share; 0 takes half of what the process may use.
