@@ -23,7 +23,10 @@ use world::tasks::{ShardHandle, spawn_local};
 use world::{Incoming, World};
 
 use crate::api::{self, Context};
-use crate::controller::{Heard, Introduction, Link, SessionsRef, join, stay, watch_sessions};
+use crate::controller::{
+    Heard, Introduction, Link, SessionsRef, carry_on_drains, give_lease_back, join, stay,
+    wait_until_safe, watch_lease, watch_sessions,
+};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::metadata::{CommitError, Control, Publisher, State};
 use crate::net::{Accepted, Limits, accept, serve, until_true};
@@ -173,6 +176,8 @@ impl Broker {
         });
         spawn_local(control.run());
         spawn_local(watch_sessions(Arc::clone(&shared), heard));
+        spawn_local(watch_lease(Arc::clone(&shared)));
+        spawn_local(carry_on_drains(Arc::clone(&shared)));
         let http_address = http.as_ref().map(|http| http.local());
         if let Some(http) = http {
             spawn_local(admin_http::serve(http, Arc::clone(&shared)));
@@ -203,6 +208,7 @@ impl Broker {
         spawn_local(stay(Arc::clone(&shared), link, who, data_dir.path.clone()));
         admitted(&shared).await;
         shared.set_ready();
+        spawn_local(give_lease_back(Arc::clone(&shared)));
         Ok(Running { shared, data_dir, addresses, http_address, shards })
     }
 }
@@ -236,6 +242,12 @@ impl Running {
     /// Bytes that all logs take.
     pub fn storage_bytes(&self) -> u64 {
         self.shared.storage.used()
+    }
+
+    /// Waits until the cluster can miss this broker, and takes the disruption lease for its restart; at
+    /// most for `klamm.stop.wait.ms`, and not at all if it is alone.
+    pub async fn wait_until_safe(&self) {
+        wait_until_safe(&self.shared).await;
     }
 
     /// Stops cleanly: what runs is answered, logs are closed so that they open without a scan.

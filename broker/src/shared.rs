@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use config::{BrokerConfig, Durability};
-use engine::metadata::{CONSUMER_OFFSETS, Resource, TRANSACTION_STATE};
+use engine::metadata::{CONSUMER_OFFSETS, LeaseClock, Resource, TRANSACTION_STATE};
 use engine::{BrokerId, Now, TopicId, TopicPartition};
 use storage::Checkpoint;
 use tokio::sync::{Notify, oneshot};
@@ -45,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) followed: Followed,
     /// Which brokers this node hears of, while it is the active controller.
     pub(crate) sessions: SessionsRef,
+    /// How long the disruption lease still runs, while this node is the active controller.
+    pub(crate) lease_clock: Mutex<LeaseClock>,
     /// Bytes of recent records that each shard keeps in memory.
     pub(crate) tail_budget: usize,
     phase: AtomicUsize,
@@ -136,6 +138,7 @@ impl Shared {
             membership: Membership::new(),
             followed: Followed::new(shard_count),
             sessions,
+            lease_clock: Mutex::default(),
             leaderships,
             tail_budget: usize::try_from(broker.tail_cache_bytes).unwrap_or(0) / shard_count,
             phase: AtomicUsize::new(Phase::Starting as usize),

@@ -17,6 +17,7 @@ mod offsets;
 mod settings;
 mod topics;
 mod txn;
+mod upkeep;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,12 +30,17 @@ use world::clock::LocalFuture;
 pub(crate) use context::Context;
 pub(crate) use errors::KafkaCode;
 pub(crate) use topics::create_topics::create as create_topics;
+pub(crate) use upkeep::voters;
 
 use crate::net::Reply;
 use crate::shared::Shared;
 use context::Call;
 
 /// The list of what this broker answers. One row, one file.
+///
+/// What is Klamm's own ([`ApiKey::is_private`]) and what brokers ask each other is privileged: meant for
+/// internal listeners, and advertised on none. As long as no listener knows who asks, every one answers
+/// it; [`start`] is the place to refuse it elsewhere.
 macro_rules! switchboard {
     (
         raw { $($raw_api:ident => $raw_room:ident::$raw_file:ident,)* }
@@ -93,6 +99,7 @@ switchboard! {
         ApiVersions => cluster::api_versions,
         Metadata => cluster::metadata,
         DescribeCluster => cluster::describe_cluster,
+        ValidateConfig => upkeep::validate_config,
     }
     controller {
         CreateTopics => topics::create_topics,
@@ -107,6 +114,12 @@ switchboard! {
         AddRaftVoter => cluster::add_raft_voter,
         RemoveRaftVoter => cluster::remove_raft_voter,
         UnregisterBroker => cluster::unregister_broker,
+        RestartCheck => upkeep::restart_check,
+        DisruptionLease => upkeep::disruption_lease,
+        DrainBroker => upkeep::drain_broker,
+        CordonBroker => upkeep::cordon_broker,
+        DescribeBrokers => upkeep::describe_brokers,
+        ForgetBroker => upkeep::forget_broker,
     }
     brokers {
         QuorumMessage => cluster::quorum_message,

@@ -11,14 +11,23 @@
 //! | `requests` | what brokers ask for: registration, heartbeats, ISR changes, producer ids |
 //! | `sessions` | which brokers are heard of; the silent ones are fenced |
 //! | `membership` | this broker's own registration and heartbeats |
+//! | `leases` | who may take a broker out of service, and until when |
+//! | `drains` | what brokers that are drained give away, step by step |
+//! | `farewell` | a stop by request waits until this broker can be missed |
 //!
 //! What clients ask of the controller (topics, settings) is forwarded whole: `api/forward.rs`.
 
+mod drains;
+mod farewell;
+mod leases;
 mod link;
 mod membership;
 mod requests;
 mod sessions;
 
+pub(crate) use drains::carry_on_drains;
+pub(crate) use farewell::{give_lease_back, wait_until_safe};
+pub(crate) use leases::watch_lease;
 pub(crate) use link::{Ask, AskError, Link};
 pub(crate) use membership::{Introduction, Membership, join, stay};
 pub(crate) use sessions::{Heard, SessionsRef, watch_sessions};

@@ -1,6 +1,6 @@
 //! Three brokers in the simulated world, and a client that asks one of them at a time.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
@@ -25,6 +25,7 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(1);
 struct Process {
     running: RefCell<Option<Running>>,
     stop: Notify,
+    is_careful: Cell<bool>,
 }
 
 /// Three brokers with the node ids 1 to 3, which vote; 4 and 5 can be started beside them.
@@ -103,6 +104,9 @@ impl Cluster {
                 *process.running.borrow_mut() = Some(running);
                 process.stop.notified().await;
                 let running = process.running.borrow_mut().take().expect("it runs");
+                if process.is_careful.get() {
+                    running.wait_until_safe().await;
+                }
                 running.stop().await.expect("it stops cleanly");
                 simulation.kill(host);
             })
@@ -122,6 +126,12 @@ impl Cluster {
     /// Has a broker stop by itself.
     pub(crate) fn stop(&self, id: i32) {
         self.processes.borrow()[&id].stop.notify_one();
+    }
+
+    /// Has a broker stop as a signal does: once the others can miss it.
+    pub(crate) fn stop_carefully(&self, id: i32) {
+        self.processes.borrow()[&id].is_careful.set(true);
+        self.stop(id);
     }
 
     /// Empties the disk of a broker that does not run.

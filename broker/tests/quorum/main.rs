@@ -7,4 +7,5 @@ mod faults;
 mod formation;
 mod refusals;
 mod snapshots;
+mod upkeep;
 mod voters;

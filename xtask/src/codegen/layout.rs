@@ -8,7 +8,7 @@ use super::names::snake;
 use super::spec::{Kind, Spec};
 
 /// The folder of each API, by key. A key that is missing here stops the generator: choose a folder.
-const FOLDERS: [(&str, &[i16]); 12] = [
+const FOLDERS: [(&str, &[i16]); 13] = [
     ("data", &[0, 1, 2, 21, 23]),
     ("group", &[10, 11, 12, 13, 14, 15, 16, 42, 68, 69]),
     ("offsets", &[8, 9, 47, 10_000]),
@@ -19,6 +19,7 @@ const FOLDERS: [(&str, &[i16]); 12] = [
     ("security", &[17, 29, 30, 31, 36, 38, 39, 40, 41, 50, 51]),
     ("quorum", &[52, 53, 54, 59, 80, 81, 82, 94, 10_001, 10_002]),
     ("controller", &[56, 62, 63, 67, 70, 73]),
+    ("upkeep", &[10_003, 10_004, 10_005, 10_006, 10_007, 10_008, 10_009]),
     ("share", &[76, 77, 78, 79, 83, 84, 85, 86, 87, 90, 91, 92]),
     ("streams", &[88, 89, 93]),
 ];

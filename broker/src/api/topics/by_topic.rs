@@ -3,7 +3,7 @@
 use wire::Str;
 
 /// Puts what belongs to neighbours of one topic together.
-pub(super) fn by_topic<T>(
+pub(in crate::api) fn by_topic<T>(
     partitions: impl IntoIterator<Item = ((String, i32), T)>,
 ) -> Vec<(Str, Vec<(i32, T)>)> {
     let mut topics: Vec<(Str, Vec<(i32, T)>)> = Vec::new();

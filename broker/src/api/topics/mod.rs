@@ -2,6 +2,8 @@
 
 mod by_topic;
 
+pub(super) use by_topic::by_topic;
+
 pub(super) mod alter_partition_reassignments;
 pub(super) mod auto_create;
 pub(super) mod create_partitions;

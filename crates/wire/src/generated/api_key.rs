@@ -192,6 +192,20 @@ pub enum ApiKey {
     QuorumMessage = 10001,
     /// `FetchMetadata`, version 0.
     FetchMetadata = 10002,
+    /// `RestartCheck`, version 0.
+    RestartCheck = 10003,
+    /// `DisruptionLease`, version 0.
+    DisruptionLease = 10004,
+    /// `DrainBroker`, version 0.
+    DrainBroker = 10005,
+    /// `CordonBroker`, version 0.
+    CordonBroker = 10006,
+    /// `DescribeBrokers`, version 0.
+    DescribeBrokers = 10007,
+    /// `ForgetBroker`, version 0.
+    ForgetBroker = 10008,
+    /// `ValidateConfig`, version 0.
+    ValidateConfig = 10009,
 }
 
 /// What the specifications say of one API.
@@ -301,6 +315,13 @@ impl ApiKey {
         Self::ResetGroupOffsets,
         Self::QuorumMessage,
         Self::FetchMetadata,
+        Self::RestartCheck,
+        Self::DisruptionLease,
+        Self::DrainBroker,
+        Self::CordonBroker,
+        Self::DescribeBrokers,
+        Self::ForgetBroker,
+        Self::ValidateConfig,
     ];
 
     pub(crate) const fn facts(self) -> Facts {
@@ -954,6 +975,55 @@ impl ApiKey {
             },
             Self::FetchMetadata => Facts {
                 name: "FetchMetadata",
+                first: 0,
+                last: 0,
+                latest_unstable: false,
+                flexible_from: 0,
+            },
+            Self::RestartCheck => Facts {
+                name: "RestartCheck",
+                first: 0,
+                last: 0,
+                latest_unstable: false,
+                flexible_from: 0,
+            },
+            Self::DisruptionLease => Facts {
+                name: "DisruptionLease",
+                first: 0,
+                last: 0,
+                latest_unstable: false,
+                flexible_from: 0,
+            },
+            Self::DrainBroker => Facts {
+                name: "DrainBroker",
+                first: 0,
+                last: 0,
+                latest_unstable: false,
+                flexible_from: 0,
+            },
+            Self::CordonBroker => Facts {
+                name: "CordonBroker",
+                first: 0,
+                last: 0,
+                latest_unstable: false,
+                flexible_from: 0,
+            },
+            Self::DescribeBrokers => Facts {
+                name: "DescribeBrokers",
+                first: 0,
+                last: 0,
+                latest_unstable: false,
+                flexible_from: 0,
+            },
+            Self::ForgetBroker => Facts {
+                name: "ForgetBroker",
+                first: 0,
+                last: 0,
+                latest_unstable: false,
+                flexible_from: 0,
+            },
+            Self::ValidateConfig => Facts {
+                name: "ValidateConfig",
                 first: 0,
                 last: 0,
                 latest_unstable: false,

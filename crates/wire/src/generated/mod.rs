@@ -17,6 +17,7 @@ mod streams;
 mod topics;
 pub mod transaction_state;
 mod txn;
+mod upkeep;
 
 pub use cluster::*;
 pub use controller::*;
@@ -30,3 +31,4 @@ pub use share::*;
 pub use streams::*;
 pub use topics::*;
 pub use txn::*;
+pub use upkeep::*;

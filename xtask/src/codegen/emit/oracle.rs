@@ -7,8 +7,11 @@ use super::super::spec::{Field, Kind, Spec, Type};
 use super::super::versions::Versions;
 use super::GENERATED;
 
-/// API keys that `kafka-protocol` lacks: newer ones, and ours.
-const NOT_IN_KAFKA_PROTOCOL: [i16; 7] = [88, 89, 93, 94, 10_000, 10_001, 10_002];
+/// From this API key on they are ours, which nobody else has.
+const FIRST_OWN: i16 = 10_000;
+
+/// Kafka's API keys that `kafka-protocol` lacks: newer ones.
+const NOT_IN_KAFKA_PROTOCOL: [i16; 4] = [88, 89, 93, 94];
 
 /// What `kafka-protocol` has beside requests and responses.
 const IN_KAFKA_PROTOCOL: [&str; 10] = [
@@ -66,14 +69,14 @@ fn entry(module: &Module<'_>, spec: &Spec) -> String {
 fn in_kafka_protocol(spec: &Spec) -> bool {
     match spec.kind {
         Kind::Request | Kind::Response => {
-            spec.key.is_some_and(|key| !NOT_IN_KAFKA_PROTOCOL.contains(&key))
+            spec.key.is_some_and(|key| key < FIRST_OWN && !NOT_IN_KAFKA_PROTOCOL.contains(&key))
         }
         _ => IN_KAFKA_PROTOCOL.contains(&spec.name.as_str()),
     }
 }
 
 fn java_class(spec: &Spec) -> Option<String> {
-    if spec.key.is_some_and(|key| key >= 10_000) {
+    if spec.key.is_some_and(|key| key >= FIRST_OWN) {
         return None;
     }
     let name = &spec.name;
