@@ -1,4 +1,5 @@
-//! Asks and changes what is around the records: topics, settings, groups, offsets, brokers.
+//! Asks and changes what is around the records: topics, settings, groups, offsets, brokers; and
+//! what operating a cluster takes.
 //!
 //! Each call finds out whom to ask, tries again within the cluster's `retry_for` while the refusal says
 //! that it may help, and gives back plain data.
@@ -10,13 +11,19 @@ pub mod brokers;
 pub mod configs;
 pub mod groups;
 pub mod offsets;
+pub mod replicas;
 pub mod topics;
+pub mod upkeep;
 
 pub use brokers::{BrokerFacts, ClusterFacts, LogDirFacts};
 pub use configs::{ConfigEntry, ConfigResource, ConfigSource};
 pub use groups::{GroupDescription, GroupListing, GroupReset, MemberDescription, ResetDone};
 pub use offsets::{Committed, FoundOffset, OffsetAt};
+pub use replicas::{PerPartition, ReplicaMove};
 pub use topics::{CreatedTopic, NewTopic};
+pub use upkeep::{
+    BrokerStanding, ConfigProblem, DrainMode, HarmFacts, HarmKind, LeaseFacts, RestartVerdict,
+};
 
 /// Asks and changes what is around the records. Cheap to clone.
 #[derive(Clone)]
