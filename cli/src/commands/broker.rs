@@ -51,6 +51,14 @@ pub(crate) fn run(args: &BrokerArgs) -> Result<(), Failure> {
         }
         session::stop_asked().await?;
         output::note("stopping");
+        tokio::select! {
+            biased;
+            () = running.wait_until_safe() => {}
+            again = session::stop_asked() => {
+                again?;
+                output::note("told again: stopping at once");
+            }
+        }
         running.stop().await.map_err(|error| {
             Failure::new(format!("stopped, but not cleanly: {error}"))
                 .hint("nothing is lost; the next start checks the logs and takes longer")
