@@ -80,6 +80,8 @@ impl Product {
                     format!("listeners=PLAINTEXT://{}", seat.address),
                     format!("klamm.http.listener={}", seat.http),
                     format!("log.dirs={}", seat.data.display()),
+                    // Whoever is asked to stop while another is away waits for that one, but not here.
+                    "klamm.stop.wait.ms=5000".to_owned(),
                 ];
                 for setting in own.iter().chain(settings) {
                     command.args(["--set", setting]);
