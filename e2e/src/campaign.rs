@@ -19,8 +19,8 @@ const NO_CODE: [&str; 8] =
 
 /// A line of a campaign's file.
 pub trait Trial: Serialize + DeserializeOwned {
-    /// What was tried.
-    fn commit(&self) -> &str;
+    /// What was tried; `None` if it has nothing to do with our code.
+    fn commit(&self) -> Option<&str>;
 }
 
 /// What is tried: the commit, marked if something is not committed.
@@ -54,7 +54,8 @@ pub fn resumed<T: Trial>(file: &Path, commit: &str) -> Result<(Vec<T>, usize)> {
             same
         }
     };
-    let counted: Vec<T> = trials.into_iter().filter(|trial| counts(trial.commit())).collect();
+    let counted: Vec<T> =
+        trials.into_iter().filter(|trial| trial.commit().is_none_or(&mut counts)).collect();
     let others = all - counted.len();
     Ok((counted, others))
 }

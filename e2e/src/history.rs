@@ -15,7 +15,8 @@ use crate::process::Process;
 pub const TOOLS: &[&str] = &["go"];
 /// How it is set, for reports.
 pub const SETTINGS: &str = "franz-go, acks=all, idempotent, uncompressed, no linger, MetadataMinAge and \
-     RetryBackoff 50 ms, ProduceRequestTimeout 1 s, RequestTimeoutOverhead and DialTimeout 0.5 s";
+     RetryBackoff 50 ms, MetadataMaxAge 250 ms, ProduceRequestTimeout 1 s, RequestTimeoutOverhead and \
+     DialTimeout 100 ms";
 
 /// A line of the program. Moments are microseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -25,10 +25,14 @@ import (
 )
 
 const (
-	// Whoever waits for ten seconds, as is the default, does not show how long the brokers take.
+	// Whoever waits for ten seconds, as is the default, does not show how long the brokers take. Five
+	// requests to a silent broker are given up one after the other, with two dials each, before another
+	// leader is sent anything: ten times the overhead.
 	patience = 50 * time.Millisecond
 	timeout  = time.Second
-	overhead = 500 * time.Millisecond
+	overhead = 100 * time.Millisecond
+	// How old it lets become what it knows of leaders.
+	refresh = 250 * time.Millisecond
 	// How often records are handed to the client.
 	tick = 5 * time.Millisecond
 	// How long the last acknowledgements may take.
@@ -63,6 +67,7 @@ func connect(brokers string, options ...kgo.Opt) *kgo.Client {
 		kgo.SeedBrokers(strings.Split(brokers, ",")...),
 		kgo.WithLogger(kgo.BasicLogger(os.Stderr, kgo.LogLevelWarn, nil)),
 		kgo.MetadataMinAge(patience),
+		kgo.MetadataMaxAge(refresh),
 		kgo.RetryBackoffFn(func(int) time.Duration { return patience }),
 		kgo.RequestTimeoutOverhead(overhead),
 		kgo.DialTimeout(overhead))

@@ -85,8 +85,8 @@ pub struct Shown {
 }
 
 impl Trial for Shown {
-    fn commit(&self) -> &str {
-        &self.commit
+    fn commit(&self) -> Option<&str> {
+        (self.against == Against::Klamm).then_some(&self.commit)
     }
 }
 

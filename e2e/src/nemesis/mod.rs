@@ -65,8 +65,8 @@ pub struct Outcome {
 }
 
 impl Trial for Outcome {
-    fn commit(&self) -> &str {
-        &self.commit
+    fn commit(&self) -> Option<&str> {
+        Some(&self.commit)
     }
 }
 
