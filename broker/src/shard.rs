@@ -25,13 +25,15 @@ use crate::coordinator::Coordinator;
 use crate::metadata::State;
 use crate::partition::{
     Acks, AppendOutcome, FlushWanted, Missing, Partition, PartitionId, PartitionRef, Refused,
-    flush, flush_after,
+    flush, flush_after, flush_together,
 };
 use crate::replication::Replication;
 use crate::shared::Shared;
 
 /// How long a replica that is back waits before it asks again for the folder of the one that was here.
 const FOLDER_PAUSE: Duration = Duration::from_millis(100);
+/// So many logs are flushed in one go; fewer each by itself, with no more of the volume than is theirs.
+const FLUSHED_TOGETHER_MIN: usize = 64;
 /// Files of a partition that nobody used for so long are closed.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -317,9 +319,9 @@ impl Shard {
             FlushWanted::Later => {}
         }
         if wanted != FlushWanted::Now {
-            let mut unflushed = self.unflushed.borrow_mut();
-            if !unflushed.iter().any(|other| Rc::ptr_eq(other, partition)) {
-                unflushed.push(Rc::clone(partition));
+            let was_listed = std::mem::replace(&mut partition.borrow_mut().is_listed, true);
+            if !was_listed {
+                self.unflushed.borrow_mut().push(Rc::clone(partition));
             }
         }
     }
@@ -351,8 +353,14 @@ impl Shard {
         loop {
             let interval = self.shared.state().settings.broker.flush_interval_ms;
             self.shared.world.clock.sleep(Duration::from_millis(interval.unsigned_abs())).await;
-            for partition in std::mem::take(&mut *self.unflushed.borrow_mut()) {
-                flush(&self.shared, &partition);
+            let due = std::mem::take(&mut *self.unflushed.borrow_mut());
+            for partition in &due {
+                partition.borrow_mut().is_listed = false;
+            }
+            if due.len() < FLUSHED_TOGETHER_MIN {
+                due.iter().for_each(|partition| flush(&self.shared, partition));
+            } else {
+                flush_together(&self.shared, due).await;
             }
         }
     }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use storage::{FlushError, FlushJob, FlushTicket};
 use world::tasks::{Pool, blocking, spawn_local};
 
 use super::PartitionRef;
@@ -20,35 +21,11 @@ pub(crate) fn flush(shared: &Arc<Shared>, partition: &PartitionRef) {
         loop {
             match blocking(&*shared.world.tasks, Pool::Flush, move || job.run()).await {
                 Ok(ticket) => {
-                    let mut partition = partition.borrow_mut();
-                    partition.flushing = false;
-                    if partition.gone {
-                        return;
-                    }
-                    let flushed = partition.log.flushed(ticket);
-                    partition.flush_done.notify_waiters();
-                    if partition.settings.durability == config::Durability::Fsync {
-                        partition.advance();
-                    }
-                    let is_awaited = !partition.acks.is_empty()
-                        || !partition.own_acks.is_empty()
-                        || flushed < partition.flush_awaited;
-                    if !is_awaited && !partition.is_flush_due() {
+                    if !ended(&partition, ticket) {
                         return;
                     }
                 }
-                Err(error) => {
-                    let mut partition = partition.borrow_mut();
-                    partition.flushing = false;
-                    tracing::error!(
-                        partition = %partition.name(), %error,
-                        "a flush failed: nothing more is written until the broker restarts"
-                    );
-                    partition.fail(&error.to_string());
-                    partition.flush_done.notify_waiters();
-                    shared.fail_log_dir(error.to_string());
-                    return;
-                }
+                Err(error) => return failed(&shared, &partition, &error),
             }
             match begin(&partition) {
                 Some(next) => job = next,
@@ -56,6 +33,58 @@ pub(crate) fn flush(shared: &Arc<Shared>, partition: &PartitionRef) {
             }
         }
     });
+}
+
+/// Flushes many partitions in one go.
+pub(crate) async fn flush_together(shared: &Arc<Shared>, partitions: Vec<PartitionRef>) {
+    let begun = partitions.into_iter().filter_map(|partition| {
+        let job = begin(&partition)?;
+        Some((partition, job))
+    });
+    let (partitions, jobs): (Vec<PartitionRef>, Vec<FlushJob>) = begun.unzip();
+    let root = shared.log_dir.path().to_owned();
+    let work = move || FlushJob::run_all(jobs, &root);
+    match blocking(&*shared.world.tasks, Pool::Flush, work).await {
+        Ok(tickets) => {
+            for (partition, ticket) in partitions.iter().zip(tickets) {
+                if ended(partition, ticket) {
+                    flush(shared, partition);
+                }
+            }
+        }
+        Err(error) => {
+            partitions.iter().for_each(|partition| failed(shared, partition, &error));
+        }
+    }
+}
+
+/// Takes note of a flush; says whether another is wanted.
+fn ended(partition: &PartitionRef, ticket: FlushTicket) -> bool {
+    let mut partition = partition.borrow_mut();
+    partition.flushing = false;
+    if partition.gone {
+        return false;
+    }
+    let flushed = partition.log.flushed(ticket);
+    partition.flush_done.notify_waiters();
+    let acknowledges = partition.settings.durability == config::Durability::Fsync;
+    if acknowledges {
+        partition.advance();
+    }
+    let has_acks = !partition.acks.is_empty() || !partition.own_acks.is_empty();
+    (acknowledges && has_acks) || flushed < partition.flush_awaited || partition.is_flush_due()
+}
+
+fn failed(shared: &Arc<Shared>, partition: &PartitionRef, error: &FlushError) {
+    let mut partition = partition.borrow_mut();
+    partition.flushing = false;
+    tracing::error!(
+        partition = %partition.name(), %error,
+        "a flush failed: nothing more is written until the broker restarts"
+    );
+    partition.fail(&error.to_string());
+    partition.flush_done.notify_waiters();
+    shared.fail_log_dir(error.to_string());
 }
 
 /// Flushes after a while.
@@ -92,7 +121,7 @@ pub(crate) async fn flushed(shared: &Arc<Shared>, partition: &PartitionRef) {
     }
 }
 
-fn begin(partition: &PartitionRef) -> Option<storage::FlushJob> {
+fn begin(partition: &PartitionRef) -> Option<FlushJob> {
     let mut partition = partition.borrow_mut();
     if partition.flushing || partition.gone {
         return None;

@@ -28,7 +28,7 @@ use engine::{BrokerId, Now, Offset, TopicId, TopicPartition};
 use storage::{Admitted, AppendError, PartitionLog, Read, ReadError, ReadRequest};
 use tokio::sync::{Notify, oneshot};
 
-pub(crate) use flush::{flush, flush_after, flushed};
+pub(crate) use flush::{flush, flush_after, flush_together, flushed};
 pub(crate) use replica::{Copied, Role};
 pub(crate) use wait::{FetchWait, Readers};
 
@@ -146,6 +146,8 @@ pub(crate) struct Partition {
     flushing: bool,
     /// A flush is to come after [`Settings::flush_after`].
     flush_set: bool,
+    /// It is among those that the shard flushes next.
+    pub(crate) is_listed: bool,
     /// Told whenever a flush has ended.
     flush_done: Rc<Notify>,
     /// A follower waits until everything below is on disk.
@@ -188,6 +190,7 @@ impl Partition {
             dirty: false,
             flushing: false,
             flush_set: false,
+            is_listed: false,
             flush_done: Rc::default(),
             flush_awaited: 0,
             gone: false,

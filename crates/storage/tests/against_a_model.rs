@@ -12,6 +12,7 @@ use engine::Offset;
 use engine::log::LogConfig;
 use harness::{House, NOW_MS, now, small};
 use proptest::prelude::*;
+use storage::FlushJob;
 use world::simulated::{HostId, Simulation, SimulationOptions};
 
 #[derive(Clone, Debug)]
@@ -20,7 +21,14 @@ enum Op {
     Append {
         batches: Vec<(usize, usize)>,
     },
-    Flush,
+    Flush {
+        /// As one of many.
+        together: bool,
+    },
+    /// The volume fails at the first sync, then the machine loses power.
+    FailedFlush {
+        together: bool,
+    },
     Read {
         from: u8,
         max_bytes: usize,
@@ -44,7 +52,8 @@ fn op() -> impl Strategy<Value = Op> {
     let batches = || prop::collection::vec((1..4usize, 1..400usize), 1..5);
     prop_oneof![
         8 => batches().prop_map(|batches| Op::Append { batches }),
-        3 => Just(Op::Flush),
+        3 => any::<bool>().prop_map(|together| Op::Flush { together }),
+        1 => any::<bool>().prop_map(|together| Op::FailedFlush { together }),
         4 => (any::<u8>(), 1..2000usize).prop_map(|(from, max_bytes)| Op::Read { from, max_bytes }),
         1 => Just(Op::ForgetTail),
         1 => any::<u8>().prop_map(|to| Op::Truncate { to }),
@@ -133,8 +142,13 @@ impl Run {
                 self.model.batches.extend(queued);
             }
             Op::FailedWrite { batches } => self.failed_write(&batches),
-            Op::Flush => {
-                self.house.flush();
+            Op::FailedFlush { together } => self.failed_flush(together),
+            Op::Flush { together } => {
+                if together {
+                    self.house.flush_together();
+                } else {
+                    self.house.flush();
+                }
                 self.model.safe = self.house.log.flushed_offset();
                 assert_eq!(self.model.safe, self.model.end);
             }
@@ -195,6 +209,19 @@ impl Run {
         assert!(self.house.log.failure().is_some());
         assert_eq!(self.house.log.state().end(), self.model.end);
         self.restart(false);
+    }
+
+    fn failed_flush(&mut self, together: bool) {
+        let Some(job) = self.house.log.flush_job() else { return };
+        self.simulation.disk(self.host).fail_syncs(1);
+        let root = self.house.root.clone();
+        let failed = if together {
+            FlushJob::run_all(vec![job], &root).is_err()
+        } else {
+            job.run().is_err()
+        };
+        assert!(failed, "a sync has failed");
+        self.restart(true);
     }
 
     fn restart(&mut self, power_loss: bool) {

@@ -63,6 +63,9 @@ pub trait Disk: Send + Sync {
     fn exists(&self, path: &Path) -> bool;
     /// Makes the names within a folder survive a power loss.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Makes all that was written to the volume that holds `path` survive a power loss, contents and names.
+    /// `ErrorKind::Unsupported` where that cannot be had at once.
+    fn sync_volume(&self, path: &Path) -> io::Result<()>;
     /// Space on the volume that holds `path`.
     fn space(&self, path: &Path) -> io::Result<Space>;
     /// Takes the exclusive lock file at `path`, held until the guard is dropped or the process dies.

@@ -1,6 +1,6 @@
 //! Flushes: indexes first, then the log, then what depends on both.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -35,12 +35,12 @@ pub(crate) struct IndexWrite {
 }
 
 impl IndexWrite {
-    fn write(&self, disk: &dyn Disk) -> io::Result<()> {
+    fn write(&self, disk: &dyn Disk) -> io::Result<Arc<dyn File>> {
         let file = disk.open(&self.path, OpenMode::Create)?;
         if let Some(unwritten) = &self.unwritten {
             unwritten.write(&*file)?;
         }
-        if self.sync { file.sync_data() } else { Ok(()) }
+        Ok(file)
     }
 }
 
@@ -81,7 +81,10 @@ impl FlushJob {
         }
         for index in &self.indexes {
             // The segment may have been removed meanwhile, folder and all.
-            forgive_gone(index.write(disk)).map_err(|error| failed(&index.path, error))?;
+            let written = index.write(disk);
+            let written =
+                written.and_then(|file| if index.sync { file.sync_data() } else { Ok(()) });
+            forgive_gone(written).map_err(|error| failed(&index.path, error))?;
         }
         for (path, file) in &self.logs {
             sync(disk, path, file.as_ref()).map_err(|error| failed(path, error))?;
@@ -104,6 +107,76 @@ impl FlushJob {
         }
         Ok(self.ticket)
     }
+
+    /// As [`Self::run`] for many logs of the volume that holds `root`, with two syncs of all of it: where
+    /// thousands of logs were written to, a sync for each file takes minutes.
+    ///
+    /// # Errors
+    /// As [`Self::run`]: final for all of them.
+    pub fn run_all(jobs: Vec<Self>, root: &Path) -> Result<Vec<FlushTicket>, FlushError> {
+        let Some(disk) = jobs.first().map(|job| Arc::clone(&job.disk)) else {
+            return Ok(Vec::new());
+        };
+        let mut replacements = Vec::new();
+        for job in &jobs {
+            replacements.extend(job.write()?);
+        }
+        match disk.sync_volume(root) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                return jobs.into_iter().map(Self::run).collect();
+            }
+            synced => synced.map_err(|error| failed(root, error))?,
+        }
+        // What depends on the logs is seen only now that they are safe.
+        for Replacement { new, path } in &replacements {
+            forgive_gone(disk.rename(new, path)).map_err(|error| failed(path, error))?;
+        }
+        if !replacements.is_empty() {
+            disk.sync_volume(root).map_err(|error| failed(root, error))?;
+        }
+        Ok(jobs.into_iter().map(|job| job.ticket).collect())
+    }
+
+    /// Writes everything and syncs nothing; gives the files that are to replace others once it is synced.
+    fn write(&self) -> Result<Vec<Replacement>, FlushError> {
+        let disk = &*self.disk;
+        for index in &self.indexes {
+            let written = index.write(disk).map(drop);
+            forgive_gone(written).map_err(|error| failed(&index.path, error))?;
+        }
+        let metadata = self.dir.join(name::PARTITION_METADATA);
+        let metadata = self
+            .topic_id
+            .filter(|_| !disk.exists(&metadata))
+            .map(|id| (metadata, name::metadata_text(id).into_bytes()));
+        let snapshots = self
+            .snapshots
+            .iter()
+            .map(|(offset, bytes)| (name::file(&self.dir, *offset, name::SNAPSHOT), bytes.clone()));
+        let epochs = self
+            .epochs
+            .as_ref()
+            .map(|epochs| (self.dir.join(name::EPOCHS), epochs.clone().into_bytes()));
+        let mut replacements = Vec::new();
+        for (path, bytes) in metadata.into_iter().chain(snapshots).chain(epochs) {
+            let mut new = path.clone().into_os_string();
+            new.push(".tmp");
+            let new = PathBuf::from(new);
+            let written = disk.open(&new, OpenMode::Create).and_then(|file| {
+                file.set_len(0)?;
+                file.write_all_at(&[IoSlice::new(&bytes)], 0)
+            });
+            forgive_gone(written).map_err(|error| failed(&path, error))?;
+            replacements.push(Replacement { new, path });
+        }
+        Ok(replacements)
+    }
+}
+
+/// A file that takes the place of another.
+struct Replacement {
+    new: PathBuf,
+    path: PathBuf,
 }
 
 fn sync(disk: &dyn Disk, path: &Path, file: Option<&Arc<dyn File>>) -> io::Result<()> {

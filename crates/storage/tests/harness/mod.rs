@@ -17,7 +17,8 @@ use engine::log::LogConfig;
 use engine::log::admit::Origin;
 use engine::{LeaderEpoch, Now, Offset, TopicPartition};
 use storage::{
-    Admitted, AppendError, LogDir, OpenError, PartitionLog, Read, ReadError, ReadRequest, Recovered,
+    Admitted, AppendError, FlushJob, LogDir, OpenError, PartitionLog, Read, ReadError, ReadRequest,
+    Recovered,
 };
 use wire::record::{BatchBuilder, Batches, Codec, Limits, NewRecord};
 use world::Disk;
@@ -99,6 +100,14 @@ impl House {
     pub fn flush(&mut self) {
         if let Some(job) = self.log.flush_job() {
             let ticket = job.run().unwrap();
+            self.log.flushed(ticket);
+        }
+        self.checkpoint();
+    }
+
+    pub fn flush_together(&mut self) {
+        let jobs = self.log.flush_job().into_iter().collect();
+        for ticket in FlushJob::run_all(jobs, &self.root).unwrap() {
             self.log.flushed(ticket);
         }
         self.checkpoint();

@@ -104,6 +104,11 @@ impl Disk for RealDisk {
         fs::File::open(path).and_then(|folder| folder.sync_all()).map_err(at(path))
     }
 
+    #[expect(clippy::disallowed_methods, reason = "this is the disk that everybody else asks")]
+    fn sync_volume(&self, path: &Path) -> io::Result<()> {
+        fs::File::open(path).and_then(|folder| platform::sync_volume(&folder)).map_err(at(path))
+    }
+
     fn space(&self, path: &Path) -> io::Result<Space> {
         let volume = rustix::fs::statvfs(path).map_err(|errno| at(path)(errno.into()))?;
         Ok(Space {

@@ -33,6 +33,11 @@ pub(super) fn reserve(file: &File, len: u64) -> io::Result<()> {
     }
 }
 
+/// Makes all that was written to the file system of `file` survive a power loss.
+pub(super) fn sync_volume(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(file)?)
+}
+
 /// Tells the page cache that a range will not be wanted again.
 pub(super) fn forget(file: &File, offset: u64, len: u64) {
     if let Some(len) = NonZeroU64::new(len) {

@@ -15,6 +15,11 @@ pub(super) fn reserve(_file: &File, _len: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// There is no call for it.
+pub(super) fn sync_volume(_file: &File) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Forgetting is a hint, which is not taken here.
 pub(super) fn forget(_file: &File, _offset: u64, _len: u64) {}
 
@@ -37,6 +42,7 @@ mod tests {
         file.write_all_at(b"abc", 0).unwrap();
         reserve(&file, 100).unwrap();
         forget(&file, 0, 3);
+        assert_eq!(sync_volume(&file).unwrap_err().kind(), io::ErrorKind::Unsupported);
         let mut read = [0; 2];
         assert_eq!(read_cached(&file, &mut read, 1).unwrap(), 2);
         assert_eq!(&read, b"bc");

@@ -176,6 +176,16 @@ impl Disk for SimulatedDisk {
         })
     }
 
+    fn sync_volume(&self, path: &Path) -> io::Result<()> {
+        self.act(format_args!("sync volume {}", path.display()), |state| {
+            if take(&mut state.faults.syncs) {
+                return Err(disk_error("sync"));
+            }
+            state.volume.sync();
+            Ok(())
+        })
+    }
+
     fn space(&self, path: &Path) -> io::Result<Space> {
         self.act(format_args!("space {}", path.display()), |DriveState { volume, .. }| {
             Ok(Space { total: volume.capacity(), available: volume.available() })

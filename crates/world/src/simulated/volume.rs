@@ -260,6 +260,17 @@ impl Volume {
         Ok(())
     }
 
+    pub(super) fn sync(&mut self) {
+        for change in std::mem::take(&mut self.unsynced_names) {
+            apply(&mut self.synced_names, &change);
+        }
+        for node in self.nodes.values_mut() {
+            if let Node::File(content) = node {
+                content.sync();
+            }
+        }
+    }
+
     // Content.
 
     fn content(&self, inode: Inode) -> io::Result<&Content> {
@@ -319,9 +330,7 @@ impl Volume {
     }
 
     pub(super) fn sync_data(&mut self, inode: Inode) -> io::Result<()> {
-        let content = self.content_mut(inode)?;
-        content.synced.clear();
-        content.synced_len = content.bytes.len();
+        self.content_mut(inode)?.sync();
         Ok(())
     }
 
@@ -435,6 +444,11 @@ impl Content {
             self.bytes.resize(end, 0);
         }
         self.bytes[offset..end].copy_from_slice(bytes);
+    }
+
+    fn sync(&mut self) {
+        self.synced.clear();
+        self.synced_len = self.bytes.len();
     }
 
     fn set_len(&mut self, len: usize) {
