@@ -269,6 +269,16 @@ impl Running {
         self.shared.log_dir.close(&checkpoints)
     }
 
+    /// Ends it at once, as a crash does: nothing more is answered, written or closed. The tasks that it has
+    /// started on this thread end with their `LocalSet`, which is to be dropped next.
+    pub async fn kill(self) {
+        self.shared.kill();
+        for (ended, _) in self.shards {
+            // How it ended is no matter.
+            let _ = ended.await;
+        }
+    }
+
     /// Has the controller give away what this broker leads, if there is anybody to take it.
     async fn hand_over(&self) {
         let shared = &self.shared;
@@ -473,6 +483,21 @@ async fn load_shards(
 
 /// A shard's life.
 async fn run_shard(
+    index: usize,
+    shared: Arc<Shared>,
+    inbox: mpsc::UnboundedReceiver<Job>,
+    loading: (oneshot::Receiver<Arc<State>>, oneshot::Sender<()>),
+    closed: oneshot::Sender<Vec<Checkpoint>>,
+) {
+    let mut killed = shared.killed();
+    tokio::select! {
+        biased;
+        () = until_true(&mut killed) => {}
+        () = live_shard(index, shared, inbox, loading, closed) => {}
+    }
+}
+
+async fn live_shard(
     index: usize,
     shared: Arc<Shared>,
     mut inbox: mpsc::UnboundedReceiver<Job>,

@@ -51,6 +51,7 @@ pub(crate) struct Shared {
     pub(crate) tail_budget: usize,
     phase: AtomicUsize,
     stopping: watch::Sender<bool>,
+    killed: watch::Sender<bool>,
     /// Held while checkpoints are written; holds what was written last.
     checkpointed: Arc<tokio::sync::Mutex<Vec<Checkpoint>>>,
     /// Which topic holds the folder of a name. A topic that is deleted and created again is another
@@ -143,6 +144,7 @@ impl Shared {
             tail_budget: usize::try_from(broker.tail_cache_bytes).unwrap_or(0) / shard_count,
             phase: AtomicUsize::new(Phase::Starting as usize),
             stopping: watch::channel(false).0,
+            killed: watch::channel(false).0,
             checkpointed: Arc::default(),
             folders: Mutex::default(),
             log_dir_failure: OnceLock::new(),
@@ -186,6 +188,16 @@ impl Shared {
     pub(crate) fn begin_stop(&self) {
         self.phase.store(Phase::Stopping as usize, Ordering::Release);
         self.stopping.send(true);
+    }
+
+    /// Has all shards end at once.
+    pub(crate) fn kill(&self) {
+        self.killed.send(true);
+    }
+
+    /// Becomes `true` when the broker ends as in a crash.
+    pub(crate) fn killed(&self) -> watch::Receiver<bool> {
+        self.killed.subscribe()
     }
 
     /// Takes the folder of a partition for a topic; `false` while another topic still holds it.

@@ -36,7 +36,9 @@ pub(crate) enum Command {
     Up(up::UpArgs),
     /// Run one broker, from a properties file
     Broker(commands::broker::BrokerArgs),
-    /// List, describe, create, alter, grow and delete topics
+    /// Look at brokers, and take them out of service without anybody noticing
+    Cluster(commands::cluster::ClusterArgs),
+    /// List, describe, create, alter, grow, move and delete topics
     Topic(commands::topic::TopicArgs),
     /// List, describe, reset and delete consumer groups
     Group(commands::group::GroupArgs),

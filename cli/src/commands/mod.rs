@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::{logging, up};
 
 pub(crate) mod broker;
+pub(crate) mod cluster;
 pub(crate) mod completions;
 pub(crate) mod consume;
 pub(crate) mod delete;
@@ -26,6 +27,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::Up(args) => up::run(&args),
         Command::Broker(args) => broker::run(&args),
+        Command::Cluster(args) => cluster::run(&args),
         Command::Topic(args) => topic::run(&args),
         Command::Group(args) => group::run(&args),
         Command::Produce(args) => produce::run(&args),

@@ -3,6 +3,7 @@
 //! ```text
 //! files.rs ─ declared ─▶ resources.rs ◀─ status ─ operator's planners ─▶ platform.rs ─▶ broker, client
 //!                            │                                               │
+//!                            │                    control.rs (klamm cluster kill) ─▶ seat.rs
 //!                     status_file.rs (klamm get)                    figures.rs ─▶ view.rs (a person)
 //! ```
 //!
@@ -19,11 +20,13 @@ use world::World;
 use crate::failure::Failure;
 use crate::session;
 
+pub(crate) mod control;
 pub(crate) mod deletions;
 mod figures;
 pub(crate) mod files;
 mod platform;
 mod resources;
+mod seat;
 mod settings;
 pub(crate) mod status_file;
 mod view;
@@ -83,6 +86,7 @@ pub(crate) fn run(args: &UpArgs) -> Result<(), Failure> {
                 biased;
                 stopped = session::stop_asked() => stopped,
                 failed = work => failed,
+                () = control::serve(&laptop, &world) => Ok(()),
             }
         };
         let saved = laptop.save().await;

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use broker::Broker;
 use client::{Cluster, ClusterOptions};
 use crds::{Key, Kind, Resource};
 use operator::platform::{BrokerFailure, Brokers, Event, Limits, PlatformError, Running, Working};
@@ -17,11 +16,11 @@ use world::World;
 use world::tasks::{Pool, blocking};
 
 use super::resources::Resources;
+use super::seat::{Here, Seat};
 use super::settings::CommandLine;
 use super::status_file::{self, StatusFile};
 use super::{UpArgs, data_dir_of, deletions, settings};
 use crate::failure::Failure;
-use crate::session;
 
 /// The cluster without files.
 const DEFAULT_CLUSTER: &str = "local";
@@ -60,8 +59,8 @@ struct Local {
     cluster: Key,
     dir: PathBuf,
     asked: Brokers,
-    /// All of them, or none.
-    running: Vec<broker::Running>,
+    /// By id; none if they could not be started.
+    seats: BTreeMap<i32, Seat>,
     failure: Option<BrokerFailure>,
     bootstrap: String,
     client: Option<client::Admin>,
@@ -149,11 +148,11 @@ impl Laptop {
         asked.iter().filter(|key| state.resources.delete(key, &now)).count() > 0
     }
 
-    /// The data directory, while our broker holds its lock: before that it may be somebody else's.
-    fn dir(&self) -> Option<PathBuf> {
+    /// The data directory, while our brokers hold its locks: before that it may be somebody else's.
+    pub(super) fn dir(&self) -> Option<PathBuf> {
         let state = self.state.borrow();
-        let local = state.local.as_ref().filter(|local| !local.running.is_empty())?;
-        Some(local.dir.clone())
+        let local = state.local.as_ref()?;
+        local.seats.values().any(|seat| seat.here().is_some()).then(|| local.dir.clone())
     }
 
     /// The way to the broker, if it runs.
@@ -206,8 +205,9 @@ impl Laptop {
             event_count: state.event_count,
             bootstrap: local.map(|local| local.bootstrap.clone()).unwrap_or_default(),
             dir: local.map(|local| local.dir.clone()).unwrap_or_default(),
-            storage_bytes: local
-                .map_or(0, |local| local.running.iter().map(broker::Running::storage_bytes).sum()),
+            storage_bytes: local.map_or(0, |local| {
+                local.seats.values().filter_map(Seat::here).map(Here::storage_bytes).sum()
+            }),
         }
     }
 
@@ -216,13 +216,13 @@ impl Laptop {
         &self,
         dir: &Path,
         wanted: &Brokers,
-    ) -> Result<Vec<broker::Running>, BrokerFailure> {
+    ) -> Result<BTreeMap<i32, Seat>, BrokerFailure> {
         if wanted.count > 1 && !self.command_line.has_ports() {
             let why = "several brokers need ports that follow each other; hint: --listen HOST:PORT";
             return Err(BrokerFailure::Down(why.to_owned()));
         }
         let cluster_id = if wanted.count > 1 { Some(self.cluster_id(dir)?) } else { None };
-        let mut starting = Vec::new();
+        let mut all = Vec::new();
         for id in 1..=wanted.count {
             let settings = settings::of_broker(
                 dir,
@@ -232,28 +232,65 @@ impl Laptop {
                 std::env::vars(),
                 &self.command_line,
             );
-            let settings =
-                settings.map_err(|error| BrokerFailure::InvalidConfig(error.to_string()))?;
-            let world = session::seen_by(&self.world, &settings.broker);
-            starting.push(Broker::start(world, settings));
+            all.push(settings.map_err(|error| BrokerFailure::InvalidConfig(error.to_string()))?);
         }
         // Together: none is ready before a majority is there.
+        let starting = all.iter().map(|settings| Here::start(&self.world, settings.clone()));
+        let started = futures_util::future::join_all(starting).await;
         let mut running = Vec::new();
         let mut failure = None;
-        for started in futures_util::future::join_all(starting).await {
+        for started in started {
             match started {
                 Ok(broker) => running.push(broker),
                 Err(error) => failure = failure.or(Some(error.to_string())),
             }
         }
         match failure {
-            None => Ok(running),
+            None => {
+                let seats = all.into_iter().zip(running);
+                let seats = seats.map(|(settings, here)| Seat::new(settings, here));
+                Ok((1..).zip(seats).collect())
+            }
             Some(why) => {
                 // What the others have is as they found it.
                 let _ = stop_all(running).await;
                 Err(BrokerFailure::Down(why))
             }
         }
+    }
+
+    /// Ends one broker as a crash would.
+    pub(super) async fn kill_broker(&self, id: i32) -> Result<(), String> {
+        self.take_broker(id)?.kill().await;
+        Ok(())
+    }
+
+    /// Stops one broker in order.
+    pub(super) async fn stop_broker(&self, id: i32) -> Result<(), String> {
+        self.take_broker(id)?.stop().await.map_err(|error| error.to_string())
+    }
+
+    /// Starts one broker again that was killed or stopped.
+    pub(super) async fn start_broker(&self, id: i32) -> Result<(), String> {
+        let settings =
+            match self.with_seat(id, |seat| (seat.here().is_some(), seat.settings().clone()))? {
+                (true, _) => return Err(format!("broker {id} runs already")),
+                (false, settings) => settings,
+            };
+        let here = Here::start(&self.world, settings).await.map_err(|error| error.to_string())?;
+        self.with_seat(id, |seat| seat.put(here))
+    }
+
+    fn take_broker(&self, id: i32) -> Result<Here, String> {
+        let away =
+            || format!("broker {id} does not run; hint: `klamm cluster start {id}` starts it");
+        self.with_seat(id, Seat::take)?.ok_or_else(away)
+    }
+
+    fn with_seat<T>(&self, id: i32, work: impl FnOnce(&mut Seat) -> T) -> Result<T, String> {
+        let mut state = self.state.borrow_mut();
+        let seat = state.local.as_mut().and_then(|local| local.seats.get_mut(&id));
+        seat.map(work).ok_or_else(|| format!("there is no broker {id}"))
     }
 
     /// The id that all brokers of this directory share, drawn once.
@@ -272,21 +309,19 @@ impl Laptop {
         Ok(id)
     }
 
-    fn connect(&self, running: &[broker::Running]) -> (String, client::Admin) {
-        let inside =
-            running.iter().filter_map(|broker| broker.addresses().first()).map(|(_, address)| {
-                match address.ip().is_unspecified() {
-                    true => format!("127.0.0.1:{}", address.port()),
-                    false => address.to_string(),
-                }
-            });
+    fn connect(&self, seats: &BTreeMap<i32, Seat>) -> (String, client::Admin) {
+        let addresses = seats.values().filter_map(|seat| seat.here()?.address());
+        let inside = addresses.map(|address| match address.ip().is_unspecified() {
+            true => format!("127.0.0.1:{}", address.port()),
+            false => address.to_string(),
+        });
         let inside: Vec<String> = inside.collect();
         let options = ClusterOptions {
             bootstrap: inside.clone(),
             client_id: "klamm-up".to_owned(),
             request_timeout: REQUEST_TIMEOUT,
             retry_for: RETRY_FOR,
-            only_bootstrap: running.len() == 1,
+            only_bootstrap: seats.len() == 1,
         };
         (inside.join(","), client::Admin::new(Cluster::new(self.world.clone(), options)))
     }
@@ -300,7 +335,7 @@ impl Laptop {
                     let message = format!("{} runs here; one `klamm up` runs one", local.cluster);
                     return Err(PlatformError(message));
                 }
-                Some(local) if local.asked == *wanted && !local.running.is_empty() => return Ok(()),
+                Some(local) if local.asked == *wanted && !local.seats.is_empty() => return Ok(()),
                 Some(local) => local.take_running(),
                 None => Vec::new(),
             }
@@ -314,16 +349,16 @@ impl Laptop {
             cluster: cluster.clone(),
             dir,
             asked: wanted.clone(),
-            running: Vec::new(),
+            seats: BTreeMap::new(),
             failure: None,
             bootstrap: String::new(),
             client: None,
         };
         match started {
-            Ok(running) => {
-                let (bootstrap, client) = self.connect(&running);
+            Ok(seats) => {
+                let (bootstrap, client) = self.connect(&seats);
                 (local.bootstrap, local.client) = (bootstrap, Some(client));
-                local.running = running;
+                local.seats = seats;
             }
             Err(failure) => local.failure = Some(failure),
         }
@@ -333,15 +368,15 @@ impl Laptop {
 }
 
 impl Local {
-    fn take_running(&mut self) -> Vec<broker::Running> {
+    fn take_running(&mut self) -> Vec<Here> {
         self.client = None;
-        std::mem::take(&mut self.running)
+        std::mem::take(&mut self.seats).into_values().filter_map(|mut seat| seat.take()).collect()
     }
 }
 
 /// Stops all brokers at once; tells the first failure.
-async fn stop_all(running: Vec<broker::Running>) -> std::io::Result<()> {
-    let stopping = running.into_iter().map(broker::Running::stop);
+async fn stop_all(running: Vec<Here>) -> std::io::Result<()> {
+    let stopping = running.into_iter().map(Here::stop);
     futures_util::future::join_all(stopping).await.into_iter().collect()
 }
 

@@ -83,9 +83,12 @@ fn nth(port: u16, id: i32) -> u16 {
     if port == 0 { 0 } else { port.saturating_add(further) }
 }
 
+/// Below it, brokers after the first one keep their data.
+pub(super) const BROKERS: &str = "brokers";
+
 /// Where broker `id` keeps its data.
 pub(super) fn dir_of(dir: &Path, id: i32) -> PathBuf {
-    if id == 1 { dir.to_owned() } else { dir.join("brokers").join(id.to_string()) }
+    if id == 1 { dir.to_owned() } else { dir.join(BROKERS).join(id.to_string()) }
 }
 
 /// The settings of broker `id` in `dir` as the Cluster wants it. What suits a laptop gives way to the

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use world::Disk;
 
+use super::settings::BROKERS;
 use crate::failure::Failure;
 
 /// The file's name.
@@ -113,26 +114,45 @@ pub(crate) fn find(disk: &dyn Disk, dir: Option<&Path>) -> Result<Vec<StatusFile
         }
         return Ok(vec![file]);
     }
+    let mut found = Vec::new();
+    for dir in running(disk)? {
+        found.extend(read(disk, &dir)?);
+    }
+    Ok(found)
+}
+
+/// The data directories here whose `klamm up` runs.
+fn running(disk: &dyn Disk) -> Result<Vec<PathBuf>, Failure> {
     let all = Path::new(ALL);
     let entries = match disk.read_dir(all) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(Failure::new(format!("cannot read {ALL}: {error}"))),
     };
-    let mut found = Vec::new();
-    for entry in entries.iter().filter(|entry| entry.is_dir) {
-        let dir: PathBuf = all.join(&entry.name);
-        if is_running(disk, &dir) {
-            found.extend(read(disk, &dir)?);
-        }
-    }
-    Ok(found)
+    let dirs = entries.iter().filter(|entry| entry.is_dir).map(|entry| all.join(&entry.name));
+    Ok(dirs.filter(|dir| is_running(disk, dir)).collect())
 }
 
-/// Whether a broker holds the data directory.
+/// The data directory of the one `klamm up` that runs here.
+pub(crate) fn only_running(disk: &dyn Disk) -> Result<PathBuf, Failure> {
+    let mut running = running(disk)?;
+    match (running.pop(), running.len()) {
+        (Some(dir), 0) => Ok(dir),
+        (None, _) => Err(Failure::new("no `klamm up` runs in this folder")
+            .hint("start one, or name its folder with --data-dir")),
+        (Some(_), _) => Err(Failure::new("several `klamm up` run in this folder")
+            .hint("name the folder of one with --data-dir, such as .klamm/local")),
+    }
+}
+
+/// Whether one of its brokers holds the data directory.
 pub(crate) fn is_running(disk: &dyn Disk, dir: &Path) -> bool {
-    disk.exists(&dir.join("meta.properties"))
-        && matches!(disk.lock(&dir.join(".lock")), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
+    let further = disk.read_dir(&dir.join(BROKERS)).unwrap_or_default();
+    let further = further.iter().map(|entry| dir.join(BROKERS).join(&entry.name));
+    std::iter::once(dir.to_owned()).chain(further).any(|dir| {
+        disk.exists(&dir.join("meta.properties"))
+            && matches!(disk.lock(&dir.join(".lock")), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
+    })
 }
 
 /// Status, reason and message of the condition `Ready`; empty where nothing was said yet.

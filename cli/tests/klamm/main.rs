@@ -1,6 +1,7 @@
 //! The program as a person uses it: real processes, real sockets, files that are edited.
 
 mod broker;
+mod cluster;
 mod commands;
 mod process;
 mod up;

@@ -1,10 +1,11 @@
 //! Starts `klamm`, and ends it with the test.
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a test waits for something that should happen within a second; the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -14,6 +15,7 @@ pub(crate) struct Up {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) bootstrap: String,
     listen: String,
+    ports: Option<Ports>,
     child: Option<Child>,
     lines: Receiver<String>,
 }
@@ -47,13 +49,38 @@ pub(crate) fn klamm(dir: &Path) -> Command {
     command
 }
 
-/// The first of so many ports in a row that were free a moment ago, outside of those that the system hands
-/// out.
-fn free_ports(count: u16) -> u16 {
-    let listens = |port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let start = 20_000 + u16::try_from(std::process::id() % 1_000).expect("below 1000") * 10;
-    let first = (start..32_000).step_by(10).find(|first| (*first..first + count).all(listens));
-    first.expect("some ports are free")
+/// Ports in a row that were free a moment ago, outside of those that the system hands out. Another test
+/// takes others as long as the last one of their ten is held.
+struct Ports {
+    first: u16,
+    _last: TcpListener,
+}
+
+impl Ports {
+    fn take(count: u16) -> Self {
+        assert!(count < 10, "the last of ten is held");
+        let bind = |port| TcpListener::bind(("127.0.0.1", port)).ok();
+        let start = 20_000 + u16::try_from(std::process::id() % 1_000).expect("below 1000") * 10;
+        let mut tens = (start..32_000).step_by(10);
+        let found = tens.find_map(|first| {
+            let last = bind(first + 9)?;
+            (first..first + count).all(|port| bind(port).is_some()).then_some((first, last))
+        });
+        let (first, last) = found.expect("some ports are free");
+        Self { first, _last: last }
+    }
+}
+
+/// Waits until something holds.
+pub(crate) fn eventually(what: &str, holds: impl Fn() -> bool) {
+    #[expect(clippy::disallowed_methods, reason = "a test waits for another process")]
+    let until = Instant::now() + PATIENCE;
+    while !holds() {
+        #[expect(clippy::disallowed_methods, reason = "a test waits for another process")]
+        let now = Instant::now();
+        assert!(now < until, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// Writes a file.
@@ -87,23 +114,25 @@ impl Up {
     pub(crate) fn with(yaml: &str) -> Self {
         let dir = tempfile::tempdir().expect("there is room for a folder");
         write(&dir.path().join("orders.yaml"), yaml);
-        Self::start(dir, "127.0.0.1:0")
+        Self::start(dir, "127.0.0.1:0", None)
     }
 
     /// As [`Up::with`], with ports for several brokers.
     pub(crate) fn with_brokers(count: u16, yaml: &str) -> Self {
         let dir = tempfile::tempdir().expect("there is room for a folder");
         write(&dir.path().join("orders.yaml"), yaml);
-        Self::start(dir, &format!("127.0.0.1:{}", free_ports(count)))
+        let ports = Ports::take(count);
+        Self::start(dir, &format!("127.0.0.1:{}", ports.first), Some(ports))
     }
 
-    fn start(dir: tempfile::TempDir, listen: &str) -> Self {
+    fn start(dir: tempfile::TempDir, listen: &str, ports: Option<Ports>) -> Self {
         let (child, lines) = spawn(dir.path(), listen, &["-f", "orders.yaml"]);
         let listen = listen.to_owned();
-        let mut up = Self { dir, bootstrap: String::new(), listen, child: Some(child), lines };
+        let mut up =
+            Self { dir, bootstrap: String::new(), listen, ports, child: Some(child), lines };
         let line = up.wait_for("listening on ");
         let rest = line.strip_prefix("listening on ").expect("it was waited for");
-        up.bootstrap = rest.split(',').next().unwrap_or_default().to_owned();
+        up.bootstrap = rest.split(", ").next().unwrap_or_default().to_owned();
         up
     }
 
@@ -127,8 +156,8 @@ impl Up {
     pub(crate) fn restart(mut self) -> Self {
         self.stop();
         let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().expect("room for a folder"));
-        let listen = self.listen.clone();
-        Self::start(dir, &listen)
+        let (listen, ports) = (self.listen.clone(), self.ports.take());
+        Self::start(dir, &listen, ports)
     }
 
     /// Stops it as Ctrl-C does; it must end by itself, and well.
@@ -145,16 +174,17 @@ impl Up {
         self.run_with(line, "")
     }
 
+    /// Begins a command against it; its standard input is the caller's to write.
+    pub(crate) fn begin(&self, line: &str) -> Child {
+        let mut command = klamm(self.dir.path());
+        command.args(line.split(' ')).env("KLAMM_BOOTSTRAP", &self.bootstrap);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("klamm starts")
+    }
+
     /// Runs a command against it, with this standard input.
     pub(crate) fn run_with(&self, line: &str, input: &str) -> Said {
-        let mut child = klamm(self.dir.path())
-            .args(line.split(' '))
-            .env("KLAMM_BOOTSTRAP", &self.bootstrap)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("klamm starts");
+        let mut child = self.begin(line);
         let mut stdin = child.stdin.take().expect("it is piped");
         // A command that does not read its input may have ended.
         let _ = stdin.write_all(input.as_bytes());

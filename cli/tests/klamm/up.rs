@@ -1,8 +1,8 @@
 //! `klamm up`: files that are edited, broken, emptied; restarts; `get` and `delete`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::process::{Up, klamm, write};
+use crate::process::{Up, eventually, klamm, write};
 
 fn yaml(topics: &[(&str, i32)], group: &str) -> String {
     let mut text = "apiVersion: klamm.io/v1alpha1\nkind: Cluster\nmetadata: {name: demo}\n\
@@ -16,17 +16,6 @@ fn yaml(topics: &[(&str, i32)], group: &str) -> String {
     }
     text.push_str(group);
     text
-}
-
-fn eventually(what: &str, holds: impl Fn() -> bool) {
-    #[expect(clippy::disallowed_methods, reason = "a test waits for another process")]
-    let until = Instant::now() + Duration::from_secs(30);
-    while !holds() {
-        #[expect(clippy::disallowed_methods, reason = "a test waits for another process")]
-        let now = Instant::now();
-        assert!(now < until, "not within 30 s: {what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }
 
 fn partitions(up: &Up, topic: &str) -> usize {

@@ -11,10 +11,11 @@ use crate::failure::Failure;
 mod change;
 mod describe;
 mod list;
+mod replicas;
 
 pub(crate) use list::{gather, table};
 
-/// List, describe, create, alter, grow and delete topics.
+/// List, describe, create, alter, grow, move and delete topics.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TopicArgs {
     #[command(subcommand)]
@@ -34,6 +35,12 @@ enum TopicCommand {
     Alter(change::AlterArgs),
     /// Give a topic more partitions
     AddPartitions(change::AddPartitionsArgs),
+    /// Give each partition of a topic more replicas, or fewer
+    SetReplicas(replicas::SetReplicasArgs),
+    /// Move replicas to other brokers
+    Reassign(replicas::ReassignArgs),
+    /// Have preferred leaders lead again
+    ElectLeaders(replicas::ElectLeadersArgs),
     /// Delete a topic's oldest records
     Trim(change::TrimArgs),
     /// Delete topics and their records
@@ -50,6 +57,9 @@ impl TopicArgs {
             TopicCommand::Create(args) => &args.connect,
             TopicCommand::Alter(args) => &args.connect,
             TopicCommand::AddPartitions(args) => &args.connect,
+            TopicCommand::SetReplicas(args) => &args.connect,
+            TopicCommand::Reassign(args) => &args.connect,
+            TopicCommand::ElectLeaders(args) => &args.connect,
             TopicCommand::Trim(args) => &args.connect,
             TopicCommand::Delete(args) => &args.connect,
         }
@@ -64,6 +74,9 @@ pub(crate) fn run(args: &TopicArgs) -> Result<(), Failure> {
         TopicCommand::Create(args) => change::create(args),
         TopicCommand::Alter(args) => change::alter(args),
         TopicCommand::AddPartitions(args) => change::add_partitions(args),
+        TopicCommand::SetReplicas(args) => replicas::set_replicas(args),
+        TopicCommand::Reassign(args) => replicas::reassign(args),
+        TopicCommand::ElectLeaders(args) => replicas::elect_leaders(args),
         TopicCommand::Trim(args) => change::trim(args),
         TopicCommand::Delete(args) => change::delete(args),
     }

@@ -301,7 +301,7 @@ impl Admin {
         let body = ForgetBrokerRequest { broker_id: id, expected_epoch, ..Default::default() };
         self.retry_refused(async || {
             let answer = self.cluster.ask_any(&body).await?;
-            let about = || format!("broker {id}");
+            let about = || "not unregistered".to_owned();
             Error::check(answer.error_code, about, answer.error_message.as_ref())
         })
         .await

@@ -1,0 +1,166 @@
+//! Three brokers on one machine: taken out of service, killed and brought back while a producer runs.
+
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::process::Child;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::process::{Said, Up, eventually};
+
+const THREE: &str = "apiVersion: klamm.io/v1alpha1\nkind: Cluster\nmetadata: {name: demo}\n\
+                     spec: {replicas: 3, storage: {size: 1Gi}}\n";
+
+/// A producer that is fed until it is told to end.
+struct Orders {
+    child: Child,
+    feeding: JoinHandle<u32>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Orders {
+    fn begin(up: &Up) -> Self {
+        let mut child = up.begin("produce orders -K :");
+        let mut stdin = child.stdin.take().expect("it is piped");
+        let is_over = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&is_over);
+        #[expect(clippy::disallowed_methods, reason = "feeds a process while the test goes on")]
+        let feeding = std::thread::spawn(move || {
+            let mut sent = 0;
+            while !told.load(Ordering::Relaxed) {
+                writeln!(stdin, "{sent}:order").expect("the producer reads on");
+                sent += 1;
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            sent
+        });
+        Self { child, feeding, is_over }
+    }
+
+    /// Ends it; gives how many were sent. None of them may have failed.
+    fn end(self) -> usize {
+        self.is_over.store(true, Ordering::Relaxed);
+        let sent = self.feeding.join().expect("it fed all");
+        let said: Said = self.child.wait_with_output().expect("it is our child").into();
+        assert_eq!((said.code, said.err.contains("error")), (0, false), "{said:?}");
+        usize::try_from(sent).expect("it is not that many")
+    }
+}
+
+fn json(up: &Up, line: &str) -> Value {
+    serde_json::from_str(&up.ok(line)).expect("it is JSON")
+}
+
+/// What one field of one broker says.
+fn broker(up: &Up, id: i64, field: &str) -> Value {
+    let said = up.run("cluster brokers -o json").out;
+    let all: Value = serde_json::from_str(&said).unwrap_or_default();
+    let found = all.as_array().into_iter().flatten().find(|it| it["id"] == id);
+    found.map(|it| it[field].clone()).unwrap_or_default()
+}
+
+fn all_in_sync(up: &Up) -> bool {
+    (1..=3).all(|id| broker(up, id, "state") == "up" && broker(up, id, "inSyncPercent") == 100)
+}
+
+fn with_orders(replicas: u8) -> Up {
+    let up = Up::with_brokers(3, THREE);
+    up.ok(&format!(
+        "topic create orders -p 6 -r {replicas} -c min.insync.replicas={}",
+        replicas - 1
+    ));
+    eventually("all replicas are in sync", || all_in_sync(&up));
+    up
+}
+
+fn read_all(up: &Up) -> usize {
+    up.ok("consume orders --from beginning --exit-at-end").lines().count()
+}
+
+#[test]
+fn a_broker_is_drained_under_load_and_a_second_lease_is_refused() {
+    let up = with_orders(2);
+    let orders = Orders::begin(&up);
+    assert!(up.ok("cluster restart-check 3").contains("nothing would be missing"));
+    up.ok("cluster lease acquire 3 --holder first");
+    let second = up.run("cluster lease acquire 2 --holder second");
+    assert_eq!(second.code, 1, "{second:?}");
+    assert!(second.err.contains("first holds the lease, for broker 3"), "{second:?}");
+    assert!(second.err.contains("hint: "), "{second:?}");
+    up.ok("cluster drain 3 --wait --within 60s");
+    assert_eq!(broker(&up, 3, "replicas"), 0);
+    assert_eq!(broker(&up, 3, "drained"), true);
+    let refused = up.run("cluster unregister 3");
+    assert!(refused.err.contains("hint: stop it first"), "{refused:?}");
+    up.ok("cluster lease release 3 --holder first");
+    up.ok("cluster lease acquire 2 --holder second");
+    up.ok("cluster undrain 3");
+    assert_eq!(broker(&up, 3, "drain"), "none");
+    assert_eq!(orders.end(), read_all(&up));
+}
+
+#[test]
+fn brokers_are_killed_stopped_and_started_under_load() {
+    let mut up = with_orders(3);
+    let socket = up.dir.path().join(".klamm/demo/control.sock");
+    let mode = || std::fs::metadata(&socket).map(|it| it.mode() & 0o777).ok();
+    eventually("only its own user asks", || mode() == Some(0o600));
+    let orders = Orders::begin(&up);
+    for (action, id) in [("kill", 1), ("stop", 2)] {
+        up.ok(&format!("cluster {action} {id}"));
+        assert!(up.run(&format!("cluster {action} {id}")).err.contains("does not run"));
+        eventually("it is missed", || broker(&up, id, "state") == "down");
+        let check = up.run("cluster restart-check 3");
+        assert_eq!(check.code, 1, "{check:?}");
+        up.ok(&format!("cluster start {id}"));
+        eventually("it is back and in sync", || all_in_sync(&up));
+    }
+    assert!(up.run("cluster start 1").err.contains("runs already"));
+    assert!(up.run("cluster kill 9").err.contains("there is no broker 9"));
+    assert_eq!(orders.end(), read_all(&up));
+    assert_eq!(json(&up, "cluster status -o json")["brokersUp"], 3);
+    up.stop();
+    assert!(!socket.exists());
+    let nobody = up.run("cluster kill 1");
+    assert!(nobody.code == 1 && nobody.err.contains("hint: "), "{nobody:?}");
+}
+
+#[test]
+fn replicas_are_added_moved_and_taken_away_under_load() {
+    let up = with_orders(3);
+    let orders = Orders::begin(&up);
+    up.ok("topic set-replicas orders --to 2 --wait --within 60s");
+    up.ok("topic set-replicas orders --to 3 --wait --within 60s");
+    up.ok("topic reassign orders --to 3,1 -p 0 --wait --within 60s");
+    up.ok("topic elect-leaders");
+    let said = json(&up, "topic describe orders -o json");
+    let first = &said["partitions"][0];
+    assert_eq!((&first["leader"], &first["replicas"]), (&Value::from(3), &Value::from([3, 1])));
+    assert_eq!(said["partitions"][1]["replicas"].as_array().map(Vec::len), Some(3));
+    assert!(up.ok("topic reassign orders --cancel").contains("nothing of orders moves"));
+    assert_eq!(orders.end(), read_all(&up));
+}
+
+#[test]
+fn a_drain_that_cannot_end_says_why() {
+    let up = with_orders(3);
+    let stuck = up.run("cluster drain 2 --wait --within 3s");
+    assert_eq!(stuck.code, 1, "{stuck:?}");
+    assert!(
+        stuck.err.contains("6 partitions are left: no other broker takes replicas"),
+        "{stuck:?}"
+    );
+    up.ok("cluster undrain 2");
+    up.ok("cluster cordon 2");
+    let list = up.ok("cluster brokers");
+    assert!(list.contains("cordoned"), "{list}");
+    up.ok("cluster uncordon 2");
+    let unknown = up.run("cluster drain 9");
+    assert!(unknown.err.contains("BROKER_ID_NOT_REGISTERED") && unknown.err.contains("hint: "));
+    let status = up.ok("cluster status");
+    assert!(status.contains("3 of 3 up") && status.contains("nobody has it"), "{status}");
+}
