@@ -20,7 +20,7 @@ use storage::{Checkpoint, LogDir};
 use tokio::sync::{mpsc, oneshot};
 use world::clock::LocalFuture;
 use world::tasks::{ShardHandle, spawn_local};
-use world::{Incoming, World};
+use world::{Incoming, World, watch};
 
 use crate::api::{self, Context};
 use crate::controller::{
@@ -30,7 +30,7 @@ use crate::controller::{
 use crate::data_dir::{DataDir, DataDirError};
 use crate::metadata::{CommitError, Control, Publisher, State};
 use crate::net::{Accepted, Limits, accept, serve, until_true};
-use crate::quorum::{Identity, OpenQuorumError, Quorum};
+use crate::quorum::{Identity, Leadership, OpenQuorumError, Quorum};
 use crate::shard::{Job, Shard, ShardRef};
 use crate::shared::{Parts, Shared};
 use crate::{admin_http, net, proof, replication};
@@ -197,19 +197,47 @@ impl Broker {
         for (name, listener) in listeners {
             spawn_local(accept_on(Arc::clone(&shared), name.into(), listener));
         }
-        let link = Link::new(&shared);
-        let epoch = join(&shared, &link, &who).await;
-        // The state in which it is registered holds all topics that it can have logs of.
-        let state = registered(&shared, epoch).await;
-        load_shards(&shared, &state, waiting).await?;
-        proof::write(&*shared.world.disk, &data_dir.path, epoch).map_err(StartError::Proof)?;
-        spawn_local(checkpoint_now_and_then(Arc::clone(&shared)));
-        shared.membership.serve();
-        spawn_local(stay(Arc::clone(&shared), link, who, data_dir.path.clone()));
-        admitted(&shared).await;
+        tokio::select! {
+            biased;
+            why = failed(shared.leaderships()) => return Err(StartError::Metadata(why)),
+            served = come_up(&shared, who, &data_dir.path, waiting) => served?,
+        }
         shared.set_ready();
         spawn_local(give_lease_back(Arc::clone(&shared)));
         Ok(Running { shared, data_dir, addresses, http_address, shards })
+    }
+}
+
+/// Registers the broker, opens the logs that it then has, and waits until it is let in.
+async fn come_up(
+    shared: &Arc<Shared>,
+    who: Introduction,
+    data_dir: &Path,
+    waiting: Vec<Waiting>,
+) -> Result<(), StartError> {
+    let link = Link::new(shared);
+    let epoch = join(shared, &link, &who).await;
+    // The state in which it is registered holds all topics that it can have logs of.
+    let state = registered(shared, epoch).await;
+    load_shards(shared, &state, waiting).await?;
+    proof::write(&*shared.world.disk, data_dir, epoch).map_err(StartError::Proof)?;
+    spawn_local(checkpoint_now_and_then(Arc::clone(shared)));
+    shared.membership.serve();
+    spawn_local(stay(Arc::clone(shared), link, who, data_dir.to_owned()));
+    admitted(shared).await;
+    Ok(())
+}
+
+/// Completes with the reason when this broker's part of the quorum has failed.
+async fn failed(mut leaderships: watch::Receiver<Leadership>) -> String {
+    loop {
+        if let Some(why) = &leaderships.borrow_and_update().failure {
+            return format!("this broker takes part in the metadata quorum no more: {why}");
+        }
+        if leaderships.changed().await.is_err() {
+            // It is being stopped.
+            return std::future::pending().await;
+        }
     }
 }
 
@@ -242,6 +270,12 @@ impl Running {
     /// Bytes that all logs take.
     pub fn storage_bytes(&self) -> u64 {
         self.shared.storage.used()
+    }
+
+    /// Completes with the reason when the broker cannot go on, and must end: its disk has failed under
+    /// the metadata.
+    pub fn failed(&self) -> impl Future<Output = String> + use<> {
+        failed(self.shared.leaderships())
     }
 
     /// Waits until the cluster can miss this broker, and takes the disruption lease for its restart; at

@@ -1,9 +1,11 @@
 //! Who the active controller is, as far as this node knows.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::BrokerId;
 use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::Fatal;
 use openraft::{Instant, RaftMetrics};
 use wire::Uuid;
 use world::watch;
@@ -26,6 +28,8 @@ pub(crate) struct Leadership {
     pub(crate) is_me: bool,
     /// Since when this holds: monotonic time.
     pub(crate) since: Duration,
+    /// Why this node takes part no more: its disk has failed. It does not recover from that by itself.
+    pub(crate) failure: Option<Arc<str>>,
 }
 
 impl Leadership {
@@ -36,6 +40,9 @@ impl Leadership {
 
     fn read(core: &Core, metrics: &RaftMetrics<Types>) -> Self {
         let is_running = metrics.running_state.is_ok();
+        let failure = metrics.running_state.as_ref().err();
+        let failure = failure.filter(|fatal| !matches!(fatal, Fatal::Stopped));
+        let failure = failure.map(|fatal| fatal.to_string().into());
         let leader = if core.hears_leader() {
             metrics.current_leader.filter(|_| is_running).map(node_of)
         } else {
@@ -46,7 +53,7 @@ impl Leadership {
         let is_caught_up = applied == Some(metrics.current_term);
         let is_me = is_caught_up && leader == Some(core.identity.node);
         let since = core.world.clock.tick();
-        Self { leader, term: metrics.current_term, is_me, since }
+        Self { leader, term: metrics.current_term, is_me, since, failure }
     }
 
     fn is_same(&self, other: &Self) -> bool {
@@ -80,9 +87,8 @@ pub(super) fn watch(core: &Core) -> watch::Receiver<Leadership> {
             sender.send(next);
         }
         // It was stopped, or its disk has failed: whoever leads by now, it is not known here.
-        let last = sender.borrow().clone();
-        let since = core.world.clock.tick();
-        sender.send(Leadership { leader: None, is_me: false, since, ..last });
+        let last = Leadership::read(&core, &metrics.borrow_watched());
+        sender.send(Leadership { leader: None, is_me: false, ..last });
     });
     receiver
 }

@@ -25,6 +25,8 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(1);
 struct Process {
     running: RefCell<Option<Running>>,
     stop: Notify,
+    /// Why it ended by itself.
+    failure: RefCell<Option<String>>,
     is_careful: Cell<bool>,
 }
 
@@ -101,8 +103,17 @@ impl Cluster {
         self.simulation.start(host, move |world| {
             Box::pin(async move {
                 let running = Broker::start(world, settings).await.expect("it starts");
+                let failed = running.failed();
                 *process.running.borrow_mut() = Some(running);
-                process.stop.notified().await;
+                tokio::select! {
+                    biased;
+                    () = process.stop.notified() => {}
+                    why = failed => {
+                        process.running.borrow_mut().take();
+                        *process.failure.borrow_mut() = Some(why);
+                        return simulation.kill(host);
+                    }
+                }
                 let running = process.running.borrow_mut().take().expect("it runs");
                 if process.is_careful.get() {
                     running.wait_until_safe().await;
@@ -121,6 +132,11 @@ impl Cluster {
     pub(crate) fn power_loss(&self, id: i32) {
         self.processes.borrow_mut().remove(&id);
         self.simulation.power_loss(self.host(id));
+    }
+
+    /// Why a broker ended by itself, if it did.
+    pub(crate) fn failure(&self, id: i32) -> Option<String> {
+        self.processes.borrow().get(&id)?.failure.borrow().clone()
     }
 
     /// Has a broker stop by itself.

@@ -102,6 +102,24 @@ fn a_voter_whose_disk_has_failed_votes_no_more() {
 }
 
 #[test]
+fn a_broker_whose_metadata_cannot_be_written_ends_and_says_why() {
+    run(46, async |cluster| {
+        let leader = cluster.settle().await;
+        let failed = NODES.into_iter().find(|id| *id != leader).expect("there are others");
+        cluster.simulation.disk(cluster.host(failed)).fail_syncs(1);
+        cluster.create("topic-000").await;
+        let ended = |cluster: &Cluster| cluster.failure(failed).is_some();
+        cluster.within(Duration::from_secs(2), "it ends", ended).await;
+        let why = cluster.failure(failed).expect("it ended");
+        assert!(why.contains("takes part in the metadata quorum no more"), "{why}");
+        // Whoever starts it again has it back.
+        cluster.start(failed);
+        cluster.settle().await;
+        cluster.knows(failed, &names(1)).await;
+    });
+}
+
+#[test]
 fn a_leader_that_lost_an_entry_does_not_write_another_in_its_place() {
     for seed in 80..90 {
         run(seed, async |cluster| {

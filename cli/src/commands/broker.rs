@@ -49,7 +49,14 @@ pub(crate) fn run(args: &BrokerArgs) -> Result<(), Failure> {
         if let Some(address) = running.http_address() {
             output::note(format_args!("metrics and probes on http://{address}"));
         }
-        session::stop_asked().await?;
+        tokio::select! {
+            biased;
+            asked = session::stop_asked() => asked?,
+            why = running.failed() => {
+                let hint = "give its log.dirs room, or another disk, and start it again";
+                return Err(Failure::new(why).hint(hint));
+            }
+        }
         output::note("stopping");
         tokio::select! {
             biased;
