@@ -12,6 +12,7 @@
 //! | `room.rs`, `network.rs` | namespaces of a run's own, and cuts between brokers |
 //! | `failover/` | how long acknowledgements pause when a broker goes |
 //! | `nemesis/` | faults from a seed, and a judge of every word |
+//! | `power/` | all brokers killed at once, on disks that can lose their power |
 //! | `volume.rs` | a small disk for one broker |
 //! | `campaign.rs` | many trials, a line of JSON each |
 //! | `server.rs` | the broker under test: `klamm up`, or Apache Kafka as the control |
@@ -46,6 +47,7 @@ pub mod library;
 pub mod nemesis;
 pub mod network;
 pub mod order;
+pub mod power;
 pub mod process;
 pub mod report;
 pub mod room;

@@ -1,5 +1,5 @@
-//! A short run of the nemesis, and failover trials of two kinds, by the programs behind `cargo xtask nemesis`
-//! and `cargo xtask failover`.
+//! A short run of the nemesis, failover trials of two kinds, and losses of power, by the programs behind
+//! `cargo xtask nemesis`, `cargo xtask failover` and `cargo xtask power`.
 
 #![allow(clippy::disallowed_methods, reason = "real processes run in real time")]
 
@@ -12,8 +12,17 @@ fn passes(program: &str, arguments: &[&str]) {
 
 #[test]
 fn clients_see_nothing_wrong_while_brokers_are_harmed() {
-    let faults = "kill,stop,halt,cut,cut-peers,cut-from-peers,cut-to-peers,severed,kill-all";
-    passes(env!("CARGO_BIN_EXE_nemesis"), &["--seconds", "25", "--faults", faults]);
+    passes(env!("CARGO_BIN_EXE_nemesis"), &["--runs", "1", "--seconds", "25"]);
+}
+
+#[test]
+fn what_was_synced_outlives_a_loss_of_power_of_all_machines() {
+    passes(env!("CARGO_BIN_EXE_power"), &["--loss", "all-power", "--rounds", "2"]);
+}
+
+#[test]
+fn a_loss_of_power_that_nobody_notices_is_caught() {
+    passes(env!("CARGO_BIN_EXE_power"), &["--loss", "unnoticed", "--rounds", "20"]);
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod failover;
 mod frames;
 mod mutants;
 mod nemesis;
+mod power;
 mod readme;
 mod suite;
 mod tidy;
@@ -41,6 +42,7 @@ enum Command {
     Frames(frames::Args),
     Mutants(mutants::Args),
     Nemesis(nemesis::Args),
+    Power(power::Args),
     /// Do what README says in a fresh clone; every order must arrive.
     Readme,
 }
@@ -65,6 +67,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Failover(args) => failover::run(suite::root(), &args),
         Command::Frames(args) => frames::run(suite::root(), &args),
         Command::Nemesis(args) => nemesis::run(suite::root(), &args),
+        Command::Power(args) => power::run(suite::root(), &args),
         Command::Readme => readme::run(suite::root()),
         Command::Test(args) => suite::run(suite::root(), &args),
     }

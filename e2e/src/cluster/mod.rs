@@ -4,7 +4,7 @@ mod product;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -41,8 +41,17 @@ pub struct Spec {
     pub network: Option<Network>,
     /// Settings beside what makes them a cluster.
     pub settings: Vec<String>,
-    /// Where broker 1 has its data, and so on; none is a folder of the cluster's own.
-    pub data: Option<Vec<PathBuf>>,
+    /// Where broker 1 runs, and so on; none is this machine, with data in a folder of the cluster's own.
+    pub machines: Option<Vec<Machine>>,
+}
+
+/// What one broker has of its own.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// Where it has its data.
+    pub data: PathBuf,
+    /// The file that says since when this machine is up; none is the kernel's. Klamm only.
+    pub boot_id: Option<PathBuf>,
 }
 
 /// Brokers 1, 2, …, all of them controllers.
@@ -63,7 +72,7 @@ struct Seat {
     /// The port of its controller, where that is another.
     control: u16,
     http: SocketAddr,
-    data: PathBuf,
+    machine: Machine,
 }
 
 /// Who leads a partition and who is in sync.
@@ -85,7 +94,7 @@ impl Cluster {
     pub fn start(count: i32, settings: &[&str]) -> Result<Self> {
         let settings = settings.iter().map(ToString::to_string).collect();
         let product = Product::klamm()?;
-        Self::launch(Spec { count, product, network: None, settings, data: None })
+        Self::launch(Spec { count, product, network: None, settings, machines: None })
     }
 
     /// Starts brokers.
@@ -93,12 +102,13 @@ impl Cluster {
     /// # Errors
     /// When they do not form a cluster in time.
     pub fn launch(spec: Spec) -> Result<Self> {
-        let Spec { count, product, network, settings, data } = spec;
+        let Spec { count, product, network, settings, machines } = spec;
         let folder = tempfile::Builder::new().prefix("klamm-e2e-").tempdir()?;
         let seats = (1..=count).map(|id| {
-            let own = folder.path().join(format!("data-{id}"));
-            let data = data.as_ref().map_or(own, |data| data[index(id)].clone());
-            Seat::take(id, network.as_ref(), data)
+            let data = folder.path().join(format!("data-{id}"));
+            let own = Machine { data, boot_id: None };
+            let machine = machines.as_ref().map_or(own, |all| all[index(id)].clone());
+            Seat::take(id, network.as_ref(), machine)
         });
         let seats = seats.collect::<Result<Vec<_>>>()?;
         let brokers = BTreeMap::new();
@@ -125,11 +135,6 @@ impl Cluster {
     /// Ends the brokers, and leaves the network.
     pub fn into_network(self) -> Option<Network> {
         self.network
-    }
-
-    /// Where a broker has its data.
-    pub fn data(&self, id: i32) -> &Path {
-        &self.seats[index(id)].data
     }
 
     /// `host:port` of all brokers, separated by commas.
@@ -375,14 +380,14 @@ impl Cluster {
 }
 
 impl Seat {
-    fn take(id: i32, network: Option<&Network>, data: PathBuf) -> Result<Self> {
+    fn take(id: i32, network: Option<&Network>, machine: Machine) -> Result<Self> {
         let host = network.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |network| network.address(id));
         let [client, control, http] = match network {
             Some(_) => [9092, 9093, 9644],
             None => [free_port()?, free_port()?, free_port()?],
         };
         let at = |port| SocketAddr::new(host, port);
-        Ok(Self { id, address: at(client), control, http: at(http), data })
+        Ok(Self { id, address: at(client), control, http: at(http), machine })
     }
 }
 

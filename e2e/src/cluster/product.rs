@@ -79,10 +79,13 @@ impl Product {
                     format!("controller.quorum.voters={voters}"),
                     format!("listeners=PLAINTEXT://{}", seat.address),
                     format!("klamm.http.listener={}", seat.http),
-                    format!("log.dirs={}", seat.data.display()),
+                    format!("log.dirs={}", seat.machine.data.display()),
                     // Whoever is asked to stop while another is away waits for that one, but not here.
                     "klamm.stop.wait.ms=5000".to_owned(),
                 ];
+                let boot_id = seat.machine.boot_id.iter();
+                let boot_id = boot_id.map(|at| format!("klamm.boot.id.path={}", at.display()));
+                let own: Vec<String> = own.into_iter().chain(boot_id).collect();
                 for setting in own.iter().chain(settings) {
                     command.args(["--set", setting]);
                 }
@@ -122,11 +125,11 @@ fn prepare(
         seat.id,
         voters(seats, |seat| seat.control),
         seat.control,
-        seat.data.display(),
+        seat.machine.data.display(),
         settings.join("\n"),
     );
     fs::write(file, text)?;
-    let formatted = seat.data.join("meta.properties");
+    let formatted = seat.machine.data.join("meta.properties");
     if !formatted.exists() {
         let file = file.to_str().context("the folder's path is not UTF-8")?;
         let said =

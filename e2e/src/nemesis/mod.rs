@@ -4,36 +4,27 @@
 //! again, and reads everything. What is judged is in `checker/`, what is done in `faults.rs`.
 
 pub mod checker;
+mod court;
 pub mod faults;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::campaign::Trial;
-use crate::cluster::{Cluster, Product, Spec};
-use crate::history::{Historian, Said, Sending};
+use crate::cluster::{Cluster, Machine, Product, Spec};
 use crate::network::Network;
-use crate::process::{Process, until};
 use crate::volume::Volume;
-use checker::{Breach, Checker, Speaker, Verdict};
+use checker::{Breach, Verdict};
+pub(crate) use court::Court;
 use faults::{Fault, Nemesis};
 
 const TOPIC: &str = "journal";
 const OFFSETS: &str = "__consumer_offsets";
-const GROUP: &str = "auditors";
 const PARTITIONS: i32 = 12;
-const PRODUCERS: u8 = 2;
-/// Records per second and producer.
-const RATE: u32 = 1500;
-const MEMBERS: usize = 2;
-/// How long clients may take to finish once all is healed.
-const LIMIT: Duration = Duration::from_secs(90);
-/// How often lines are looked at.
-const LISTEN_EVERY: Duration = Duration::from_millis(20);
 
 /// What a run is about.
 pub struct Plan {
@@ -82,53 +73,6 @@ impl Outcome {
     }
 }
 
-/// All who speak, and who listens.
-struct Court {
-    checker: Checker,
-    speakers: Vec<(Speaker, Process<Said>)>,
-    /// Where each partition ends, once it was asked.
-    ends: BTreeMap<i32, i64>,
-}
-
-impl Court {
-    fn listen(&mut self) {
-        for (speaker, process) in &self.speakers {
-            for heard in process.take() {
-                if let Said::End { partition, offset } = heard.event {
-                    self.ends.insert(partition, offset);
-                }
-                if let Said::Failed { partition, number, error } = &heard.event {
-                    println!("the client gave up on {number} of partition {partition}: {error}");
-                }
-                self.checker.hear(*speaker, &heard.event);
-            }
-        }
-    }
-
-    /// Waits until those end that `whom` names, after their input was closed.
-    fn wait_for(&mut self, whom: impl Fn(Speaker) -> bool) -> Result<()> {
-        for (speaker, process) in &mut self.speakers {
-            if whom(*speaker) {
-                process.close_input();
-            }
-        }
-        until("clients have finished", LIMIT, || {
-            self.listen();
-            let mut all = true;
-            for (speaker, process) in &mut self.speakers {
-                all &= !whom(*speaker) || !process.is_running()?;
-            }
-            Ok(all.then_some(()))
-        })?;
-        self.listen();
-        Ok(())
-    }
-
-    fn notes(&self) -> String {
-        self.speakers.iter().map(|(_, process)| process.notes()).collect()
-    }
-}
-
 /// One run in `folder`, which holds the brokers' disks.
 ///
 /// # Errors
@@ -142,25 +86,15 @@ pub fn run(
 ) -> Result<(Outcome, Network)> {
     let mount = |id| Volume::mount(&folder.join(format!("disk-{id}")));
     let volumes = (1..=3).map(mount).collect::<Result<Vec<_>>>()?;
-    let data = volumes.iter().map(Volume::data).collect();
+    let machine = |volume: &Volume| Machine { data: volume.data(), boot_id: None };
+    let machines = Some(volumes.iter().map(machine).collect());
     let settings = vec!["offsets.topic.num.partitions=3".to_owned()];
-    let spec = Spec { count: 3, product, network: Some(network), settings, data: Some(data) };
+    let spec = Spec { count: 3, product, network: Some(network), settings, machines };
     let mut cluster = Cluster::launch(spec)?;
     cluster.create_topic(TOPIC, PARTITIONS)?;
     cluster.settle(TOPIC)?;
 
-    let historian = Historian::new(cluster.bootstrap(), TOPIC, PARTITIONS)?;
-    let mut court =
-        Court { checker: Checker::default(), speakers: Vec::new(), ends: BTreeMap::new() };
-    for producer in 1..=PRODUCERS {
-        let sending = Sending { producer, rate: RATE, is_safe: plan.is_safe };
-        court.speakers.push((Speaker::Producer(producer), historian.send(sending)?));
-    }
-    court.speakers.push((Speaker::Reader(0), historian.read()?));
-    for member in 0..MEMBERS {
-        court.speakers.push((Speaker::Member(member), historian.join(GROUP, member)?));
-    }
-
+    let mut court = Court::convene(cluster.bootstrap(), TOPIC, PARTITIONS, plan.is_safe)?;
     let mut nemesis = Nemesis::new(plan.seed, &plan.faults, volumes);
     harm(plan.length, &mut cluster, &mut nemesis, &mut court)?;
     let healed = Instant::now();
@@ -168,21 +102,17 @@ pub fn run(
     let converged_ms = match converged {
         Ok(()) => Some(u64::try_from(healed.elapsed().as_millis())?),
         Err(error) => {
-            court.checker.tell(Breach::Stuck, format!("{error:#}"));
+            court.tell(Breach::Stuck, format!("{error:#}"));
             None
         }
     };
-    if let Err(error) = finish(&historian, &mut court) {
-        let notes = format!("{}{}", court.notes(), cluster.notes());
-        court.checker.tell(Breach::Stuck, format!("{error:#}\n{notes}"));
-    }
     let outcome = Outcome {
         commit: commit.to_owned(),
         seed: plan.seed,
         seconds: plan.length.as_secs(),
         faults: std::mem::take(&mut nemesis.done),
         converged_ms,
-        verdict: court.checker.end(),
+        verdict: court.adjourn(&cluster),
     };
     // Brokers before their disks.
     let network = cluster.into_network().context("the network was lent")?;
@@ -200,12 +130,11 @@ fn harm(
     let begun = Instant::now();
     let mut next = begun + Duration::from_secs(2);
     while begun.elapsed() < length {
-        std::thread::sleep(LISTEN_EVERY);
         court.listen();
         for id in cluster.ids() {
             if nemesis.is_whole(id) && !cluster.is_running(id)? {
                 let notes = cluster.notes();
-                court.checker.tell(Breach::Died, format!("broker {id}\n{notes}"));
+                court.tell(Breach::Died, format!("broker {id}\n{notes}"));
                 cluster.start_broker(id)?;
             }
         }
@@ -222,28 +151,4 @@ fn converge(cluster: &mut Cluster, nemesis: &mut Nemesis) -> Result<()> {
     cluster.settle(TOPIC)?;
     cluster.settle(OFFSETS)?;
     Ok(())
-}
-
-/// Lets the clients finish, and reads everything.
-fn finish(historian: &Historian, court: &mut Court) -> Result<()> {
-    court.wait_for(|speaker| matches!(speaker, Speaker::Producer(_)))?;
-    court.speakers.push((Speaker::LastReader, historian.read_to_end()?));
-    let is_last = |speaker| speaker == Speaker::LastReader;
-    until("everything is read", LIMIT, || {
-        court.listen();
-        let last = court.speakers.iter_mut().find(|(speaker, _)| is_last(*speaker));
-        let (_, process) = last.context("it was started")?;
-        Ok((!process.is_running()?).then_some(()))
-    })?;
-    court.listen();
-    ensure!(court.ends.len() == usize::try_from(PARTITIONS)?, "no ends: {}", court.notes());
-    until("the group has read everything", LIMIT, || {
-        court.listen();
-        let reached = court.checker.group_reached();
-        let all = court.ends.iter().all(|(partition, end)| {
-            *end == 0 || reached.get(partition).is_some_and(|reached| reached >= end)
-        });
-        Ok(all.then_some(()))
-    })?;
-    court.wait_for(|speaker| matches!(speaker, Speaker::Reader(_)))
 }

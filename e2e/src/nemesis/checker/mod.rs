@@ -134,6 +134,16 @@ impl Checker {
         }
     }
 
+    /// How many records were acknowledged so far.
+    pub fn acked(&self) -> u64 {
+        self.verdict.acked
+    }
+
+    /// Whether something is wrong already.
+    pub fn is_broken(&self) -> bool {
+        !self.verdict.breaches.is_empty()
+    }
+
     /// How far the group has read each partition.
     pub fn group_reached(&self) -> BTreeMap<i32, i64> {
         self.members.reached()
