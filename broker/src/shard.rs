@@ -24,7 +24,7 @@ use crate::controller::Link;
 use crate::coordinator::Coordinator;
 use crate::metadata::State;
 use crate::partition::{
-    Acks, AppendOutcome, FlushWanted, Missing, Partition, PartitionId, PartitionRef, Refused,
+    Acks, AppendOutcome, FlushWanted, Missing, News, Partition, PartitionId, PartitionRef, Refused,
     flush, flush_after, flush_together,
 };
 use crate::replication::Replication;
@@ -107,6 +107,8 @@ pub(crate) struct Shard {
     closing: Cell<bool>,
     /// The incremental fetch sessions of this shard's connections (KIP-227).
     pub(crate) sessions: RefCell<FetchSessions>,
+    /// What the followers' sessions among them have to look at.
+    pub(crate) news: RefCell<BTreeMap<i32, Arc<News>>>,
 }
 
 impl Shard {
@@ -128,6 +130,7 @@ impl Shard {
                 max_sessions: session_slots(&shared),
                 ..SessionConfig::default()
             })),
+            news: RefCell::default(),
             shared,
         })
     }
@@ -394,7 +397,7 @@ impl Shard {
             (partition.log.retain(now), partition.settings.delete_delay)
         };
         if let Some(removal) = removal {
-            partition.borrow_mut().readers.wake_all();
+            partition.borrow_mut().wake_all();
             self.remove(partition.borrow().name().clone(), removal, delay);
         }
     }

@@ -11,6 +11,7 @@
 //! where there are several replicas.
 
 mod flush;
+mod news;
 mod replica;
 mod wait;
 
@@ -29,6 +30,7 @@ use storage::{Admitted, AppendError, PartitionLog, Read, ReadError, ReadRequest}
 use tokio::sync::{Notify, oneshot};
 
 pub(crate) use flush::{flush, flush_after, flush_together, flushed};
+pub(crate) use news::{Followers, News};
 pub(crate) use replica::{Copied, Role};
 pub(crate) use wait::{FetchWait, Readers};
 
@@ -125,8 +127,10 @@ pub(crate) struct Partition {
     pub(crate) settings: Settings,
     /// Consumers that wait for records.
     pub(crate) readers: Readers,
-    /// Followers that wait for records.
+    /// Followers without a session that wait for records.
     pub(crate) copiers: Readers,
+    /// Followers with one.
+    pub(crate) followers: Followers,
     pub(crate) role: Role,
     /// Producers that wait for every replica in sync.
     acks: VecDeque<Ack>,
@@ -180,6 +184,7 @@ impl Partition {
             settings,
             readers: Readers::default(),
             copiers: Readers::default(),
+            followers: Followers::default(),
             role: Role::Waiting,
             acks: VecDeque::new(),
             own_acks: VecDeque::new(),
@@ -268,6 +273,7 @@ impl Partition {
             Ok(written) => {
                 self.uncommitted_bytes += written.bytes;
                 self.copiers.credit(written.bytes);
+                self.followers.tell(self.id, true);
                 // In the mode that waits for the disk, a round of duplicates may be committed already.
                 self.advance();
                 if matches!(self.role, Role::Follower(_)) {
@@ -312,6 +318,7 @@ impl Partition {
         let watermark = self.log.state().high_watermark();
         acknowledge(&mut self.acks, watermark, self.log.state().start());
         if moved {
+            self.followers.tell(self.id, false);
             self.readers.credit(std::mem::take(&mut self.uncommitted_bytes));
         }
     }
@@ -342,7 +349,14 @@ impl Partition {
         for Ack { tell, .. } in self.acks.drain(..).chain(self.own_acks.drain(..)) {
             let _ = tell.send(Err(AppendError::Failed(why.to_owned()).into()));
         }
+        self.wake_all();
+    }
+
+    /// Everybody who reads is answered now: something else has changed than the end.
+    pub(crate) fn wake_all(&mut self) {
         self.readers.wake_all();
+        self.copiers.wake_all();
+        self.followers.tell(self.id, true);
     }
 
     /// Gives the log away, to be deleted or closed; `empty` takes its place for those who still hold
@@ -351,8 +365,7 @@ impl Partition {
         self.gone = true;
         self.role = Role::Waiting;
         self.send_away(why);
-        self.readers.wake_all();
-        self.copiers.wake_all();
+        self.wake_all();
         std::mem::replace(&mut self.log, empty)
     }
 

@@ -66,6 +66,8 @@ impl Partition {
         if before.is_some_and(same) {
             if let Role::Leader(progress) = &mut self.role {
                 progress.configured(place);
+                // Who left the in-sync replicas is looked at again.
+                self.followers.tell(self.id, true);
             }
             return;
         }
@@ -84,8 +86,7 @@ impl Partition {
             // They may be committed yet, by the next leader: not a refusal that could be taken for one.
             self.send_away(&Missing::NotLeader);
         }
-        self.readers.wake_all();
-        self.copiers.wake_all();
+        self.wake_all();
     }
 
     pub(super) fn send_away(&mut self, why: &Missing) {
@@ -118,6 +119,11 @@ impl Partition {
             progress.fetched(leader::Fetched { follower, broker_epoch: epoch, offset, end, now });
             self.advance();
         }
+    }
+
+    /// Whether a follower is in sync.
+    pub(crate) fn is_in_sync(&self, follower: BrokerId) -> bool {
+        matches!(&self.role, Role::Leader(progress) if progress.is_in_sync(follower))
     }
 
     /// Whether the watermark is known to be that of this leader's epoch (KIP-207).

@@ -1,12 +1,13 @@
 //! The loop of one lane: ask the leader, append what it sends, ask again.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
 use client::connection::Connection;
+use engine::Now;
 use engine::session::Wanted;
 use wire::fetch::request::ReplicaState;
 use wire::{FetchRequest, FetchResponse};
@@ -29,6 +30,11 @@ pub(super) struct Fetcher {
     lane: Lane,
     shard: Weak<Shard>,
     followed: RefCell<BTreeMap<PartitionId, PartitionRef>>,
+    /// Those of which other things may be wanted than the leader was told: thousands are idle, and cost
+    /// nothing.
+    touched: RefCell<BTreeSet<PartitionId>>,
+    /// Those that are not asked for now, and will be.
+    paused: RefCell<BTreeSet<PartitionId>>,
     /// Counts changes of `followed`.
     generation: Cell<u64>,
     changed: tokio::sync::Notify,
@@ -54,6 +60,8 @@ impl Fetcher {
             lane,
             shard: Rc::downgrade(shard),
             followed: RefCell::default(),
+            touched: RefCell::default(),
+            paused: RefCell::default(),
             generation: Cell::new(0),
             changed: tokio::sync::Notify::new(),
             stopped: Cell::new(false),
@@ -70,6 +78,11 @@ impl Fetcher {
     pub(super) fn remove(&self, id: PartitionId) {
         self.followed.borrow_mut().remove(&id);
         self.change();
+    }
+
+    /// The partition has another leader epoch.
+    pub(super) fn touch(&self, id: PartitionId) {
+        self.touched.borrow_mut().insert(id);
     }
 
     pub(super) fn stop(&self) {
@@ -153,22 +166,17 @@ impl Fetcher {
         let now = shared.now();
         let state = shared.state();
         let broker = &state.settings.broker;
-        let followed = self.followed.borrow();
-        let wanted = followed.iter().filter_map(|(id, partition)| {
-            let want = partition.borrow_mut().wants_copied(now, broker.replica_fetch_max_bytes)?;
-            Some((*id, want))
-        });
-        let wanted: BTreeMap<PartitionId, Wanted> = wanted.collect();
-        if wanted.is_empty() {
+        let wishes = self.wishes(now, broker.replica_fetch_max_bytes, session.is_new());
+        if !session.would_want(&wishes) {
             return None;
         }
         // Those that were refused are asked for again soon.
-        let max_wait_ms = if wanted.len() < followed.len() {
-            i32::try_from(PAUSE_MIN.as_millis()).expect("it is short")
-        } else {
+        let max_wait_ms = if self.paused.borrow().is_empty() {
             broker.replica_fetch_wait_max_ms
+        } else {
+            i32::try_from(PAUSE_MIN.as_millis()).expect("it is short")
         };
-        let told = session.tell(wanted);
+        let told = session.tell(wishes);
         Some(FetchRequest {
             replica_state: ReplicaState {
                 replica_id: shared.node.0,
@@ -186,6 +194,30 @@ impl Fetcher {
         })
     }
 
+    /// What is wanted of the partitions where that may have changed; of all, if the leader knows nothing.
+    fn wishes(
+        &self,
+        now: Now,
+        max_bytes: i32,
+        of_all: bool,
+    ) -> BTreeMap<PartitionId, Option<Wanted>> {
+        let followed = self.followed.borrow();
+        let mut paused = self.paused.borrow_mut();
+        let mut looked_at = std::mem::take(&mut *self.touched.borrow_mut());
+        looked_at.append(&mut paused);
+        if of_all {
+            looked_at = followed.keys().copied().collect();
+        }
+        let wish = |id: PartitionId| {
+            let wish = followed.get(&id)?.borrow_mut().wants_copied(now, max_bytes);
+            if wish.is_none() {
+                paused.insert(id);
+            }
+            Some((id, wish))
+        };
+        looked_at.into_iter().filter_map(wish).collect()
+    }
+
     /// Appends what came, partition by partition; in the flushed lane, waits until it is on disk.
     async fn take(&self, shard: &Rc<Shard>, answer: FetchResponse) {
         let now = shard.now();
@@ -195,6 +227,7 @@ impl Fetcher {
             for data in topic.partitions {
                 let id = id(topic.topic_id, data.partition_index);
                 let Some(partition) = self.followed.borrow().get(&id).cloned() else { continue };
+                self.touch(id);
                 let copied = partition.borrow_mut().take_copied(&data, now);
                 match copied {
                     Copied::Nothing => {}

@@ -70,6 +70,11 @@ impl Replication {
             None => self.lanes.borrow_mut().remove(&id),
         };
         if before == lane {
+            if let Some(lane) = lane
+                && let Some(fetcher) = self.fetchers.borrow().get(&lane)
+            {
+                fetcher.touch(id);
+            }
             return;
         }
         if let Some(before) = before

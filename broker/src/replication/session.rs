@@ -29,11 +29,37 @@ pub(super) struct Told {
 }
 
 impl Session {
-    /// What to tell, so that the leader knows that `wanted` is wanted.
-    pub(super) fn tell(&mut self, wanted: BTreeMap<PartitionId, Wanted>) -> Told {
+    /// Whether the leader knows nothing: everything is to be told.
+    pub(super) fn is_new(&self) -> bool {
+        self.epoch == 0
+    }
+
+    /// Whether anything would be wanted if `wishes` were told.
+    pub(super) fn would_want(&self, wishes: &BTreeMap<PartitionId, Option<Wanted>>) -> bool {
+        wishes.values().any(Option::is_some) || self.told.keys().any(|id| !wishes.contains_key(id))
+    }
+
+    /// What to tell, so that the leader knows these wishes; `None` is one that is not wanted any more.
+    pub(super) fn tell(&mut self, wishes: BTreeMap<PartitionId, Option<Wanted>>) -> Told {
         let mut topics: Vec<FetchTopic> = Vec::new();
-        for (id, want) in &wanted {
-            if self.told.get(id) == Some(want) {
+        let mut forgotten: Vec<ForgottenTopic> = Vec::new();
+        for (id, wish) in wishes {
+            let Some(want) = wish else {
+                if self.told.remove(&id).is_some() {
+                    match forgotten.last_mut() {
+                        Some(topic) if topic.topic_id == id.topic => {
+                            topic.partitions.push(id.index)
+                        }
+                        _ => forgotten.push(ForgottenTopic {
+                            topic_id: id.topic,
+                            partitions: vec![id.index],
+                            ..Default::default()
+                        }),
+                    }
+                }
+                continue;
+            };
+            if self.told.insert(id, want) == Some(want) {
                 continue;
             }
             let partition = FetchPartition {
@@ -54,18 +80,6 @@ impl Session {
                 }),
             }
         }
-        let mut forgotten: Vec<ForgottenTopic> = Vec::new();
-        for id in self.told.keys().filter(|id| !wanted.contains_key(id)) {
-            match forgotten.last_mut() {
-                Some(topic) if topic.topic_id == id.topic => topic.partitions.push(id.index),
-                _ => forgotten.push(ForgottenTopic {
-                    topic_id: id.topic,
-                    partitions: vec![id.index],
-                    ..Default::default()
-                }),
-            }
-        }
-        self.told = wanted;
         Told { session_id: self.id, session_epoch: self.epoch, topics, forgotten }
     }
 
@@ -104,7 +118,7 @@ mod tests {
     use super::{Session, Told, id};
     use crate::partition::PartitionId;
 
-    fn wanted(partitions: &[(i32, i64)]) -> BTreeMap<PartitionId, Wanted> {
+    fn wishes(partitions: &[(i32, Option<i64>)]) -> BTreeMap<PartitionId, Option<Wanted>> {
         let want = |fetch_offset| Wanted {
             fetch_offset,
             max_bytes: 10,
@@ -112,7 +126,7 @@ mod tests {
             last_fetched_epoch: 1,
             log_start_offset: 0,
         };
-        partitions.iter().map(|(index, at)| (id(Uuid([7; 16]), *index), want(*at))).collect()
+        partitions.iter().map(|(index, at)| (id(Uuid([7; 16]), *index), at.map(want))).collect()
     }
 
     fn named(told: &Told) -> (i32, i32, Vec<i32>, Vec<i32>) {
@@ -142,25 +156,40 @@ mod tests {
     #[test]
     fn only_what_has_changed_is_told() {
         let mut session = Session::default();
-        assert_eq!(named(&session.tell(wanted(&[(0, 5), (1, 5)]))), (0, 0, vec![0, 1], vec![]));
+        assert!(session.is_new());
+        let first = session.tell(wishes(&[(0, Some(5)), (1, Some(5)), (2, None)]));
+        assert_eq!(named(&first), (0, 0, vec![0, 1], vec![]));
         session.answered(&answer(33, &[]));
-        assert_eq!(named(&session.tell(wanted(&[(0, 5), (1, 6)]))), (33, 1, vec![1], vec![]));
+        assert!(!session.is_new());
+        assert_eq!(named(&session.tell(wishes(&[(1, Some(6))]))), (33, 1, vec![1], vec![]));
         session.answered(&answer(33, &[]));
-        assert_eq!(named(&session.tell(wanted(&[(1, 6), (2, 0)]))), (33, 2, vec![2], vec![0]));
+        let other = session.tell(wishes(&[(0, None), (1, Some(6)), (2, Some(0))]));
+        assert_eq!(named(&other), (33, 2, vec![2], vec![0]));
         session.answered(&answer(33, &[1]));
-        let again = named(&session.tell(wanted(&[(1, 6), (2, 0)])));
+        let again = named(&session.tell(wishes(&[(1, Some(6))])));
         assert_eq!(again, (33, 3, vec![1], vec![]), "a partition that failed is told again");
         session.answered(&answer(33, &[1]));
-        assert_eq!(named(&session.tell(wanted(&[(2, 0)]))), (33, 4, vec![], vec![1]));
+        assert_eq!(named(&session.tell(wishes(&[(1, None)]))), (33, 4, vec![], vec![1]));
+    }
+
+    #[test]
+    fn a_session_that_wants_nothing_is_not_asked_for() {
+        let mut session = Session::default();
+        assert!(!session.would_want(&wishes(&[(0, None)])));
+        assert!(session.would_want(&wishes(&[(0, None), (1, Some(5))])));
+        let _all = session.tell(wishes(&[(0, Some(5)), (1, Some(5))]));
+        assert!(session.would_want(&wishes(&[(0, None)])));
+        assert!(!session.would_want(&wishes(&[(0, None), (1, None)])));
     }
 
     #[test]
     fn a_leader_that_lost_the_session_is_told_everything() {
         let mut session = Session::default();
-        let _all = session.tell(wanted(&[(0, 5)]));
+        let _all = session.tell(wishes(&[(0, Some(5))]));
         session.answered(&answer(33, &[]));
-        let _nothing = session.tell(wanted(&[(0, 5)]));
+        let _nothing = session.tell(wishes(&[]));
         session.answered(&FetchResponse { error_code: 70, ..Default::default() });
-        assert_eq!(named(&session.tell(wanted(&[(0, 5)]))), (0, 0, vec![0], vec![]));
+        assert!(session.is_new());
+        assert_eq!(named(&session.tell(wishes(&[(0, Some(5))]))), (0, 0, vec![0], vec![]));
     }
 }

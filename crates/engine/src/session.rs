@@ -400,6 +400,11 @@ impl FetchSessions {
         self.sessions.len()
     }
 
+    /// Whether there is a session of this id.
+    pub fn contains(&self, session_id: i32) -> bool {
+        self.sessions.contains_key(&session_id)
+    }
+
     /// Whether there is no session.
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty()

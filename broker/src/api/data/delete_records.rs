@@ -87,7 +87,7 @@ fn advance_here(shard: &Rc<Shard>, id: PartitionId, asked: i64) -> Result<i64, E
         return Err(ErrorCode::OffsetOutOfRange);
     }
     let removal = partition.log.advance_start(to);
-    partition.readers.wake_all();
+    partition.wake_all();
     if let Some(job) = removal {
         // In the background, and not before the new start is on disk.
         shard.remove(partition.name().clone(), job, partition.settings.delete_delay);

@@ -7,12 +7,17 @@
 //!                      ▲                     │ no
 //!                      └── woken by ◄── watch every partition named
 //! ```
+//!
+//! The session of a follower may name thousands of partitions, asked for again and again. Those that had
+//! nothing to tell are quiet from then on, until they themselves have news ([`News`]).
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::session::{FetchPlan, Outcome, PartitionKey, SessionRequest, TopicKey, Wanted};
+use engine::session::{
+    FetchPlan, FetchSessions, Outcome, PartitionKey, SessionRequest, TopicKey, Wanted,
+};
 use engine::{BrokerId, LeaderEpoch, TopicId};
 use storage::{AbortedSearch, FileRead, Read, ReadError};
 use wire::fetch::response::{
@@ -29,7 +34,7 @@ use super::super::{Body, encode, number};
 use super::leader_hint::Leaders;
 use crate::metadata::State;
 use crate::net::Reply;
-use crate::partition::{FetchWait, Partition, PartitionId, View};
+use crate::partition::{FetchWait, News, Partition, PartitionId, View};
 use crate::shard::Shard;
 use crate::shared::Shared;
 
@@ -37,7 +42,6 @@ use crate::shared::Shared;
 const HINTS_SINCE: i16 = 16;
 
 /// The request without its partitions.
-#[derive(Clone, Copy)]
 struct Terms {
     max_wait: Duration,
     min_bytes: usize,
@@ -46,7 +50,7 @@ struct Terms {
 }
 
 /// Who asks.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Reader {
     Consumer {
         committed: bool,
@@ -55,11 +59,13 @@ enum Reader {
     Replica {
         id: BrokerId,
         epoch: i64,
+        /// What its session has to look at.
+        news: Arc<News>,
     },
 }
 
 impl Reader {
-    fn view(self) -> View {
+    fn view(&self) -> View {
         match self {
             Self::Consumer { committed: false } => View::Committed,
             Self::Consumer { committed: true } => View::Stable,
@@ -67,8 +73,15 @@ impl Reader {
         }
     }
 
-    fn is_replica(self) -> bool {
+    fn is_replica(&self) -> bool {
         matches!(self, Self::Replica { .. })
+    }
+
+    fn news(&self) -> Option<&Arc<News>> {
+        match self {
+            Self::Consumer { .. } => None,
+            Self::Replica { news, .. } => Some(news),
+        }
     }
 }
 
@@ -95,6 +108,8 @@ struct Found {
     cold: Option<FileRead>,
     diverging: Option<(LeaderEpoch, i64)>,
     aborted: Option<AbortedSearch>,
+    /// The follower has everything, and is in sync: it need not be looked at before there is more.
+    is_quiet: bool,
 }
 
 impl Found {
@@ -117,6 +132,7 @@ impl Found {
             cold: None,
             diverging: None,
             aborted: None,
+            is_quiet: false,
         }
     }
 }
@@ -127,7 +143,13 @@ pub(crate) async fn handle(call: Call, body: Body) -> Reply {
         Err(reason) => return Reply::Close(reason),
     };
     call.shared().metrics.decoded(ApiKey::Fetch);
-    let begun = call.shard().sessions.borrow_mut().begin(session, call.now());
+    let begun = {
+        let mut sessions = call.shard().sessions.borrow_mut();
+        if let Some(news) = terms.reader.news() {
+            look_at(&mut sessions, session.session_id, news);
+        }
+        sessions.begin(session, call.now())
+    };
     let response = match begun {
         Ok(plan) => fetch(&call, plan, &terms).await,
         Err(error) => FetchResponse { error_code: error.code(), ..Default::default() },
@@ -145,9 +167,16 @@ fn read_request(call: &Call, body: &Body) -> Result<(Terms, SessionRequest), Str
         min_bytes: unsigned(request.min_bytes.min(request.max_bytes)),
         max_bytes: unsigned(request.max_bytes.min(fetch_max)),
         reader: match request.replica_id {
-            0.. => {
-                Reader::Replica { id: BrokerId(request.replica_id), epoch: request.replica_epoch }
-            }
+            0.. => Reader::Replica {
+                id: BrokerId(request.replica_id),
+                epoch: request.replica_epoch,
+                news: call
+                    .shard()
+                    .news
+                    .borrow()
+                    .get(&request.session_id)
+                    .map_or_else(Arc::default, Arc::clone),
+            },
             _ => Reader::Consumer { committed: request.isolation_level == 1 },
         },
     };
@@ -200,7 +229,14 @@ impl Names {
     }
 }
 
-async fn fetch(call: &Call, plan: FetchPlan, terms: &Terms) -> FetchResponse {
+/// The partitions that have news are read.
+fn look_at(sessions: &mut FetchSessions, session_id: i32, news: &News) {
+    for PartitionId { topic, index } in news.take() {
+        sessions.mark(session_id, &(TopicKey::Id(topic), index));
+    }
+}
+
+async fn fetch(call: &Call, mut plan: FetchPlan, terms: &Terms) -> FetchResponse {
     let clock = Arc::clone(&call.shared().world.clock);
     let deadline = clock.tick() + terms.max_wait;
     loop {
@@ -212,11 +248,20 @@ async fn fetch(call: &Call, plan: FetchPlan, terms: &Terms) -> FetchResponse {
             return finish(call, plan, found, terms).await;
         }
         let wait = FetchWait::new(terms.min_bytes - bytes);
-        watch(call, &asks, &found, terms.reader, &wait).await;
+        let news = terms.reader.news().filter(|_| plan.is_incremental());
+        match news {
+            Some(news) => news.wake(&wait),
+            None => watch(call, &asks, &found, terms.reader.is_replica(), &wait).await,
+        }
         tokio::select! {
             biased;
             () = wait.ready() => {}
             () = clock.sleep_until(deadline) => {}
+        }
+        if let Some(news) = news {
+            let mut sessions = call.shard().sessions.borrow_mut();
+            look_at(&mut sessions, plan.session_id(), news);
+            sessions.refresh(&mut plan);
         }
     }
 }
@@ -247,7 +292,7 @@ fn resolve(state: &State, plan: &FetchPlan) -> (Vec<Ask>, Vec<Found>) {
 /// Reads every partition once, each on its owner, within the request's bytes.
 async fn read_round(call: &Call, asks: &[Ask], found: &mut Vec<Found>, terms: &Terms) {
     let shards = call.shared().shards();
-    let (mut budget, reader) = (terms.max_bytes, terms.reader);
+    let mut budget = terms.max_bytes;
     // The owner of the partition that waited longest goes first.
     let first = asks.first().map_or(0, |ask| ask.id.shard(shards));
     for owner in (0..shards).map(|step| (first + step) % shards) {
@@ -255,7 +300,8 @@ async fn read_round(call: &Call, asks: &[Ask], found: &mut Vec<Found>, terms: &T
             asks.iter().filter(|ask| ask.id.shard(shards) == owner).cloned().collect();
         let Some(id) = mine.first().map(|ask| ask.id) else { continue };
         let nothing_yet = budget == terms.max_bytes;
-        let work = move |shard: &Rc<Shard>| read_here(shard, &mine, budget, nothing_yet, reader);
+        let reader = terms.reader.clone();
+        let work = move |shard: &Rc<Shard>| read_here(shard, &mine, budget, nothing_yet, &reader);
         let Some(read) = call.shared().on_owner(call.shard(), id, work).await else { continue };
         for mut one in read {
             if let Some(cold) = one.cold.take() {
@@ -273,7 +319,7 @@ fn read_here(
     asks: &[Ask],
     mut budget: usize,
     mut nothing_yet: bool,
-    reader: Reader,
+    reader: &Reader,
 ) -> Vec<Found> {
     asks.iter()
         .map(|ask| {
@@ -295,7 +341,7 @@ fn read_one(
     ask: &Ask,
     budget: usize,
     at_least_one: bool,
-    reader: Reader,
+    reader: &Reader,
 ) -> Found {
     let Ask { slot, id, wanted } = ask;
     let partition = match shard.partition(*id) {
@@ -306,11 +352,13 @@ fn read_one(
     if let Some(code) = refusal(shard, &partition, wanted.current_leader_epoch) {
         return Found::refused(*slot, code);
     }
-    if let Reader::Replica { id, .. } = reader
-        && !partition.settings.place.replicas.contains(&id)
-    {
-        // It will hear from the metadata that it is none.
-        return Found::refused(*slot, ErrorCode::NotLeaderOrFollower);
+    if let Reader::Replica { id, news, .. } = reader {
+        if !partition.settings.place.replicas.contains(id) {
+            // It will hear from the metadata that it is none.
+            return Found::refused(*slot, ErrorCode::NotLeaderOrFollower);
+        }
+        // Before anything is read: what comes later is news.
+        partition.followers.add(news);
     }
     if !reader.is_replica() && !partition.is_serving() {
         // An earlier leader may have told a later watermark: what consumers were told never goes back
@@ -339,12 +387,14 @@ fn read_one(
             return found;
         }
     }
-    if let Reader::Replica { id, epoch } = reader
+    if let Reader::Replica { id, epoch, .. } = reader
         && outcome.result.is_ok()
     {
-        partition.fetched_by(id, epoch, wanted.fetch_offset, shard.now());
+        partition.fetched_by(*id, *epoch, wanted.fetch_offset, shard.now());
         // What this very request has let move: the follower learns it one round earlier.
         found.high_watermark = partition.log.state().high_watermark();
+        let has_all = wanted.fetch_offset == partition.log.state().end();
+        found.is_quiet = has_all && partition.is_in_sync(*id);
     }
     match outcome.result {
         Ok(Read::Memory(pieces)) => take(&shard.shared, &mut found, Ok(pieces)),
@@ -403,7 +453,13 @@ async fn read_cold(call: &Call, found: &mut Found, file: FileRead) {
 
 /// Has every partition wake `wait` when it grows. A partition that has grown since it was read does at
 /// once.
-async fn watch(call: &Call, asks: &[Ask], found: &[Found], reader: Reader, wait: &Arc<FetchWait>) {
+async fn watch(
+    call: &Call,
+    asks: &[Ask],
+    found: &[Found],
+    is_replica: bool,
+    wait: &Arc<FetchWait>,
+) {
     let shards = call.shared().shards();
     let mut seen = vec![-1; asks.last().map_or(0, |ask| ask.slot + 1)];
     for one in found {
@@ -427,7 +483,7 @@ async fn watch(call: &Call, asks: &[Ask], found: &[Found], reader: Reader, wait:
                 };
                 let mut partition = partition.borrow_mut();
                 let log = partition.log.state();
-                let (visible, waiting) = if reader.is_replica() {
+                let (visible, waiting) = if is_replica {
                     (log.end(), &mut partition.copiers)
                 } else {
                     (log.high_watermark(), &mut partition.readers)
@@ -460,6 +516,10 @@ async fn finish(
         Ok(answer) => answer,
         Err(error) => return FetchResponse { error_code: error.code(), ..Default::default() },
     };
+    if let Some(news) = terms.reader.news() {
+        let quiet = found.iter().filter(|one| one.is_quiet).map(|one| &keys[one.slot]);
+        rest(call.shard(), answer.session_id, news, quiet);
+    }
     let mut responses: Vec<FetchableTopicResponse> = Vec::new();
     let mut leaders = Leaders::default();
     for (one, include) in found.into_iter().zip(answer.include) {
@@ -489,6 +549,26 @@ async fn finish(
     });
     let node_endpoints = node_endpoints.collect();
     FetchResponse { session_id: answer.session_id, responses, node_endpoints, ..Default::default() }
+}
+
+/// Those of a follower's partitions that have nothing more to tell are not looked at until they have.
+fn rest<'a>(
+    shard: &Shard,
+    session_id: i32,
+    news: &Arc<News>,
+    quiet: impl Iterator<Item = &'a PartitionKey>,
+) {
+    if session_id == 0 {
+        return;
+    }
+    let mut sessions = shard.sessions.borrow_mut();
+    let mut all = shard.news.borrow_mut();
+    if !all.contains_key(&session_id) {
+        // A new one is when those that have ended are dropped.
+        all.retain(|id, _| sessions.contains(*id));
+        all.insert(session_id, Arc::clone(news));
+    }
+    quiet.for_each(|key| sessions.quiet(session_id, key));
 }
 
 impl Found {

@@ -150,7 +150,7 @@ impl Progress {
             if offset >= end { Some(now.tick) } else { had_all_of_last.map(|(at, _)| at) };
         follower.is_joining |=
             caught_up_at.is_some() && offset >= self.start && !self.isr.contains(&id);
-        follower.caught_up_at = caught_up_at.or(follower.caught_up_at);
+        follower.caught_up_at = caught_up_at.max(follower.caught_up_at);
         follower.broker_epoch = Some(broker_epoch);
         follower.offset = Some(offset.min(end));
         follower.last = Some((now.tick, end));
@@ -177,6 +177,11 @@ impl Progress {
             self.high_watermark = self.high_watermark.max(common);
         }
         self.high_watermark
+    }
+
+    /// Whether it is in sync, as the metadata have it.
+    pub fn is_in_sync(&self, follower: BrokerId) -> bool {
+        self.isr.contains(&follower)
     }
 
     /// Whether the watermark is known to be at least what earlier leaders have told (KIP-207).
@@ -258,10 +263,14 @@ impl Follower {
         self.last.is_some_and(|(at, _)| now.saturating_sub(at) <= span)
     }
 
-    /// Whether it has been behind for too long. One that nobody looked at yet begins now.
+    /// Whether it has been behind for too long. One that nobody looked at yet begins now; one that has
+    /// everything need not fetch to be told so.
     fn lags(&mut self, end: Offset, now: Duration, lag_max: Duration) -> bool {
+        if self.offset == Some(end) {
+            self.caught_up_at = Some(now);
+        }
         let caught_up_at = *self.caught_up_at.get_or_insert(now);
-        self.offset != Some(end) && now.saturating_sub(caught_up_at) > lag_max
+        now.saturating_sub(caught_up_at) > lag_max
     }
 }
 

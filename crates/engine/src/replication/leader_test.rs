@@ -191,6 +191,23 @@ fn nobody_lags_behind_a_log_that_does_not_grow() {
 }
 
 #[test]
+fn one_that_had_everything_and_did_not_fetch_for_long_has_all_of_its_time() {
+    let mut leader = Leader::new(&[1, 2, 3], &[]);
+    leader.fetch(2, 100).fetch(3, 100);
+    for _ in 0..100 {
+        leader.pass(1000);
+        assert_eq!(leader.proposes(), None);
+    }
+    leader.append(110).pass(50);
+    assert_eq!(leader.proposes(), None, "it could not know");
+    // Its last Fetch is long ago, and had all of that time: that says nothing about now.
+    leader.fetch(2, 105).pass(9_900);
+    assert_eq!(leader.proposes(), None);
+    leader.fetch(2, 110).pass(200);
+    assert_eq!(leader.proposes().as_deref(), Some("1:-1 2:2"));
+}
+
+#[test]
 fn one_that_never_came_leaves_and_one_that_is_not_known_is_not_vouched_for() {
     let mut leader = Leader::new(&[1, 2, 3], &[]);
     assert_eq!(leader.proposes(), None);
