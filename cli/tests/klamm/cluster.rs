@@ -1,8 +1,9 @@
 //! Three brokers on one machine: taken out of service, killed and brought back while a producer runs.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
-use std::process::Child;
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::process::{Said, Up, eventually};
+use crate::process::{Ports, Said, Shell, Up, eventually, klamm, signal};
 
 const THREE: &str = "apiVersion: klamm.io/v1alpha1\nkind: Cluster\nmetadata: {name: demo}\n\
                      spec: {replicas: 3, storage: {size: 1Gi}}\n";
@@ -23,8 +24,8 @@ struct Orders {
 }
 
 impl Orders {
-    fn begin(up: &Up) -> Self {
-        let mut child = up.begin("produce orders -K :");
+    fn begin(shell: &impl Shell) -> Self {
+        let mut child = shell.begin("produce orders -K :");
         let mut stdin = child.stdin.take().expect("it is piped");
         let is_over = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&is_over);
@@ -51,34 +52,38 @@ impl Orders {
     }
 }
 
-fn json(up: &Up, line: &str) -> Value {
-    serde_json::from_str(&up.ok(line)).expect("it is JSON")
+fn json(shell: &impl Shell, line: &str) -> Value {
+    serde_json::from_str(&shell.ok(line)).expect("it is JSON")
 }
 
 /// What one field of one broker says.
-fn broker(up: &Up, id: i64, field: &str) -> Value {
-    let said = up.run("cluster brokers -o json").out;
+fn broker(shell: &impl Shell, id: i64, field: &str) -> Value {
+    let said = shell.run("cluster brokers -o json").out;
     let all: Value = serde_json::from_str(&said).unwrap_or_default();
     let found = all.as_array().into_iter().flatten().find(|it| it["id"] == id);
     found.map(|it| it[field].clone()).unwrap_or_default()
 }
 
-fn all_in_sync(up: &Up) -> bool {
-    (1..=3).all(|id| broker(up, id, "state") == "up" && broker(up, id, "inSyncPercent") == 100)
+fn all_in_sync(shell: &impl Shell) -> bool {
+    let is_back =
+        |id| broker(shell, id, "state") == "up" && broker(shell, id, "inSyncPercent") == 100;
+    (1..=3).all(is_back)
 }
 
 fn with_orders(replicas: u8) -> Up {
     let up = Up::with_brokers(3, THREE);
-    up.ok(&format!(
-        "topic create orders -p 6 -r {replicas} -c min.insync.replicas={}",
-        replicas - 1
-    ));
-    eventually("all replicas are in sync", || all_in_sync(&up));
+    create_orders(&up, replicas);
     up
 }
 
-fn read_all(up: &Up) -> usize {
-    up.ok("consume orders --from beginning --exit-at-end").lines().count()
+fn create_orders(shell: &impl Shell, replicas: u8) {
+    let min_isr = replicas - 1;
+    shell.ok(&format!("topic create orders -p 6 -r {replicas} -c min.insync.replicas={min_isr}"));
+    eventually("all replicas are in sync", || all_in_sync(shell));
+}
+
+fn read_all(shell: &impl Shell) -> usize {
+    shell.ok("consume orders --from beginning --exit-at-end").lines().count()
 }
 
 #[test]
@@ -143,6 +148,98 @@ fn replicas_are_added_moved_and_taken_away_under_load() {
     assert_eq!(said["partitions"][1]["replicas"].as_array().map(Vec::len), Some(3));
     assert!(up.ok("topic reassign orders --cancel").contains("nothing of orders moves"));
     assert_eq!(orders.end(), read_all(&up));
+}
+
+/// Three processes of `klamm broker`, as on three machines.
+struct Processes {
+    dir: tempfile::TempDir,
+    ports: Ports,
+    children: BTreeMap<u16, Child>,
+}
+
+impl Processes {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().expect("there is room for a folder");
+        let mut all = Self { dir, ports: Ports::take(3), children: BTreeMap::new() };
+        (1..=3).for_each(|id| all.start_one(id));
+        eventually("three brokers serve", || {
+            let said = all.run("cluster status -o json").out;
+            let said: Value = serde_json::from_str(&said).unwrap_or_default();
+            said["brokersUp"] == 3
+        });
+        all
+    }
+
+    fn address(&self, id: u16) -> String {
+        format!("127.0.0.1:{}", self.ports.first + id - 1)
+    }
+
+    fn start_one(&mut self, id: u16) {
+        let voters: Vec<_> = (1..=3).map(|id| format!("{id}@{}", self.address(id))).collect();
+        let mut command = klamm(self.dir.path());
+        command.arg("broker").env("KLAMM_LOG", "warn");
+        for setting in [
+            format!("node.id={id}"),
+            format!("log.dirs=data-{id}"),
+            format!("listeners=PLAINTEXT://{}", self.address(id)),
+            format!("controller.quorum.voters={}", voters.join(",")),
+            "klamm.cluster.id=AAAAAAAAAAAAAAAAAAAAAQ".to_owned(),
+            "klamm.http.listener=".to_owned(),
+            "offsets.topic.num.partitions=3".to_owned(),
+        ] {
+            command.args(["--set", &setting]);
+        }
+        self.children.insert(id, command.spawn().expect("klamm starts"));
+    }
+}
+
+impl Shell for Processes {
+    fn command(&self, line: &str) -> Command {
+        let all: Vec<_> = (1..=3).map(|id| self.address(id)).collect();
+        let mut command = klamm(self.dir.path());
+        command.args(line.split(' ')).env("KLAMM_BOOTSTRAP", all.join(","));
+        command
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        for child in self.children.values_mut() {
+            // It may have ended already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+#[test]
+fn brokers_that_are_told_to_stop_at_once_go_one_after_the_other() {
+    let mut all = Processes::start();
+    create_orders(&all, 3);
+    let orders = Orders::begin(&all);
+    for child in all.children.values() {
+        signal(child, "TERM");
+    }
+    // Whoever has gone is started again; the others wait until it is in sync.
+    let mut left: BTreeSet<u16> = (1..=3).collect();
+    while !left.is_empty() {
+        let ended = |all: &mut Processes, id: u16| {
+            let child = all.children.get_mut(&id).expect("it was started");
+            child.try_wait().expect("it is our child")
+        };
+        let gone: Vec<(u16, _)> =
+            left.iter().filter_map(|id| Some((*id, ended(&mut all, *id)?))).collect();
+        assert!(gone.len() < 2, "two are away at once: {gone:?}");
+        for (id, status) in gone {
+            assert!(status.success(), "broker {id}: {status}");
+            left.remove(&id);
+            all.start_one(id);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    eventually("all are back", || all_in_sync(&all));
+    eventually("the last gave the lease back", || json(&all, "cluster lease -o json").is_null());
+    assert_eq!(orders.end(), read_all(&all));
 }
 
 #[test]

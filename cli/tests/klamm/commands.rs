@@ -1,6 +1,6 @@
 //! Topics, groups and records on the command line.
 
-use crate::process::{Up, klamm};
+use crate::process::{Shell, Up, klamm};
 
 const CLUSTER: &str = "apiVersion: klamm.io/v1alpha1\nkind: Cluster\nmetadata: {name: demo}\n\
                        spec: {replicas: 1, storage: {size: 1Gi}}\n";

@@ -51,13 +51,13 @@ pub(crate) fn klamm(dir: &Path) -> Command {
 
 /// Ports in a row that were free a moment ago, outside of those that the system hands out. Another test
 /// takes others as long as the last one of their ten is held.
-struct Ports {
-    first: u16,
+pub(crate) struct Ports {
+    pub(crate) first: u16,
     _last: TcpListener,
 }
 
 impl Ports {
-    fn take(count: u16) -> Self {
+    pub(crate) fn take(count: u16) -> Self {
         assert!(count < 10, "the last of ten is held");
         let bind = |port| TcpListener::bind(("127.0.0.1", port)).ok();
         let start = 20_000 + u16::try_from(std::process::id() % 1_000).expect("below 1000") * 10;
@@ -69,6 +69,12 @@ impl Ports {
         let (first, last) = found.expect("some ports are free");
         Self { first, _last: last }
     }
+}
+
+/// Sends a signal to a process.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let told = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+    assert!(told.expect("there is a kill").success());
 }
 
 /// Waits until something holds.
@@ -163,27 +169,31 @@ impl Up {
     /// Stops it as Ctrl-C does; it must end by itself, and well.
     pub(crate) fn stop(&mut self) {
         let mut child = self.child.take().expect("it is stopped once");
-        let told = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-        assert!(told.expect("there is a kill").success());
+        signal(&child, "INT");
         let status = child.wait().expect("it is our child");
         assert!(status.success(), "{status}");
     }
+}
 
-    /// Runs a command against it.
-    pub(crate) fn run(&self, line: &str) -> Said {
-        self.run_with(line, "")
-    }
+/// A cluster that `klamm` is used against.
+pub(crate) trait Shell {
+    /// `klamm` with these words, and brokers to begin with.
+    fn command(&self, line: &str) -> Command;
 
-    /// Begins a command against it; its standard input is the caller's to write.
-    pub(crate) fn begin(&self, line: &str) -> Child {
-        let mut command = klamm(self.dir.path());
-        command.args(line.split(' ')).env("KLAMM_BOOTSTRAP", &self.bootstrap);
+    /// Begins a command; its standard input is the caller's to write.
+    fn begin(&self, line: &str) -> Child {
+        let mut command = self.command(line);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().expect("klamm starts")
     }
 
-    /// Runs a command against it, with this standard input.
-    pub(crate) fn run_with(&self, line: &str, input: &str) -> Said {
+    /// Runs a command.
+    fn run(&self, line: &str) -> Said {
+        self.run_with(line, "")
+    }
+
+    /// Runs a command with this standard input.
+    fn run_with(&self, line: &str, input: &str) -> Said {
         let mut child = self.begin(line);
         let mut stdin = child.stdin.take().expect("it is piped");
         // A command that does not read its input may have ended.
@@ -193,15 +203,23 @@ impl Up {
     }
 
     /// Runs a command that must succeed; gives back what it wrote.
-    pub(crate) fn ok(&self, line: &str) -> String {
+    fn ok(&self, line: &str) -> String {
         self.ok_with(line, "")
     }
 
-    /// As [`Up::ok`], with this standard input.
-    pub(crate) fn ok_with(&self, line: &str, input: &str) -> String {
+    /// As [`Shell::ok`], with this standard input.
+    fn ok_with(&self, line: &str, input: &str) -> String {
         let said = self.run_with(line, input);
         assert_eq!(said.code, 0, "klamm {line}: {said:?}");
         said.out
+    }
+}
+
+impl Shell for Up {
+    fn command(&self, line: &str) -> Command {
+        let mut command = klamm(self.dir.path());
+        command.args(line.split(' ')).env("KLAMM_BOOTSTRAP", &self.bootstrap);
+        command
     }
 }
 

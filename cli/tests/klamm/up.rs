@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::process::{Up, eventually, klamm, write};
+use crate::process::{Shell, Up, eventually, klamm, write};
 
 fn yaml(topics: &[(&str, i32)], group: &str) -> String {
     let mut text = "apiVersion: klamm.io/v1alpha1\nkind: Cluster\nmetadata: {name: demo}\n\
