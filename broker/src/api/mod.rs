@@ -100,6 +100,7 @@ switchboard! {
         Metadata => cluster::metadata,
         DescribeCluster => cluster::describe_cluster,
         ValidateConfig => upkeep::validate_config,
+        WatchMetadata => upkeep::watch_metadata,
     }
     controller {
         CreateTopics => topics::create_topics,

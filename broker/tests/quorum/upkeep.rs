@@ -8,7 +8,7 @@ use wire::describe_brokers::response::DescribedBroker;
 use wire::{
     CordonBrokerRequest, CreateTopicsRequest, DescribeBrokersRequest, DisruptionLeaseRequest,
     DisruptionLeaseResponse, DrainBrokerRequest, ForgetBrokerRequest, Request, RestartCheckRequest,
-    RestartCheckResponse, Str,
+    RestartCheckResponse, Str, WatchMetadataRequest, WatchMetadataResponse,
 };
 
 use super::cluster::{Cluster, NODES, TIMEOUT, run, run_with};
@@ -332,5 +332,39 @@ fn a_stop_waits_a_bounded_time() {
         let gone = |cluster: &Cluster| !cluster.simulation.is_running(cluster.host(victim));
         let took = cluster.within(Duration::from_secs(40), "it stops", gone).await;
         assert!(took >= Duration::from_secs(20), "{took:?}");
+    });
+}
+
+#[test]
+fn whoever_watches_is_told_what_has_changed() {
+    run(112, async |cluster| {
+        let leader = cluster.settle().await;
+        let [through, other] = others(leader, leader)[..] else { unreachable!("two others") };
+        let watch = async |version, max_wait_ms| {
+            let request = WatchMetadataRequest { version, max_wait_ms, ..Default::default() };
+            ask(cluster, through, request).await
+        };
+        let first = watch(0, 0).await;
+        assert!(first.is_whole && first.version > 0, "{first:?}");
+        create(cluster, leader, 2, 3).await;
+        let second = watch(first.version, 500).await;
+        let named = |it: &WatchMetadataResponse| -> Vec<(i8, String)> {
+            it.changed.iter().map(|one| (one.r#type, one.name.to_string())).collect()
+        };
+        assert!(!second.is_whole && second.version > first.version);
+        // The topic, and its settings.
+        assert_eq!(named(&second), [(2, "orders".to_owned()), (2, "orders".to_owned())]);
+        assert!(!second.changed[0].topic_id.is_zero());
+        let quiet = watch(second.version, 200).await;
+        assert_eq!((quiet.version, quiet.changed.len()), (second.version, 0));
+        let asked_at = cluster.simulation.elapsed();
+        let drained = async {
+            cluster.simulation.sleep(Duration::from_millis(300)).await;
+            drain(cluster, leader, other, 1).await;
+        };
+        let (third, ()) = tokio::join!(watch(quiet.version, 900), drained);
+        let took = cluster.simulation.elapsed().saturating_sub(asked_at);
+        assert!(took < Duration::from_millis(800), "it is told when it happens: {took:?}");
+        assert!(named(&third).contains(&(4, other.to_string())), "{third:?}");
     });
 }

@@ -11,6 +11,7 @@ use wire::{ErrorCode, FetchMetadataRequest, FetchMetadataResponse};
 use super::super::context::Call;
 use super::super::number;
 use crate::net::until_true;
+use crate::shared::Shared;
 
 /// How long an answer may wait for a decision, whatever is asked.
 const WAIT_MS_MAX: i32 = 5_000;
@@ -24,19 +25,7 @@ pub(crate) async fn handle(call: Call, request: FetchMetadataRequest) -> FetchMe
         };
     }
     let known = u64::try_from(request.version).unwrap_or(0);
-    let clock = &shared.world.clock;
-    let wait_ms = request.max_wait_ms.clamp(0, WAIT_MS_MAX).unsigned_abs();
-    let deadline = clock.tick() + Duration::from_millis(u64::from(wait_ms));
-    let mut states = shared.states();
-    let mut stopping = shared.stopping();
-    while states.borrow_and_update().version <= known {
-        tokio::select! {
-            biased;
-            changed = states.changed() => if changed.is_err() { break },
-            () = until_true(&mut stopping) => break,
-            () = clock.sleep_until(deadline) => break,
-        }
-    }
+    newer_than(&shared, known, request.max_wait_ms).await;
     let state = shared.state();
     let offset = |version: u64| i64::try_from(version).unwrap_or(i64::MAX);
     let answer = FetchMetadataResponse {
@@ -63,5 +52,22 @@ pub(crate) async fn handle(call: Call, request: FetchMetadataRequest) -> FetchMe
             snapshot: Some(state.to_snapshot()),
             ..answer
         },
+    }
+}
+
+/// Waits until the state is newer than the version `known`, for `max_wait_ms` at most.
+pub(in crate::api) async fn newer_than(shared: &Shared, known: u64, max_wait_ms: i32) {
+    let clock = &shared.world.clock;
+    let wait_ms = max_wait_ms.clamp(0, WAIT_MS_MAX).unsigned_abs();
+    let deadline = clock.tick() + Duration::from_millis(u64::from(wait_ms));
+    let mut states = shared.states();
+    let mut stopping = shared.stopping();
+    while states.borrow_and_update().version <= known {
+        tokio::select! {
+            biased;
+            changed = states.changed() => if changed.is_err() { return },
+            () = until_true(&mut stopping) => return,
+            () = clock.sleep_until(deadline) => return,
+        }
     }
 }

@@ -13,6 +13,7 @@ pub(super) mod drain_broker;
 pub(super) mod forget_broker;
 pub(super) mod restart_check;
 pub(super) mod validate_config;
+pub(super) mod watch_metadata;
 
 /// The voters of the quorum; nobody once this node takes part no more.
 pub(crate) async fn voters(shared: &Arc<Shared>) -> Vec<BrokerId> {

@@ -47,7 +47,7 @@ pub use partitions::{
     AlterPartition, AlterPartitionError, AlterPartitionReply, ElectLeaderError, ElectLeadersReply,
     Election, ReassignError, ReassignReply, Reassignment,
 };
-pub use record::{Record, Resource, ResourceError};
+pub use record::{Record, Resource, ResourceError, Subject};
 pub use topics::{
     Assignment, ClaimTopicError, CreatePartitionsError, CreateTopicError, CreatedTopic,
     DeleteTopicError, DeletedTopic, NewPartitions, NewTopic, PARTITIONS_MAX_PER_REQUEST,

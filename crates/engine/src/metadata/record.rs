@@ -112,6 +112,40 @@ pub enum Record {
     },
 }
 
+/// What a record says something new of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// The cluster as a whole.
+    Cluster,
+    /// A broker.
+    Broker(BrokerId),
+    /// A topic, or a partition of it.
+    Topic(TopicId),
+    /// The settings of a resource.
+    Settings(Resource),
+}
+
+impl Record {
+    /// What it says something new of; `None` if only controllers need to know.
+    pub fn subject(&self) -> Option<Subject> {
+        match self {
+            Self::Cluster { .. } | Self::Feature { .. } | Self::Lease { .. } => {
+                Some(Subject::Cluster)
+            }
+            Self::RegisterBroker { id, .. }
+            | Self::ChangeBroker { id, .. }
+            | Self::UnregisterBroker { id, .. }
+            | Self::Drain { id, .. } => Some(Subject::Broker(*id)),
+            Self::Topic { id, .. } | Self::RemoveTopic { id } => Some(Subject::Topic(*id)),
+            Self::Partition { topic_id, .. } | Self::ClaimTopic { topic_id, .. } => {
+                Some(Subject::Topic(*topic_id))
+            }
+            Self::Config { resource, .. } => Some(Subject::Settings(resource.clone())),
+            Self::BrokerEpochs { .. } | Self::ProducerIds { .. } => None,
+        }
+    }
+}
+
 /// What has settings (Kafka's `ConfigResource`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Resource {

@@ -1284,4 +1284,6 @@ pub(crate) const TWINS: &[Twins] = &[
     Twins { ours: ours::<wire::RestartCheckResponse>(), theirs: None, java: None },
     Twins { ours: ours::<wire::ValidateConfigRequest>(), theirs: None, java: None },
     Twins { ours: ours::<wire::ValidateConfigResponse>(), theirs: None, java: None },
+    Twins { ours: ours::<wire::WatchMetadataRequest>(), theirs: None, java: None },
+    Twins { ours: ours::<wire::WatchMetadataResponse>(), theirs: None, java: None },
 ];

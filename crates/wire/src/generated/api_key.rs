@@ -206,6 +206,8 @@ pub enum ApiKey {
     ForgetBroker = 10008,
     /// `ValidateConfig`, version 0.
     ValidateConfig = 10009,
+    /// `WatchMetadata`, version 0.
+    WatchMetadata = 10010,
 }
 
 /// What the specifications say of one API.
@@ -322,6 +324,7 @@ impl ApiKey {
         Self::DescribeBrokers,
         Self::ForgetBroker,
         Self::ValidateConfig,
+        Self::WatchMetadata,
     ];
 
     pub(crate) const fn facts(self) -> Facts {
@@ -1024,6 +1027,13 @@ impl ApiKey {
             },
             Self::ValidateConfig => Facts {
                 name: "ValidateConfig",
+                first: 0,
+                last: 0,
+                latest_unstable: false,
+                flexible_from: 0,
+            },
+            Self::WatchMetadata => Facts {
+                name: "WatchMetadata",
                 first: 0,
                 last: 0,
                 latest_unstable: false,

@@ -7,6 +7,7 @@ pub mod drain_broker;
 pub mod forget_broker;
 pub mod restart_check;
 pub mod validate_config;
+pub mod watch_metadata;
 
 pub use cordon_broker::request::CordonBrokerRequest;
 pub use cordon_broker::response::CordonBrokerResponse;
@@ -22,3 +23,5 @@ pub use restart_check::request::RestartCheckRequest;
 pub use restart_check::response::RestartCheckResponse;
 pub use validate_config::request::ValidateConfigRequest;
 pub use validate_config::response::ValidateConfigResponse;
+pub use watch_metadata::request::WatchMetadataRequest;
+pub use watch_metadata::response::WatchMetadataResponse;
