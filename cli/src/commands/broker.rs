@@ -61,6 +61,8 @@ pub(crate) fn run(args: &BrokerArgs) -> Result<(), Failure> {
         tokio::select! {
             biased;
             () = running.wait_until_safe() => {}
+            // Nobody is helped by waiting any more.
+            why = running.failed() => output::note(why),
             again = session::stop_asked() => {
                 again?;
                 output::note("told again: stopping at once");
