@@ -48,7 +48,7 @@ impl Session {
                 if self.told.remove(&id).is_some() {
                     match forgotten.last_mut() {
                         Some(topic) if topic.topic_id == id.topic => {
-                            topic.partitions.push(id.index)
+                            topic.partitions.push(id.index);
                         }
                         _ => forgotten.push(ForgottenTopic {
                             topic_id: id.topic,
