@@ -12,6 +12,7 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -145,6 +146,25 @@ fn nothing_acknowledged_is_lost_while_brokers_go_and_come() -> Result<()> {
         "{counted} orders, none lost, duplicated or reordered; worst gap {:.2?}",
         gaps[gaps.len() - 1]
     );
+    Ok(())
+}
+
+#[test]
+fn a_broker_that_does_not_serve_yet_is_as_good_as_not_there() -> Result<()> {
+    let mut cluster = Cluster::start(3, &[])?;
+    for id in cluster.ids() {
+        cluster.kill(id)?;
+    }
+    // Alone it cannot register.
+    cluster.start_broker(1)?;
+    let refused = until("its listener is open", LIMIT, || {
+        let told = cluster.places_by(1, TOPIC);
+        let error = told.err().context("it answers")?;
+        let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        Ok(kind.filter(|kind| *kind != ErrorKind::ConnectionRefused))
+    })?;
+    // At an end in order, franz-go would not try again.
+    ensure!(refused == ErrorKind::ConnectionReset, "{refused:?}");
     Ok(())
 }
 

@@ -145,8 +145,10 @@ pub(crate) fn start(context: &Rc<Context>, frame: BytesMut) -> LocalFuture<Reply
     let may_forward = !shared.leadership().is_me;
     start_with(context, frame, |call, key, body| {
         if !BETWEEN_BROKERS.contains(&key) && key != ApiKey::ApiVersions && !shared.is_serving() {
-            // As if nobody listened yet: clients try again, here or elsewhere.
-            return refuse("the broker is starting".to_owned());
+            // As if nobody listened yet: clients try again, here or elsewhere. Of a connection that is
+            // closed in order some believe that they are not wanted, and give up.
+            let reason = "the broker is starting".to_owned();
+            return Box::pin(std::future::ready(Reply::Reset(reason)));
         }
         if may_forward && CONTROLLER.contains(&key) {
             return Box::pin(forward::to_controller(call, body));

@@ -33,6 +33,8 @@ pub(crate) enum Reply {
     Silent,
     /// The connection must end: the reason is logged.
     Close(String),
+    /// As if nobody had listened, because of this.
+    Reset(String),
 }
 
 /// Bounds of one connection.
@@ -205,6 +207,10 @@ where
                 }
                 Reply::Silent => {}
                 Reply::Close(reason) => return Err(End::Refused(reason)),
+                Reply::Reset(reason) => {
+                    self.stream.reset_when_dropped();
+                    return Err(End::Refused(reason));
+                }
             }
         }
         Ok(answered)

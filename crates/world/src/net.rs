@@ -18,6 +18,9 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
     fn descriptor(&self) -> Option<i32> {
         None
     }
+    /// Has the connection end with a reset when it is dropped, where there is such a thing: the other side
+    /// takes that for a failure of the network, and not for an answer.
+    fn reset_when_dropped(&self) {}
 }
 
 /// A connection that was accepted and belongs to no shard yet.

@@ -17,6 +17,8 @@ pub(crate) async fn handle(call: Call, request: EnvelopeRequest) -> EnvelopeResp
             response_data: Some(forward::unframed(pieces)),
             ..Default::default()
         },
-        Reply::Silent | Reply::Close(_) => forward::refused(ErrorCode::InvalidRequest),
+        Reply::Silent | Reply::Close(_) | Reply::Reset(_) => {
+            forward::refused(ErrorCode::InvalidRequest)
+        }
     }
 }

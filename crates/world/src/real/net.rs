@@ -155,6 +155,11 @@ impl Stream for RealStream {
     fn descriptor(&self) -> Option<i32> {
         Some(self.socket.as_raw_fd())
     }
+
+    fn reset_when_dropped(&self) {
+        // Without it, it ends in the other way.
+        let _ = self.socket.set_zero_linger();
+    }
 }
 
 impl AsyncRead for RealStream {
