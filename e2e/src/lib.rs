@@ -10,6 +10,7 @@
 //! | `history.rs` | the client whose every word is judged |
 //! | `cluster/` | several brokers as processes, Klamm's or Kafka's, harmed one by one |
 //! | `room.rs`, `network.rs` | namespaces of a run's own, and cuts between brokers |
+//! | `forwarder.rs` | carries connections on, late |
 //! | `failover/` | how long acknowledgements pause when a broker goes |
 //! | `nemesis/` | faults from a seed, and a judge of every word |
 //! | `power/` | all brokers killed at once, on disks that can lose their power |
@@ -38,6 +39,7 @@ pub mod campaign;
 pub mod cluster;
 pub mod event;
 pub mod failover;
+pub mod forwarder;
 pub mod frames;
 pub mod history;
 pub mod judge;

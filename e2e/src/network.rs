@@ -3,22 +3,33 @@
 //! Only inside of a room (`room.rs`). Whoever runs in the room itself, such as clients, is at
 //! 10.77.0.254, broker 3 at 10.77.0.3.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::cache::run;
+use crate::process::Process;
 use crate::room;
 
 /// What it needs beside root.
 pub const TOOLS: &[&str] = &["nft"];
 const BRIDGE: &str = "bridge";
+/// Where brokers listen for each other and for clients.
+pub const CLIENTS: u16 = 9092;
+/// Where they are reached by forwarders.
+const FORWARDED: u16 = 19_092;
+/// How a program is told to be a forwarder.
+pub const FORWARD: &str = "forward";
 
 /// Brokers' namespaces, and what is cut.
 pub struct Network {
     brokers: Vec<i32>,
+    /// What connections between brokers pass through, where they begin.
+    forwarders: BTreeMap<i32, Process>,
 }
 
 /// What a broker is cut off from.
@@ -63,7 +74,7 @@ impl Network {
             ip(&format!("-n {name} link set eth0 up"))?;
             ip(&format!("-n {name} link set lo up"))?;
         }
-        Ok(Self { brokers: brokers.to_vec() })
+        Ok(Self { brokers: brokers.to_vec(), forwarders: BTreeMap::new() })
     }
 
     /// Where broker `id` is.
@@ -83,6 +94,48 @@ impl Network {
             };
         }
         within
+    }
+
+    /// Has connections from broker to broker pass through forwarders, which can delay them: this program,
+    /// told to `forward`.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn add_forwarders(&mut self) -> Result<()> {
+        if !self.forwarders.is_empty() {
+            return Ok(());
+        }
+        for id in self.brokers.clone() {
+            let mut command = Command::new(std::env::current_exe()?);
+            command.arg(FORWARD);
+            let mut rules =
+                "table ip forwarders { chain out { type nat hook output priority -100; ".to_owned();
+            for peer in self.brokers.iter().filter(|peer| **peer != id) {
+                let (at, own) = (address(*peer), 20_000 + peer);
+                let _ = write!(rules, "ip daddr {at} tcp dport {CLIENTS} redirect to :{own}; ");
+                command.arg(format!("127.0.0.1:{own}={at}:{FORWARDED}"));
+            }
+            // What a forwarder sends arrives where it was meant to.
+            let _ = write!(
+                rules,
+                "}}; chain in {{ type nat hook prerouting priority -100; \
+                 tcp dport {FORWARDED} redirect to :{CLIENTS}; }}; }}"
+            );
+            run(&mut self.within(id, Command::new("nft").arg(rules)))?;
+            let mut command = self.within(id, &command);
+            let forwarder = Process::start(format!("forwarder {id}"), &mut command, |_| None)?;
+            self.forwarders.insert(id, forwarder);
+        }
+        Ok(())
+    }
+
+    /// Delays all connections that broker `id` made to others, both ways.
+    ///
+    /// # Errors
+    /// Without forwarders.
+    pub fn delay(&mut self, id: i32, delay: Duration) -> Result<()> {
+        let forwarder = self.forwarders.get_mut(&id).context("there are no forwarders")?;
+        forwarder.write(&delay.as_millis().to_string())
     }
 
     /// Drops all packets on these ways from now on.

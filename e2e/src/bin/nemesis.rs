@@ -20,9 +20,9 @@ use e2e::kafka::Kafka;
 use e2e::nemesis::checker::Breach;
 use e2e::nemesis::faults::{self, Fault};
 use e2e::nemesis::{self, Outcome, Plan};
-use e2e::network::{self, Network};
+use e2e::network::{self, FORWARD, Network};
 use e2e::server::klamm_binary;
-use e2e::{campaign, room, volume};
+use e2e::{campaign, forwarder, room, volume};
 
 /// Where the brokers' disks are, told to the run inside of the room.
 const FOLDER: &str = "KLAMM_E2E_FOLDER";
@@ -55,7 +55,12 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let mut arguments = std::env::args().skip(1);
+    let done = match arguments.next().as_deref() {
+        Some(FORWARD) => forwarder::run(arguments).map(|()| ExitCode::SUCCESS),
+        _ => run(&Args::parse()),
+    };
+    match done {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");

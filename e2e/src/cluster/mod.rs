@@ -18,7 +18,7 @@ use wire::{
 };
 
 use crate::ask::{ask, get};
-use crate::network::Network;
+use crate::network::{CLIENTS, Network};
 use crate::process::{Process, until};
 use crate::server::free_port;
 
@@ -130,6 +130,11 @@ impl Cluster {
     /// The network, if it is one of their own.
     pub fn network(&self) -> Option<&Network> {
         self.network.as_ref()
+    }
+
+    /// The same, to be changed.
+    pub fn network_mut(&mut self) -> Option<&mut Network> {
+        self.network.as_mut()
     }
 
     /// Ends the brokers, and leaves the network.
@@ -383,7 +388,7 @@ impl Seat {
     fn take(id: i32, network: Option<&Network>, machine: Machine) -> Result<Self> {
         let host = network.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |network| network.address(id));
         let [client, control, http] = match network {
-            Some(_) => [9092, 9093, 9644],
+            Some(_) => [CLIENTS, 9093, 9644],
             None => [free_port()?, free_port()?, free_port()?],
         };
         let at = |port| SocketAddr::new(host, port);

@@ -13,6 +13,8 @@ use crate::volume::Volume;
 
 /// How long to wait before the next thing is done or undone.
 const PAUSE: Range<Duration> = Duration::from_millis(300)..Duration::from_millis(3000);
+/// How late connections are.
+const DELAY: Range<Duration> = Duration::from_millis(20)..Duration::from_millis(500);
 
 /// What is done to a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub enum Fault {
     Cut(Cut),
     /// Cut off from the others, not from clients; killed before that ends.
     Severed,
+    /// Its connections to the others are late.
+    Delay,
     /// No room on its disk.
     FullDisk,
     /// All brokers killed at once.
@@ -34,7 +38,7 @@ pub enum Fault {
 }
 
 /// All that a run of Klamm goes through.
-pub const ALL: [Fault; 10] = [
+pub const ALL: [Fault; 11] = [
     Fault::Kill,
     Fault::Stop,
     Fault::Halt,
@@ -43,6 +47,7 @@ pub const ALL: [Fault; 10] = [
     Fault::Cut(Cut::FromPeers),
     Fault::Cut(Cut::ToPeers),
     Fault::Severed,
+    Fault::Delay,
     Fault::FullDisk,
     Fault::KillAll,
 ];
@@ -69,6 +74,7 @@ impl Fault {
             Self::Cut(Cut::FromPeers) => "cut-from-peers",
             Self::Cut(Cut::ToPeers) => "cut-to-peers",
             Self::Severed => "severed",
+            Self::Delay => "delay",
             Self::FullDisk => "full-disk",
             Self::KillAll => "kill-all",
         }
@@ -154,6 +160,10 @@ impl Nemesis {
             Fault::Halt => cluster.halt(id, true)?,
             Fault::Cut(cut) => network(cluster)?.cut(id, cut)?,
             Fault::Severed => network(cluster)?.cut(id, Cut::Peers)?,
+            Fault::Delay => {
+                let delay = self.random.duration(&DELAY);
+                delayed(cluster, id, delay)?;
+            }
             Fault::FullDisk => self.volume(id)?.fill()?,
             Fault::KillAll => return self.kill_all(cluster),
         }
@@ -188,6 +198,7 @@ impl Nemesis {
             }
             Fault::Halt => cluster.halt(id, false),
             Fault::Cut(_) => network(cluster)?.heal(id),
+            Fault::Delay => delayed(cluster, id, Duration::ZERO),
             Fault::Severed => {
                 cluster.kill(id)?;
                 network(cluster)?.heal(id)?;
@@ -208,6 +219,10 @@ impl Nemesis {
     fn volume(&self, id: i32) -> Result<&Volume> {
         self.volumes.get(usize::try_from(id - 1)?).context("the broker has no disk of its own")
     }
+}
+
+fn delayed(cluster: &mut Cluster, id: i32, delay: Duration) -> Result<()> {
+    cluster.network_mut().context("a delay needs a network of its own")?.delay(id, delay)
 }
 
 fn network(cluster: &Cluster) -> Result<&crate::network::Network> {

@@ -80,10 +80,13 @@ impl Outcome {
 pub fn run(
     plan: &Plan,
     product: Product,
-    network: Network,
+    mut network: Network,
     folder: &Path,
     commit: &str,
 ) -> Result<(Outcome, Network)> {
+    if plan.faults.contains(&Fault::Delay) {
+        network.add_forwarders()?;
+    }
     let mount = |id| Volume::mount(&folder.join(format!("disk-{id}")));
     let volumes = (1..=3).map(mount).collect::<Result<Vec<_>>>()?;
     let machine = |volume: &Volume| Machine { data: volume.data(), boot_id: None };
