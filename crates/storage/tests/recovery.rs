@@ -267,3 +267,20 @@ fn a_folder_of_another_topic_of_the_same_name_is_refused() {
         house.dir.load(&harness::partition(), other, house.config.clone(), NOW_MS).err().unwrap();
     assert!(matches!(refused, OpenError::OtherTopic { found, .. } if found == harness::TOPIC_ID));
 }
+
+#[test]
+fn a_recovery_that_looks_at_ends_alone_moves_no_epoch() {
+    let mut house = House::new(small());
+    for number in 0..120 {
+        // Epochs begin in the middle of segments.
+        house.epoch = (number + 11) / 23;
+        house.append(&House::batch(&["value"], NOW_MS));
+        if number == 110 {
+            house.flush();
+        }
+    }
+    assert!(house.log.segment_count() > 3);
+    let epochs = house.log.epochs().clone();
+    let (house, _) = house.kill().unwrap();
+    assert_eq!(house.log.epochs().starts(), epochs.starts());
+}

@@ -174,7 +174,10 @@ impl<'a> Walk<'a> {
             recovered.rebuilt.append(&mut found.rebuilt);
             recovered.verified_bytes += found.verified_bytes;
             for (epoch, start) in &found.epochs {
-                self.epochs_changed |= self.epochs.assign(*epoch, *start);
+                // An epoch begins where the file says, not where the walk has met it first.
+                if self.epochs.epoch_of(*start) != Some(*epoch) {
+                    self.epochs_changed |= self.epochs.assign(*epoch, *start);
+                }
             }
             let end = found.segment.end;
             let mut problem = found.problem;
