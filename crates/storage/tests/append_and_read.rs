@@ -385,6 +385,38 @@ fn rotten_bytes_are_never_served() {
 }
 
 #[test]
+fn no_bit_of_a_log_may_rot_without_notice() {
+    let mut house = House::new(small());
+    for number in 0..12 {
+        house.epoch = number / 5;
+        house.append(&House::batch(&["value", &number.to_string()], NOW_MS));
+    }
+    let expected = house.records(0);
+    house.flush();
+    house.log.trim_tail(0);
+    let path = house.folder().join("00000000000000000000.log");
+    let file = house.disk.open(&path, OpenMode::Write).unwrap();
+    let good = house.disk.read(&path).unwrap();
+    for at in 0..good.len() {
+        let rotten = good[at] ^ (1 << (at % 8));
+        file.write_all_at(&[std::io::IoSlice::new(&[rotten])], at as u64).unwrap();
+        let mut served = Vec::new();
+        let found = loop {
+            let from = served.last().map_or(0, |(offset, _): &(i64, String)| offset + 1);
+            match house.read(from, 300) {
+                Ok(pieces) if !pieces.is_empty() => served.extend(records_of(&pieces)),
+                Ok(_) => break None,
+                Err(error) => break Some(error),
+            }
+        };
+        assert!(matches!(found, Some(ReadError::Corrupt { .. })), "byte {at}: {found:?}");
+        assert_eq!(served, expected[..served.len()], "byte {at}");
+        file.write_all_at(&[std::io::IoSlice::new(&good[at..=at])], at as u64).unwrap();
+    }
+    assert_eq!(house.records(0), expected);
+}
+
+#[test]
 fn a_deleted_partition_leaves_nothing() {
     let mut house = House::new(small());
     house.append(&House::batch(&["a"], NOW_MS));

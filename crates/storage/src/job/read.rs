@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use engine::Offset;
+use engine::log::Epochs;
 use wire::record::{Batch, Batches, Limits};
 use world::{Disk, File, OpenMode};
 
 use crate::buffers::Buffers;
 use crate::error::ReadError;
 use crate::partition_log::ReadRequest;
-use crate::segment::fetch::{ReadAt, Source};
+use crate::segment::fetch::{Place, ReadAt, Source};
 use crate::segment::index::{AbortedEntry, EntriesView, OffsetEntry, TimeEntry};
 
 /// A read from a segment. Holds no lock; a segment that goes away meanwhile gives [`ReadError::Gone`].
@@ -22,6 +23,9 @@ pub struct FileRead {
     /// The segment that should hold the first batch; more if it may not.
     pub(crate) parts: Vec<SegmentPart>,
     pub(crate) request: ReadRequest,
+    pub(crate) epochs: Epochs,
+    /// Whether batches may have been removed from between others.
+    pub(crate) is_compacted: bool,
 }
 
 /// A segment to read from.
@@ -30,36 +34,44 @@ pub(crate) struct SegmentPart {
     /// If it is open already.
     pub file: Option<Arc<dyn File>>,
     pub base: Offset,
+    pub end: Offset,
     pub size: u64,
     pub read_from: ReadFrom,
-}
-
-impl SegmentPart {
-    fn source<'a>(&'a self, read_at: &'a ReadAt<'a>, buffers: &'a Arc<Buffers>) -> Source<'a> {
-        Source { read_at, path: &self.path, end: self.size, base: self.base, buffers }
-    }
 }
 
 /// Where in a segment to begin.
 pub(crate) enum ReadFrom {
     /// At or before the wanted batch.
-    Position(u64),
+    Place(Place),
     /// As the index file says for this relative offset.
     Index(PathBuf, EntriesView<OffsetEntry>, i64),
 }
 
 impl FileRead {
+    fn source<'a>(&'a self, part: &'a SegmentPart, read_at: &'a ReadAt<'a>) -> Source<'a> {
+        Source {
+            read_at,
+            path: &part.path,
+            end: part.size,
+            base: part.base,
+            end_offset: part.end,
+            is_dense: !self.is_compacted,
+            epochs: &self.epochs,
+            buffers: &self.buffers,
+        }
+    }
+
     /// Reads if neither index nor data need the disk. Call it on the shard.
     ///
     /// # Errors
     /// [`ReadError::WouldBlock`] when they do: then [`FileRead::run`] it on `Pool::Read`.
     pub fn try_now(&self) -> Result<Vec<Bytes>, ReadError> {
         for part in &self.parts {
-            let (Some(file), ReadFrom::Position(position)) = (&part.file, &part.read_from) else {
+            let (Some(file), ReadFrom::Place(place)) = (&part.file, &part.read_from) else {
                 return Err(ReadError::WouldBlock);
             };
             let read_at = |buffer: &mut [u8], offset| file.read_at_nowait(buffer, offset);
-            let pieces = part.source(&read_at, &self.buffers).fetch(*position, &self.request)?;
+            let pieces = self.source(part, &read_at).fetch(*place, &self.request)?;
             if !pieces.is_empty() {
                 return Ok(pieces);
             }
@@ -72,20 +84,20 @@ impl FileRead {
     /// # Errors
     /// As [`ReadError`] says.
     pub fn run(self) -> Result<Vec<Bytes>, ReadError> {
-        for part in self.parts {
-            let position = match &part.read_from {
-                ReadFrom::Position(position) => *position,
-                ReadFrom::Index(path, offsets, relative) => offsets
-                    .floor(&*self.disk, path, *relative)
-                    .map_err(|error| failed(path, error))?
-                    .map_or(0, |entry| u64::from(entry.position)),
+        for part in &self.parts {
+            let place = match &part.read_from {
+                ReadFrom::Place(place) => *place,
+                ReadFrom::Index(path, offsets, relative) => {
+                    let entry = offsets.floor(&*self.disk, path, *relative);
+                    Place::of(entry.map_err(|error| failed(path, error))?, part.base)
+                }
             };
             let file = match &part.file {
                 Some(file) => Arc::clone(file),
                 None => open(&*self.disk, &part.path)?,
             };
             let read_at = |buffer: &mut [u8], offset| file.read_at(buffer, offset);
-            let pieces = part.source(&read_at, &self.buffers).fetch(position, &self.request)?;
+            let pieces = self.source(part, &read_at).fetch(place, &self.request)?;
             if !pieces.is_empty() {
                 return Ok(pieces);
             }
@@ -114,6 +126,8 @@ pub struct TimestampSearch {
     pub(crate) timestamp: i64,
     pub(crate) from: Offset,
     pub(crate) matches_none: bool,
+    pub(crate) epochs: Epochs,
+    pub(crate) is_compacted: bool,
 }
 
 /// A segment to search by time.
@@ -122,6 +136,7 @@ pub(crate) struct SearchSegment {
     pub index: PathBuf,
     pub time_index: PathBuf,
     pub base: Offset,
+    pub end: Offset,
     pub size: u64,
     pub largest: i64,
     pub offsets: EntriesView<OffsetEntry>,
@@ -165,6 +180,9 @@ impl TimestampSearch {
             path: &segment.log,
             end: segment.size,
             base: segment.base,
+            end_offset: segment.end,
+            is_dense: !self.is_compacted,
+            epochs: &self.epochs,
             buffers: &self.buffers,
         };
         let mut request = ReadRequest {
@@ -189,12 +207,12 @@ impl TimestampSearch {
     }
 
     /// Where a batch begins, at or at most one interval before the one that holds `request.from`.
-    fn place(&self, segment: &SearchSegment, request: &ReadRequest) -> Result<u64, ReadError> {
+    fn place(&self, segment: &SearchSegment, request: &ReadRequest) -> Result<Place, ReadError> {
         let entry = segment
             .offsets
             .floor(&*self.disk, &segment.index, request.from - segment.base)
             .map_err(|error| failed(&segment.index, error))?;
-        Ok(entry.map_or(0, |entry| u64::from(entry.position)))
+        Ok(Place::of(entry, segment.base))
     }
 
     fn search_batch(

@@ -5,6 +5,7 @@ use engine::Offset;
 use super::{PartitionLog, Read, ReadRequest, TimestampQuery};
 use crate::error::ReadError;
 use crate::job::{AbortedSearch, FileRead, ReadFrom, SearchSegment, SegmentPart, TimestampSearch};
+use crate::segment::fetch::Place;
 use crate::segment::{Segment, name};
 
 /// Segments that one read may have to look into: more than one only where compaction left a gap.
@@ -36,7 +37,8 @@ impl PartitionLog {
             parts.push(self.part(segment, request.from));
         }
         let (disk, buffers) = (self.disk.clone(), self.buffers.clone());
-        Ok(Read::File(FileRead { disk, buffers, parts, request }))
+        let (epochs, is_compacted) = (self.epochs.clone(), self.config.compact);
+        Ok(Read::File(FileRead { disk, buffers, parts, request, epochs, is_compacted }))
     }
 
     /// Finds a record by time.
@@ -59,6 +61,8 @@ impl PartitionLog {
             timestamp,
             from: self.state.start(),
             matches_none: query == TimestampQuery::Max && timestamp < 0,
+            epochs: self.epochs.clone(),
+            is_compacted: self.config.compact,
         }
     }
 
@@ -87,8 +91,8 @@ impl PartitionLog {
     fn part(&self, segment: &Segment, from: Offset) -> SegmentPart {
         let relative = from - segment.base;
         let read_from = match segment.offsets.floor_in_memory(relative) {
-            _ if relative <= 0 => ReadFrom::Position(0),
-            Some(entry) => ReadFrom::Position(entry.map_or(0, |entry| u64::from(entry.position))),
+            _ if relative <= 0 => ReadFrom::Place(Place::START),
+            Some(entry) => ReadFrom::Place(Place::of(entry, segment.base)),
             None => ReadFrom::Index(
                 name::file(&self.dir, segment.base, name::INDEX),
                 segment.offsets.view(false),
@@ -99,6 +103,7 @@ impl PartitionLog {
             path: name::file(&self.dir, segment.base, name::LOG),
             file: segment.file.clone(),
             base: segment.base,
+            end: segment.end,
             size: segment.size,
             read_from,
         }
@@ -110,6 +115,7 @@ impl PartitionLog {
             index: name::file(&self.dir, segment.base, name::INDEX),
             time_index: name::file(&self.dir, segment.base, name::TIME_INDEX),
             base: segment.base,
+            end: segment.end,
             size: segment.size,
             largest: segment.largest.0,
             offsets: segment.offsets.view(true),

@@ -1,5 +1,8 @@
 //! Reads the batches that a fetch wants from a segment's file, verifying each.
 //!
+//! A batch's checksum does not cover its offset and its epoch. What else is known of them is compared: that
+//! offsets follow on one another, what the index says, and where leaders' epochs begin.
+//!
 //! The file is read in pieces of at most one buffer, each beginning with a batch: a piece is still in the
 //! processor's cache when its checksums are verified, and its memory is used again after it was sent.
 
@@ -8,12 +11,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use engine::Offset;
+use engine::log::Epochs;
+use engine::{LeaderEpoch, Offset};
 use wire::record::{Batch, HEADER_LEN, Header};
 
 use crate::buffers::{BUFFER_BYTES, Buffer, Buffers};
 use crate::error::ReadError;
 use crate::partition_log::ReadRequest;
+use crate::segment::index::OffsetEntry;
 
 /// Read beyond what was asked for, since the index names a place somewhat before the wanted batch.
 const SLACK: usize = 8 << 10;
@@ -29,7 +34,49 @@ pub(crate) struct Source<'a> {
     pub(crate) end: u64,
     /// The offset with which the file begins.
     pub(crate) base: Offset,
+    /// The offset behind its last batch.
+    pub(crate) end_offset: Offset,
+    /// Whether no batch was removed from between others.
+    pub(crate) is_dense: bool,
+    /// Which leader wrote what.
+    pub(crate) epochs: &'a Epochs,
     pub(crate) buffers: &'a Arc<Buffers>,
+}
+
+/// Where a batch begins in a file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) position: u64,
+    /// Its last offset, if that is known.
+    pub(crate) last: Option<Offset>,
+}
+
+impl Place {
+    /// The file's first batch.
+    pub(crate) const START: Self = Self { position: 0, last: None };
+
+    /// As an index of the segment that begins with `base` says.
+    pub(crate) fn of(entry: Option<OffsetEntry>, base: Offset) -> Self {
+        entry.map_or(Self::START, |entry| Self {
+            position: u64::from(entry.position),
+            last: Some(base + Offset::from(entry.offset)),
+        })
+    }
+}
+
+/// What is known of the next batch before it is read.
+struct Expected {
+    /// Its first offset is this or a later one.
+    from: Offset,
+    /// Whether it is this one, if nothing was removed.
+    is_exact: bool,
+    last: Option<Offset>,
+}
+
+impl Expected {
+    fn behind(header: &Header) -> Self {
+        Self { from: header.next_offset(), is_exact: true, last: None }
+    }
 }
 
 /// A part of the file, in memory.
@@ -58,20 +105,23 @@ impl Piece {
 }
 
 impl Source<'_> {
-    /// The whole batches that the request wants, from `position` on, in pieces that follow each other in
-    /// the file; none when the file has none. A batch begins at `position`, at or before the first wanted.
+    /// The whole batches that the request wants, from `place` on, in pieces that follow each other in
+    /// the file; none when the file has none. The first wanted lies at `place`, or behind it.
     /// Where a batch is damaged, those before it are given; the next read begins at it, and fails.
     pub(crate) fn fetch(
         &self,
-        position: u64,
+        place: Place,
         request: &ReadRequest,
     ) -> Result<Vec<Bytes>, ReadError> {
+        let Place { position, last } = place;
         let mut pieces = Vec::new();
         let mut taken = 0;
         let mut at = position;
-        let mut expected = self.base;
+        let mut expected = Expected { from: self.base, last, is_exact: position == 0 };
         let wish = request.max_bytes.saturating_add(SLACK);
         let mut piece = self.load(at, wish.min(BUFFER_BYTES))?;
+        // Where a batch was passed over that seemed to lie before what is wanted.
+        let mut passed = position;
         // What is wanted of the piece.
         let mut wanted = at..at;
         while at < self.end {
@@ -86,19 +136,29 @@ impl Source<'_> {
                 wanted = at..at;
             }
             let bytes = piece.get(at, HEADER_LEN).expect("it was loaded above");
-            let header = match self.header(at, bytes, expected) {
+            let header = match self.header(at, bytes, &expected) {
                 Err(_) if taken > 0 => break,
                 header => header?,
             };
-            if header.last_offset() < request.from {
-                expected = header.next_offset();
-                at += header.size as u64;
+            let next = at + header.size as u64;
+            if let Some(behind) = piece.get(next, HEADER_LEN).filter(|_| next < self.end) {
+                match self.check_order(at, &header, behind) {
+                    Err(_) if taken > 0 => break,
+                    checked => checked?,
+                }
+            }
+            let is_before = taken == 0 && header.last_offset() < request.from;
+            if is_before && self.is_dense {
+                // If it only seems to lie before, the next one does not continue it.
+                expected = Expected::behind(&header);
+                passed = at;
+                at = next;
                 wanted = at..at;
                 continue;
             }
             let is_first = taken == 0 && request.at_least_one;
             let too_much = header.size > left && !is_first;
-            if header.base_offset >= request.limit || too_much {
+            if !is_before && (header.base_offset >= request.limit || too_much) {
                 break;
             }
             if piece.get(at, header.size).is_none() {
@@ -113,10 +173,17 @@ impl Source<'_> {
                 Err(_) if taken > 0 => break,
                 verified => verified.map_err(|error| self.corrupt(at, error))?,
             }
-            expected = header.next_offset();
-            taken += header.size;
-            at += header.size as u64;
-            wanted.end = at;
+            expected = Expected::behind(&header);
+            at = next;
+            if is_before {
+                wanted = at..at;
+            } else {
+                taken += header.size;
+                wanted.end = at;
+            }
+        }
+        if at >= self.end && taken == 0 && self.is_dense && request.from < self.end_offset {
+            return Err(self.corrupt(passed, "the last batch ends before the segment does"));
         }
         keep(&mut pieces, piece, &wanted);
         Ok(pieces)
@@ -154,14 +221,33 @@ impl Source<'_> {
         Ok(Piece { buffer, from: at, len })
     }
 
-    fn header(&self, at: u64, bytes: &[u8], expected: Offset) -> Result<Header, ReadError> {
+    fn header(&self, at: u64, bytes: &[u8], expected: &Expected) -> Result<Header, ReadError> {
         let header = Header::parse(bytes).map_err(|error| self.corrupt(at, error))?;
-        if header.base_offset < expected || at + header.size as u64 > self.end {
-            let (found, size) = (header.base_offset, header.size);
-            let problem = format!("offset {found} (expected {expected} or later), {size} bytes");
+        let (found, size) = (header.base_offset, header.size);
+        let is_last = expected.last.is_none_or(|last| header.last_offset() == last);
+        let is_next = !(self.is_dense && expected.is_exact) || found == expected.from;
+        let is_within = found >= expected.from && header.next_offset() <= self.end_offset;
+        if !(is_last && is_next && is_within) || at + size as u64 > self.end {
+            let from = expected.from;
+            let problem = format!("offset {found} (expected {from} or later), {size} bytes");
+            return Err(self.corrupt(at, problem));
+        }
+        let epoch = self.epochs.epoch_of(found);
+        if let Some(LeaderEpoch(epoch)) = epoch.filter(|epoch| epoch.0 != header.leader_epoch) {
+            let problem = format!("leader epoch {} (expected {epoch})", header.leader_epoch);
             return Err(self.corrupt(at, problem));
         }
         Ok(header)
+    }
+
+    /// The batch behind this one has later offsets: else one of both is not what was written.
+    fn check_order(&self, at: u64, header: &Header, behind: &[u8]) -> Result<(), ReadError> {
+        let next = Header::parse(behind).map_or(Offset::MAX, |next| next.base_offset);
+        if header.next_offset() <= next {
+            return Ok(());
+        }
+        let problem = format!("offset {}, and {next} in the batch behind it", header.base_offset);
+        Err(self.corrupt(at, problem))
     }
 
     fn failed(&self, source: io::Error) -> ReadError {
