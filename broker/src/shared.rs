@@ -462,12 +462,17 @@ impl Followed {
         self.moved.notify_waiters();
     }
 
+    /// The version that all shards obey, or a later one.
+    pub(crate) fn lowest(&self) -> u64 {
+        let versions = self.versions.iter().map(|one| one.load(Ordering::Acquire));
+        versions.min().unwrap_or(0)
+    }
+
     /// Completes when all shards obey `version` or a later one.
     pub(crate) async fn reached(&self, version: u64) {
         loop {
             let moved = self.moved.notified();
-            let lowest = self.versions.iter().map(|one| one.load(Ordering::Acquire)).min();
-            if lowest.is_none_or(|lowest| lowest >= version) {
+            if self.lowest() >= version {
                 return;
             }
             moved.await;

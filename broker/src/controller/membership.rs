@@ -165,9 +165,15 @@ pub(crate) async fn stay(
             Ok(answer) if answer.error_code == 0 => {
                 let timeout = shared.state().settings.broker.broker_session_timeout_ms;
                 let timeout = Duration::from_millis(u64::from(timeout.unsigned_abs()));
-                // From when it was asked: the controller's own count began later.
-                shared.membership.renew(asked_at + timeout);
+                if !answer.is_fenced {
+                    // From when it was asked: the controller's own count began later.
+                    shared.membership.renew(asked_at + timeout);
+                }
                 shared.membership.answered(&answer);
+                if answer.is_fenced {
+                    clock.sleep(PAUSE).await;
+                    continue;
+                }
             }
             Ok(answer) if answer.error_code == ErrorCode::StaleBrokerEpoch.number() => {
                 // Fenced brokers keep their epoch; only a registration by another process, or a quorum
@@ -198,7 +204,8 @@ pub(crate) async fn stay(
 
 async fn beat(shared: &Arc<Shared>, link: &Link) -> Result<BrokerHeartbeatResponse, AskError> {
     let state = shared.state();
-    let version = state.version;
+    // What shards have yet to obey does not count: it may say who leads.
+    let version = shared.followed.lowest();
     let epoch = shared.membership.epoch();
     let wants_to_serve = shared.membership.wants_to_serve.load(Ordering::Acquire);
     // Until then it would act on a state in which it is another process.

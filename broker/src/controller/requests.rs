@@ -77,13 +77,13 @@ impl Ask for BrokerRegistrationRequest {
 impl Ask for BrokerHeartbeatRequest {
     async fn answer(self, shared: &Arc<Shared>) -> BrokerHeartbeatResponse {
         let (id, epoch) = (BrokerId(self.broker_id), self.broker_epoch);
+        let is_caught_up = knows_why_fenced(shared, id, self.current_metadata_offset);
         let heartbeat = Heartbeat {
             id,
             epoch,
             want_fence: self.want_fence,
             want_shut_down: self.want_shut_down,
-            // It does not ask to be let in before it knows its own registration.
-            is_caught_up: true,
+            is_caught_up,
         };
         let refused = |code: ErrorCode| BrokerHeartbeatResponse {
             error_code: code.number(),
@@ -94,7 +94,7 @@ impl Ask for BrokerHeartbeatRequest {
             Ok(Ok(reply)) => {
                 shared.sessions.tell(Heard::Alive(id, epoch));
                 BrokerHeartbeatResponse {
-                    is_caught_up: true,
+                    is_caught_up,
                     is_fenced: reply.is_fenced,
                     should_shut_down: reply.should_shut_down,
                     ..Default::default()
@@ -104,6 +104,14 @@ impl Ask for BrokerHeartbeatRequest {
             Err(error) => refused(error.code()),
         }
     }
+}
+
+/// Whether a broker that is fenced has applied the metadata that fenced it, and gave what it led to others: one
+/// that was cut off may still take itself for a leader. What is decided now is not known to anybody yet.
+fn knows_why_fenced(shared: &Shared, id: BrokerId, applied: i64) -> bool {
+    let state = shared.state();
+    let is_fenced = state.image.broker(id).is_some_and(|broker| broker.fenced);
+    is_fenced && u64::try_from(applied).is_ok_and(|applied| applied >= state.version)
 }
 
 impl Ask for AlterPartitionRequest {

@@ -54,7 +54,8 @@ impl Coordinator {
     pub(crate) fn host(&self, shard: &Rc<Shard>, id: PartitionId) -> Result<Rc<Host>, Unavailable> {
         // To open a partition is to take its role: a leader's host begins then.
         let partition = shard.partition(id).map_err(|_| Unavailable::NotCoordinator)?;
-        if !partition.borrow().is_leader() {
+        // One that the controller has not heard lately may have been replaced, and its groups be older.
+        if !partition.borrow().is_leader() || !shard.shared.membership.may_lead(shard.now()) {
             return Err(Unavailable::NotCoordinator);
         }
         self.hosts.borrow().get(&id).cloned().ok_or(Unavailable::NotCoordinator)

@@ -24,7 +24,7 @@ pub struct Heartbeat {
     pub want_fence: bool,
     /// Whether it wants to stop.
     pub want_shut_down: bool,
-    /// Whether it has applied the metadata up to its own registration.
+    /// Whether it has applied the metadata up to its own registration, and to when it was fenced.
     pub is_caught_up: bool,
 }
 
