@@ -62,7 +62,7 @@ impl axum::serve::Listener for Accepting {
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
-    if let Some(why) = shared.log_dir_failure() {
+    if let Some(why) = shared.disk_failure.why() {
         return (StatusCode::SERVICE_UNAVAILABLE, format!("the log dir has failed: {why}\n"));
     }
     match shared.phase() {

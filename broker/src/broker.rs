@@ -28,6 +28,7 @@ use crate::controller::{
     wait_until_safe, watch_lease, watch_sessions,
 };
 use crate::data_dir::{DataDir, DataDirError};
+use crate::disk_failure::DiskFailure;
 use crate::metadata::{CommitError, Control, Publisher, State};
 use crate::net::{Accepted, Limits, accept, serve, until_true};
 use crate::quorum::{Identity, Leadership, OpenQuorumError, Quorum};
@@ -199,7 +200,7 @@ impl Broker {
         }
         tokio::select! {
             biased;
-            why = failed(shared.leaderships()) => return Err(StartError::Metadata(why)),
+            why = failed(shared.leaderships(), shared.disk_failure.clone()) => return Err(StartError::Metadata(why)),
             served = come_up(&shared, who, &data_dir.path, waiting) => served?,
         }
         shared.set_ready();
@@ -220,6 +221,7 @@ async fn come_up(
     // The state in which it is registered holds all topics that it can have logs of.
     let state = registered(shared, epoch).await;
     load_shards(shared, &state, waiting).await?;
+    replication::give_up_at_start(shared, &link).await;
     proof::write(&*shared.world.disk, data_dir, epoch).map_err(StartError::Proof)?;
     spawn_local(checkpoint_now_and_then(Arc::clone(shared)));
     shared.membership.serve();
@@ -228,8 +230,16 @@ async fn come_up(
     Ok(())
 }
 
-/// Completes with the reason when this broker's part of the quorum has failed.
-async fn failed(mut leaderships: watch::Receiver<Leadership>) -> String {
+/// Completes with the reason when the disk has failed, under the logs or under the metadata.
+async fn failed(leaderships: watch::Receiver<Leadership>, disk: DiskFailure) -> String {
+    tokio::select! {
+        biased;
+        why = quorum_failed(leaderships) => why,
+        why = disk.wait() => format!("this broker's disk has failed: {why}"),
+    }
+}
+
+async fn quorum_failed(mut leaderships: watch::Receiver<Leadership>) -> String {
     loop {
         if let Some(why) = &leaderships.borrow_and_update().failure {
             return format!("this broker takes part in the metadata quorum no more: {why}");
@@ -272,10 +282,9 @@ impl Running {
         self.shared.storage.used()
     }
 
-    /// Completes with the reason when the broker cannot go on, and must end: its disk has failed under
-    /// the metadata.
+    /// Completes with the reason when the broker cannot go on, and must end: its disk has failed.
     pub fn failed(&self) -> impl Future<Output = String> + use<> {
-        failed(self.shared.leaderships())
+        failed(self.shared.leaderships(), self.shared.disk_failure.clone())
     }
 
     /// Waits until the cluster can miss this broker, and takes the disruption lease for its restart; at
@@ -569,6 +578,7 @@ async fn load_shard(shard: &Rc<Shard>, state: Arc<State>) {
     spawn_local(Rc::clone(shard).flush_now_and_then());
     spawn_local(Rc::clone(shard).housekeep());
     spawn_local(replication::propose_changes(Rc::clone(shard)));
+    spawn_local(replication::replace_damaged(Rc::clone(shard)));
     spawn_local(Rc::clone(shard).follow(state));
 }
 

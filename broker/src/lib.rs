@@ -16,6 +16,7 @@ mod controller;
 mod coordinator;
 mod damage;
 mod data_dir;
+mod disk_failure;
 mod log_config;
 mod memory;
 mod metadata;

@@ -15,8 +15,8 @@ use bytes::BytesMut;
 use engine::log::admit::Origin;
 use engine::metadata::{CONSUMER_OFFSETS, Image, TopicChange};
 use engine::session::{FetchSessions, SessionConfig};
-use engine::{Now, TopicPartition};
-use storage::{AppendError, Checkpoint, FoundPartition};
+use engine::{Now, Offset, TopicPartition};
+use storage::{AppendError, Checkpoint, FoundPartition, OpenError};
 use tokio::sync::{Notify, mpsc, oneshot};
 use world::tasks::{Pool, blocking, spawn_local};
 
@@ -40,6 +40,8 @@ const IDLE: Duration = Duration::from_secs(60);
 /// A log that could not be opened.
 struct Offline {
     why: String,
+    /// Whether its bytes are damaged: other replicas have them.
+    is_damaged: bool,
     found: FoundPartition,
     checkpoint: Option<Checkpoint>,
 }
@@ -97,6 +99,10 @@ pub(crate) struct Shard {
     partitions: RefCell<BTreeMap<PartitionId, PartitionRef>>,
     /// Logs that could not be opened.
     offline: RefCell<BTreeMap<PartitionId, Offline>>,
+    /// Logs that have lost their ends, though no power was lost.
+    shortened: RefCell<Vec<PartitionId>>,
+    /// A log is to be copied again.
+    pub(crate) damage_found: Notify,
     /// Appended to in this poll round.
     round: RefCell<Vec<PartitionRef>>,
     round_due: Notify,
@@ -121,6 +127,8 @@ impl Shard {
             scratch: Rc::new(RefCell::new(vec![0; crate::net::SCRATCH_BYTES])),
             partitions: RefCell::default(),
             offline: RefCell::default(),
+            shortened: RefCell::default(),
+            damage_found: Notify::new(),
             round: RefCell::default(),
             round_due: Notify::new(),
             unflushed: RefCell::default(),
@@ -179,14 +187,17 @@ impl Shard {
         let asked = name.clone();
         let work = move || {
             let (mut log, recovered) =
-                log_dir.load(&asked, id.topic, log, wall_ms).map_err(|error| error.to_string())?;
+                log_dir.load(&asked, id.topic, log, wall_ms).map_err(|error| {
+                    let is_damaged = matches!(error, OpenError::Quarantined { .. });
+                    (error.to_string(), is_damaged)
+                })?;
             // What a killed process wrote and did not flush is about to be served: it must not be lost
             // to a power failure afterwards.
             if let Some(job) = log.flush_job() {
-                let flushed = job.run().map_err(|error| error.to_string())?;
+                let flushed = job.run().map_err(|error| (error.to_string(), false))?;
                 log.flushed(flushed);
             }
-            Ok::<_, String>((log, recovered))
+            Ok::<_, (String, bool)>((log, recovered))
         };
         match blocking(&*self.shared.world.tasks, Pool::Files, work).await {
             Ok((mut log, recovered)) => {
@@ -195,6 +206,9 @@ impl Shard {
                         partition = %name, end = cut.end, bytes = cut.bytes, problem = cut.problem,
                         "cut a torn tail off the log"
                     );
+                    if self.shared.log_dir.is_same_boot() {
+                        self.shortened.borrow_mut().push(id);
+                    }
                 }
                 if settings.place.replicas.len() == 1 {
                     // What survived is committed: nobody else has more, or less.
@@ -207,11 +221,11 @@ impl Shard {
                 self.partitions.borrow_mut().insert(id, Rc::clone(&partition));
                 self.settle_in(&partition);
             }
-            Err(error) => {
+            Err((error, is_damaged)) => {
                 tracing::error!(partition = %name, %error, "the partition stays offline");
                 let checkpoint = self.shared.log_dir.remembered(&name);
                 let found = FoundPartition { partition: name, topic_id: Some(id.topic) };
-                let offline = Offline { why: error, found, checkpoint };
+                let offline = Offline { why: error, is_damaged, found, checkpoint };
                 self.offline.borrow_mut().insert(id, offline);
             }
         }
@@ -248,6 +262,42 @@ impl Shard {
         Ok(partition)
     }
 
+    /// A read has met a damaged batch in the segment that begins at `from`.
+    pub(crate) fn found_damage(&self, id: PartitionId, from: Offset) {
+        let partition = self.partitions.borrow().get(&id).cloned();
+        if partition.is_some_and(|partition| partition.borrow_mut().found_damage(from)) {
+            self.damage_found.notify_one();
+        }
+    }
+
+    /// What this start has found: logs that lack something that other replicas have.
+    pub(crate) fn damaged_at_start(&self) -> Vec<PartitionId> {
+        let offline = self.offline.borrow();
+        let offline = offline.iter().filter(|(_, offline)| offline.is_damaged);
+        let mut damaged: Vec<PartitionId> = offline.map(|(id, _)| *id).collect();
+        damaged.extend(self.shortened.take());
+        let state = self.shared.state();
+        let has_others = |id: &PartitionId| {
+            let topic = state.image.topic_by_id(id.topic);
+            let partition = topic.and_then(|topic| topic.partition(id.index));
+            partition.is_some_and(|partition| partition.replicas.len() > 1)
+        };
+        damaged.retain(has_others);
+        damaged
+    }
+
+    /// Sets a damaged log aside, if it could not be opened, and copies the partition anew.
+    pub(crate) fn begin_anew(self: &Rc<Self>, id: PartitionId) {
+        let Some(offline) = self.offline.borrow_mut().remove(&id) else { return };
+        // Nobody opens what is about to go.
+        self.shared.close_folder(&offline.found.partition);
+        let shard = Rc::clone(self);
+        spawn_local(async move {
+            shard.set_aside(offline.found).await;
+            shard.open_if_followed(&shard.shared.state(), id);
+        });
+    }
+
     /// All partitions that are open, by id.
     pub(crate) fn open_partitions(&self) -> Vec<PartitionRef> {
         self.partitions.borrow().values().cloned().collect()
@@ -269,7 +319,7 @@ impl Shard {
                 return;
             }
         };
-        if let Some(why) = self.shared.log_dir_failure() {
+        if let Some(why) = self.shared.disk_failure.why() {
             let _ = tell.send(Err(AppendError::Failed(why.to_owned()).into()));
             return;
         }
@@ -311,6 +361,9 @@ impl Shard {
             let mut partition = partition.borrow_mut();
             let (tail, size) = (partition.log.tail_bytes(), partition.log.size_bytes());
             let wanted = partition.write(self.now());
+            if let Some(why) = partition.log.failure() {
+                self.shared.disk_failure.tell(why);
+            }
             let tail_now = partition.log.tail_bytes();
             self.tail_bytes.set(self.tail_bytes.get().saturating_sub(tail) + tail_now);
             self.shared.storage.add(partition.log.size_bytes().saturating_sub(size));
@@ -330,7 +383,7 @@ impl Shard {
     }
 
     /// Keeps the newest data of all partitions within the shard's budget: the longest tails give first.
-    fn trim_tails(&self) {
+    pub(crate) fn trim_tails(&self) {
         let budget = self.shared.tail_budget;
         if self.tail_bytes.get() <= budget {
             return;
@@ -519,7 +572,8 @@ impl Shard {
     /// Whoever waits is told `why`.
     fn delete(self: &Rc<Self>, id: PartitionId, why: &Missing) {
         if let Some(offline) = self.offline.borrow_mut().remove(&id) {
-            self.set_aside(offline.found);
+            let shard = Rc::clone(self);
+            spawn_local(async move { shard.set_aside(offline.found).await });
         }
         let Some(partition) = self.partitions.borrow_mut().remove(&id) else { return };
         self.replication.assign(self, &partition, None);
@@ -546,20 +600,19 @@ impl Shard {
         });
     }
 
-    /// A log that could not be opened is kept when its topic is deleted, but not under its name.
-    fn set_aside(&self, found: FoundPartition) {
-        let shared = Arc::clone(&self.shared);
-        spawn_local(async move {
-            let (log_dir, name) = (shared.log_dir.clone(), found.partition.clone());
-            let work = move || log_dir.set_aside(&found);
-            match blocking(&*shared.world.tasks, Pool::Files, work).await {
-                Ok(path) => {
-                    tracing::warn!(path = %path.display(), "set a damaged log of a deleted topic aside");
-                    shared.release_folder(&name);
-                }
-                Err(error) => tracing::error!(partition = %name, %error, "cannot set a log aside"),
+    /// A log that could not be opened is kept when its topic is deleted, or another replica copied, but not
+    /// under its name.
+    async fn set_aside(&self, found: FoundPartition) {
+        let shared = &self.shared;
+        let (log_dir, name) = (shared.log_dir.clone(), found.partition.clone());
+        let work = move || log_dir.set_aside(&found);
+        match blocking(&*shared.world.tasks, Pool::Files, work).await {
+            Ok(path) => {
+                tracing::warn!(path = %path.display(), "set a damaged log aside");
+                shared.release_folder(&name);
             }
-        });
+            Err(error) => tracing::error!(partition = %name, %error, "cannot set a log aside"),
+        }
     }
 
     /// Stands in for a log that was given away. Touches no disk.

@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use config::{BrokerConfig, Durability};
 use engine::metadata::{CONSUMER_OFFSETS, LeaseClock, Resource, TRANSACTION_STATE};
 use engine::{BrokerId, Now, TopicId, TopicPartition};
-use storage::Checkpoint;
+use storage::{Checkpoint, ReadError};
 use tokio::sync::{Notify, oneshot};
 use wire::{AllocateProducerIdsRequest, Uuid};
 use world::tasks::{Pool, blocking};
@@ -17,6 +17,7 @@ use world::{World, watch};
 
 use crate::controller::{AskError, Link, Membership, SessionsRef};
 use crate::damage::Damage;
+use crate::disk_failure::DiskFailure;
 use crate::log_config::log_config;
 use crate::memory::Governor;
 use crate::metadata::{ControlRef, Recent, State};
@@ -57,8 +58,7 @@ pub(crate) struct Shared {
     /// Which topic holds the folder of a name. A topic that is deleted and created again is another
     /// one, on another shard, and must not write into a folder that is about to be removed.
     folders: Mutex<BTreeMap<TopicPartition, TopicId>>,
-    /// Why nothing may be written any more, once a flush has failed.
-    log_dir_failure: OnceLock<String>,
+    pub(crate) disk_failure: DiskFailure,
     producer_ids: Mutex<ProducerIds>,
     states: watch::Receiver<Arc<State>>,
     /// The newest decisions, for brokers that follow this one.
@@ -147,7 +147,7 @@ impl Shared {
             killed: watch::channel(false).0,
             checkpointed: Arc::default(),
             folders: Mutex::default(),
-            log_dir_failure: OnceLock::new(),
+            disk_failure: DiskFailure::default(),
             producer_ids: Mutex::default(),
             states,
             recent,
@@ -230,16 +230,6 @@ impl Shared {
         }
     }
 
-    /// A flush has failed: what is on disk is unknown, so nothing more is written to this log dir.
-    pub(crate) fn fail_log_dir(&self, why: String) {
-        // The first failure is the one to tell.
-        let _ = self.log_dir_failure.set(why);
-    }
-
-    pub(crate) fn log_dir_failure(&self) -> Option<&str> {
-        self.log_dir_failure.get().map(String::as_str)
-    }
-
     /// Becomes `true` when the broker stops.
     pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
         self.stopping.subscribe()
@@ -299,6 +289,16 @@ impl Shared {
     ) -> Option<R> {
         let owner = partition.shard(self.shard_count);
         if owner == here.index { Some(work(here)) } else { self.shard(owner).call(work).await }
+    }
+
+    /// A read of a partition has failed: if something is damaged, it is replaced. Says whether somebody should
+    /// hear of it.
+    pub(crate) fn read_failed(&self, id: PartitionId, error: &ReadError) -> bool {
+        if let Some(from) = error.damaged_from() {
+            let report = move |shard: &std::rc::Rc<Shard>| shard.found_damage(id, from);
+            self.shard(id.shard(self.shard_count)).send(Box::new(report));
+        }
+        self.damage.is_news(error)
     }
 
     /// Two random numbers, for a new topic's id.

@@ -23,7 +23,7 @@ pub(super) async fn groups(shard: &Rc<Shard>, id: PartitionId) -> Result<Groups,
     let mut from = partition.borrow().log.state().start();
     let told = |error: ReadError| {
         // Whoever asked tells it, and tries again.
-        shard.shared.damage.is_news(&error);
+        shard.shared.read_failed(id, &error);
         error.to_string()
     };
     loop {

@@ -84,7 +84,7 @@ fn failed(shared: &Arc<Shared>, partition: &PartitionRef, error: &FlushError) {
     );
     partition.fail(&error.to_string());
     partition.flush_done.notify_waiters();
-    shared.fail_log_dir(error.to_string());
+    shared.disk_failure.tell(error);
 }
 
 /// Flushes after a while.

@@ -142,6 +142,8 @@ pub(crate) struct Partition {
     leader_start: Offset,
     /// The log was cut, and the checkpoints do not know yet.
     unsettled: bool,
+    /// From here on the log is to be copied again: a batch behind it is damaged.
+    damaged_from: Option<Offset>,
     /// Written, but not committed yet; credited to long polls when it is.
     uncommitted_bytes: usize,
     /// Queued for the end of this poll round.
@@ -191,6 +193,7 @@ impl Partition {
             known_watermark: 0,
             leader_start: 0,
             unsettled: false,
+            damaged_from: None,
             uncommitted_bytes: 0,
             dirty: false,
             flushing: false,
@@ -290,6 +293,9 @@ impl Partition {
             Err(error) => {
                 tracing::error!(partition = %self.name(), %error, "cannot write");
                 self.refuse_unwritten(&error);
+                if let Role::Follower(follow) = &mut self.role {
+                    follow.failed(now);
+                }
                 FlushWanted::Later
             }
         }
@@ -366,6 +372,8 @@ impl Partition {
         self.role = Role::Waiting;
         self.send_away(why);
         self.wake_all();
+        // Whoever waits for a flush that runs waits for nothing.
+        self.flush_done.notify_waiters();
         std::mem::replace(&mut self.log, empty)
     }
 

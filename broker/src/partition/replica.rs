@@ -162,7 +162,7 @@ impl Partition {
     pub(crate) fn wants_copied(&mut self, now: Now, max_bytes: i32) -> Option<Wanted> {
         let LogEnds { start, end, epoch } = self.ends();
         match &self.role {
-            Role::Follower(follow) if !self.unsettled && follow.may_fetch(now) => Some(Wanted {
+            Role::Follower(follow) if self.may_copy() && follow.may_fetch(now) => Some(Wanted {
                 fetch_offset: end,
                 max_bytes,
                 current_leader_epoch: self.settings.place.leader_epoch.0,
@@ -181,10 +181,10 @@ impl Partition {
 
     /// Takes the leader's answer to [`Partition::wants_copied`].
     pub(crate) fn take_copied(&mut self, data: &PartitionData, now: Now) -> Copied {
-        let Role::Follower(follow) = &mut self.role else { return Copied::Nothing };
-        if self.gone || self.unsettled {
+        if self.gone || !self.may_copy() {
             return Copied::Nothing;
         }
+        let Role::Follower(follow) = &mut self.role else { return Copied::Nothing };
         self.used_at = now.tick;
         let diverging = (data.diverging_epoch.epoch >= 0 || data.diverging_epoch.end_offset >= 0)
             .then_some((LeaderEpoch(data.diverging_epoch.epoch), data.diverging_epoch.end_offset));
@@ -251,6 +251,48 @@ impl Partition {
             self.leader_start = data.log_start_offset;
         }
         if queued { Copied::Records } else { Copied::Nothing }
+    }
+
+    fn may_copy(&self) -> bool {
+        !self.unsettled && self.damaged_from.is_none()
+    }
+
+    /// A read has met a damaged batch in the segment that begins at `from`. Other replicas have it: all from
+    /// there on is to be copied again. The only replica keeps what it has.
+    pub(crate) fn found_damage(&mut self, from: Offset) -> bool {
+        if self.gone || self.settings.place.replicas.len() == 1 {
+            return false;
+        }
+        let known = self.damaged_from.unwrap_or(from);
+        self.damaged_from = Some(known.min(from));
+        true
+    }
+
+    /// Whether there is something to copy again.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damaged_from.is_some()
+    }
+
+    /// Whether the controller is to be asked to take this replica's standing away. A leader keeps it while
+    /// nobody is in sync who could lead.
+    pub(crate) fn may_give_up(&self) -> bool {
+        let place = &self.settings.place;
+        self.has_standing() && (place.leader != Some(self.settings.me) || place.isr.len() > 1)
+    }
+
+    fn has_standing(&self) -> bool {
+        let place = &self.settings.place;
+        place.isr.contains(&self.settings.me) || place.elr.contains(&self.settings.me)
+    }
+
+    /// Cuts off what is damaged and all behind it, if nobody counts on it any more; says whether it did.
+    pub(crate) fn cut_damage(&mut self) -> bool {
+        if self.gone || self.unsettled || self.has_standing() || self.lane().is_none() {
+            return false;
+        }
+        let Some(from) = self.damaged_from.take() else { return false };
+        tracing::warn!(partition = %self.name(), from, "a damaged log is cut, and copied again from there");
+        self.cut(false, |log| log.truncate_to(from).map(|_| ())) == Copied::Cut
     }
 
     /// The checkpoints know of the cut.

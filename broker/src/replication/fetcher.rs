@@ -229,6 +229,9 @@ impl Fetcher {
                 let Some(partition) = self.followed.borrow().get(&id).cloned() else { continue };
                 self.touch(id);
                 let copied = partition.borrow_mut().take_copied(&data, now);
+                if let Some(why) = partition.borrow().log.failure() {
+                    shard.shared.disk_failure.tell(why);
+                }
                 match copied {
                     Copied::Nothing => {}
                     Copied::Records => {
@@ -239,20 +242,12 @@ impl Fetcher {
                 }
             }
         }
+        shard.trim_tails();
         if self.lane.flushed {
             for partition in written {
                 flushed(&shard.shared, &partition).await;
             }
         }
-        if !cut.is_empty() {
-            // A recovery point beyond the new end would make a torn tail look like damage.
-            if let Err(error) = shard.shared.write_checkpoints().await {
-                tracing::warn!(%error, "logs that were cut wait for their checkpoint");
-                return;
-            }
-            for partition in cut {
-                partition.borrow_mut().settled();
-            }
-        }
+        super::settle_cuts(&shard.shared, cut).await;
     }
 }

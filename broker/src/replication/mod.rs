@@ -19,9 +19,11 @@
 //! | `fetcher` | the loop of one lane |
 //! | `session` | the incremental fetch session, as its client (KIP-227) |
 //! | `isr` | proposes changes of the in-sync replicas to the controller |
+//! | `damaged` | replaces damaged logs by those of other replicas |
 //!
 //! What a response means for one log is decided by [`engine::replication::follower`].
 
+mod damaged;
 mod fetcher;
 mod isr;
 mod session;
@@ -29,6 +31,8 @@ mod session;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use config::Durability;
 use engine::BrokerId;
@@ -36,8 +40,13 @@ use engine::BrokerId;
 use self::fetcher::Fetcher;
 use crate::partition::{PartitionId, PartitionRef};
 use crate::shard::Shard;
+use crate::shared::Shared;
 
+pub(crate) use damaged::{give_up_at_start, replace_damaged};
 pub(crate) use isr::propose_changes;
+
+/// Pause before checkpoints that could not be written are written again.
+const CHECKPOINT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Partitions that are copied together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +60,21 @@ pub(crate) struct Lane {
 impl Lane {
     pub(crate) fn new(leader: BrokerId, durability: Durability) -> Self {
         Self { leader, flushed: durability == Durability::Fsync }
+    }
+}
+
+/// Lets logs that were cut go on once the checkpoints know of it: a recovery point beyond the new end would
+/// make a torn tail look like damage.
+async fn settle_cuts(shared: &Arc<Shared>, cut: Vec<PartitionRef>) {
+    if cut.is_empty() {
+        return;
+    }
+    while let Err(error) = shared.write_checkpoints().await {
+        tracing::warn!(%error, "logs that were cut wait for their checkpoint");
+        shared.world.clock.sleep(CHECKPOINT_PAUSE).await;
+    }
+    for partition in cut {
+        partition.borrow_mut().settled();
     }
 }
 

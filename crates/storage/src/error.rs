@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use engine::log::{AdmitError, SequenceError};
 use engine::{Offset, TopicId};
 
+use crate::segment::name;
+
 /// Why records were not appended. Nothing of the failed round is in the log.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
@@ -79,6 +81,15 @@ pub enum ReadError {
         /// The system's answer.
         source: io::Error,
     },
+}
+
+impl ReadError {
+    /// The first offset of the segment in which something is damaged, if that is it.
+    pub fn damaged_from(&self) -> Option<Offset> {
+        let Self::Corrupt { path, .. } = self else { return None };
+        let file = path.file_name()?.to_str()?;
+        name::parse(file).map(|(base, _)| base)
+    }
 }
 
 /// A flush failed. Final: the log dir goes out of service, and no flush is tried again.

@@ -178,7 +178,12 @@ impl LogDir {
         let inner = &*self.inner;
         let name = found.partition.to_string();
         let id = found.topic_id.map_or_else(|| "unknown".to_owned(), |id| id.to_string());
-        let aside = inner.root.join(format!("{name}.{id}-stray"));
+        let numbered = |number: u32| match number {
+            0 => inner.root.join(format!("{name}.{id}-stray")),
+            _ => inner.root.join(format!("{name}.{id}.{number}-stray")),
+        };
+        let mut asides = (0..).map(numbered);
+        let aside = asides.find(|path| !inner.disk.exists(path)).expect("there are enough numbers");
         inner.disk.rename(&inner.root.join(name), &aside)?;
         inner.disk.sync_dir(&inner.root)?;
         Ok(aside)

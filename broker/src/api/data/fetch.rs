@@ -305,7 +305,9 @@ async fn read_round(call: &Call, asks: &[Ask], found: &mut Vec<Found>, terms: &T
         let Some(read) = call.shared().on_owner(call.shard(), id, work).await else { continue };
         for mut one in read {
             if let Some(cold) = one.cold.take() {
-                read_cold(call, &mut one, cold).await;
+                let ask = asks.iter().find(|ask| ask.slot == one.slot);
+                let id = ask.expect("only what was asked for is found").id;
+                read_cold(call, id, &mut one, cold).await;
             }
             budget = budget.saturating_sub(one.bytes);
             found.push(one);
@@ -397,12 +399,12 @@ fn read_one(
         found.is_quiet = has_all && partition.is_in_sync(*id);
     }
     match outcome.result {
-        Ok(Read::Memory(pieces)) => take(&shard.shared, &mut found, Ok(pieces)),
+        Ok(Read::Memory(pieces)) => take(&shard.shared, *id, &mut found, Ok(pieces)),
         Ok(Read::File(file)) => match file.try_now() {
             Err(ReadError::WouldBlock) => found.cold = Some(file),
-            read => take(&shard.shared, &mut found, read),
+            read => take(&shard.shared, *id, &mut found, read),
         },
-        Err(error) => take(&shard.shared, &mut found, Err(error)),
+        Err(error) => take(&shard.shared, *id, &mut found, Err(error)),
     }
     found
 }
@@ -426,7 +428,12 @@ fn stale_epoch(asked: i32, current: LeaderEpoch) -> Option<ErrorCode> {
     }
 }
 
-fn take(shared: &Shared, found: &mut Found, read: Result<Vec<bytes::Bytes>, ReadError>) {
+fn take(
+    shared: &Shared,
+    id: PartitionId,
+    found: &mut Found,
+    read: Result<Vec<bytes::Bytes>, ReadError>,
+) {
     match read {
         Ok(pieces) => {
             for piece in pieces {
@@ -436,7 +443,7 @@ fn take(shared: &Shared, found: &mut Found, read: Result<Vec<bytes::Bytes>, Read
         }
         Err(error) => {
             found.error = number(error.code());
-            if shared.damage.is_news(&error) {
+            if shared.read_failed(id, &error) {
                 tracing::error!(%error, "cannot read a partition");
             }
             // Kafka tells offsets with OFFSET_OUT_OF_RANGE as well; clients look at log_start only.
@@ -445,10 +452,10 @@ fn take(shared: &Shared, found: &mut Found, read: Result<Vec<bytes::Bytes>, Read
     }
 }
 
-async fn read_cold(call: &Call, found: &mut Found, file: FileRead) {
+async fn read_cold(call: &Call, id: PartitionId, found: &mut Found, file: FileRead) {
     let tasks = Arc::clone(&call.shared().world.tasks);
     let read = blocking(&*tasks, Pool::Read, move || file.run()).await;
-    take(call.shared(), found, read);
+    take(call.shared(), id, found, read);
 }
 
 /// Has every partition wake `wait` when it grows. A partition that has grown since it was read does at

@@ -78,7 +78,7 @@ impl Visible {
 /// What the partition's owner knows, or what has to be looked up on disk.
 enum Found {
     Here(Offset),
-    Search { search: TimestampSearch, visible_end: i64 },
+    Search { id: PartitionId, search: TimestampSearch, visible_end: i64 },
 }
 
 /// An answer; -1 is "none" in all three.
@@ -174,18 +174,20 @@ fn ask_here(shard: &Rc<Shard>, id: PartitionId, ask: Ask) -> Result<Found, Error
             Found::Here(Offset { offset, leader_epoch, ..Offset::NONE })
         }
         Question::Tiered => Found::Here(Offset::NONE),
-        Question::Time(query) => Found::Search { search: log.search_timestamp(query), visible_end },
+        Question::Time(query) => {
+            Found::Search { id, search: log.search_timestamp(query), visible_end }
+        }
     })
 }
 
 async fn settle(call: &Call, found: Found) -> Result<Offset, ErrorCode> {
-    let (search, visible_end) = match found {
+    let (id, search, visible_end) = match found {
         Found::Here(offset) => return Ok(offset),
-        Found::Search { search, visible_end } => (search, visible_end),
+        Found::Search { id, search, visible_end } => (id, search, visible_end),
     };
     let tasks = Arc::clone(&call.shared().world.tasks);
     let found = blocking(&*tasks, Pool::Read, move || search.run()).await.map_err(|error| {
-        if call.shared().damage.is_news(&error) {
+        if call.shared().read_failed(id, &error) {
             tracing::error!(%error, "cannot search a partition by time");
         }
         error.code()

@@ -26,7 +26,8 @@ pub struct AlterPartition {
     pub leader_epoch: LeaderEpoch,
     /// The state that the asker knows.
     pub partition_epoch: i32,
-    /// Who shall be in sync, each with its broker epoch. -1 is for the asker itself.
+    /// Who shall be in sync, each with its broker epoch; -1 is for the asker itself. Nobody: the asker, a
+    /// replica, says that its own log is damaged.
     pub isr: Vec<(BrokerId, i64)>,
 }
 
@@ -92,18 +93,22 @@ impl Controller<'_> {
         let mut reply = Vec::with_capacity(asked.len());
         for one in asked {
             let (topic_id, index) = (one.topic_id, one.index);
+            let gives_up = one.isr.is_empty();
             let result = if records.contains_key(&(topic_id, index)) {
                 Err(AlterPartitionError::Request("the request names this partition twice"))
+            } else if gives_up {
+                self.give_up(leader, &one)
             } else {
                 self.alter_partition(leader, one)
             };
             if let Ok(partition) = &result {
                 records.insert((topic_id, index), partition.clone());
             }
-            let result = result.and_then(|partition| match partition.leader == Some(leader) {
-                true => Ok(partition),
-                false => Err(AlterPartitionError::NewLeaderElected),
-            });
+            let result =
+                result.and_then(|partition| match gives_up || partition.leader == Some(leader) {
+                    true => Ok(partition),
+                    false => Err(AlterPartitionError::NewLeaderElected),
+                });
             reply.push(((topic_id, index), result));
         }
         let record =
@@ -131,9 +136,30 @@ impl Controller<'_> {
                 .map_err(|why| AlterPartitionError::IneligibleReplica { id, why })?;
         }
         let change = Change::of(self.image, partition, self.min_isr(topic)).set_isr(ids);
-        let renewed =
-            || Partition { partition_epoch: partition.partition_epoch + 1, ..partition.clone() };
-        Ok(change.decide().unwrap_or_else(renewed))
+        Ok(change.decide().unwrap_or_else(|| renewed(partition)))
+    }
+
+    /// The asker's log is damaged: as after the crash of a machine it has no standing any more, unless nobody
+    /// else has. That is so whatever state it knows.
+    fn give_up(
+        &self,
+        id: BrokerId,
+        asked: &AlterPartition,
+    ) -> Result<Partition, AlterPartitionError> {
+        let (topic, partition) = self.found(asked)?;
+        if !partition.replicas.contains(&id) {
+            return Err(AlterPartitionError::Request("only a replica gives up its standing"));
+        }
+        let change = Change::of(self.image, partition, self.min_isr(topic)).loses(id, false);
+        Ok(change.decide().unwrap_or_else(|| renewed(partition)))
+    }
+
+    fn found(&self, asked: &AlterPartition) -> Result<(&Topic, &Partition), AlterPartitionError> {
+        let topic =
+            self.image.topic_by_id(asked.topic_id).ok_or(AlterPartitionError::UnknownTopicId)?;
+        let partition =
+            topic.partition(asked.index).ok_or(AlterPartitionError::UnknownPartition)?;
+        Ok((topic, partition))
     }
 
     /// The partition, if the asker knows it as it is.
@@ -142,10 +168,7 @@ impl Controller<'_> {
         leader: BrokerId,
         asked: &AlterPartition,
     ) -> Result<(&Topic, &Partition), AlterPartitionError> {
-        let topic =
-            self.image.topic_by_id(asked.topic_id).ok_or(AlterPartitionError::UnknownTopicId)?;
-        let partition =
-            topic.partition(asked.index).ok_or(AlterPartitionError::UnknownPartition)?;
+        let (topic, partition) = self.found(asked)?;
         let (leader_epoch, partition_epoch) = (partition.leader_epoch, partition.partition_epoch);
         if asked.leader_epoch > leader_epoch || asked.partition_epoch > partition_epoch {
             return Err(AlterPartitionError::NotController);
@@ -174,6 +197,11 @@ impl Controller<'_> {
             Some(_) => Ok(()),
         }
     }
+}
+
+/// As it is, and yet another state: what was asked before about the one before is void.
+fn renewed(partition: &Partition) -> Partition {
+    Partition { partition_epoch: partition.partition_epoch + 1, ..partition.clone() }
 }
 
 #[cfg(test)]

@@ -119,3 +119,30 @@ fn a_proposal_that_ends_a_move_tells_the_leader_to_go() {
     assert_eq!(run(&mut cluster, last), Err(E::NewLeaderElected));
     assert_eq!(cluster.shape(), "3/3,2/2,3");
 }
+
+#[test]
+fn a_replica_whose_log_is_damaged_gives_up_its_standing_if_others_have_some() {
+    for (before, id, after) in [
+        ("1/1,2,3/1,2,3", 1, "2/1,2,3/2,3"),
+        ("1/1,2,3/1,2,3", 3, "1/1,2,3/1,2"),
+        ("1/1,2,3/1,2", 3, "1/1,2,3/1,2"),
+        ("1/1,2,3/1/2", 2, "1/1,2,3/1"),
+        ("1/1,2,3/1/2", 1, "2/1,2,3/2"),
+        ("1/1,2,3/1", 1, "1/1,2,3/1"),
+    ] {
+        let mut cluster = Cluster::of(3).with("min.insync.replicas", "2");
+        cluster.place(before);
+        // Whatever state it knows.
+        let damaged = AlterPartition { partition_epoch: 0, ..asked(&cluster, &[]) };
+        let epoch = i64::from(id);
+        let reply = cluster.run(|c| c.alter_partitions(BrokerId(id), epoch, vec![damaged]));
+        assert!(reply.unwrap().remove(0).1.is_ok());
+        assert_eq!(cluster.shape(), after, "{id} of {before}");
+    }
+    let mut cluster = Cluster::of(4);
+    cluster.place("1/1,2,3/1,2,3");
+    let damaged = asked(&cluster, &[]);
+    let reply = cluster.run(|c| c.alter_partitions(BrokerId(4), 4, vec![damaged]));
+    let refused = E::Request("only a replica gives up its standing");
+    assert_eq!(reply.unwrap().remove(0).1, Err(refused));
+}
