@@ -92,10 +92,10 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Adds up trials.
-    pub fn of(trials: &[Trial]) -> Self {
+    /// Adds up trials with so many brokers.
+    pub fn of(trials: &[Trial], brokers: usize) -> Self {
         let mut totals = Self::default();
-        for kind in FaultKind::ALL {
+        for kind in FaultKind::of(brokers) {
             totals.faults.insert(kind.name().to_owned(), 0);
         }
         for check in checks::ALL {
@@ -157,18 +157,18 @@ mod tests {
 
     #[test]
     fn a_campaign_without_a_fault_or_an_evaluation_fails() {
-        assert_eq!(Totals::of(&[trial(1)]).failures(), [""; 0]);
+        assert_eq!(Totals::of(&[trial(1)], 3).failures(), [""; 0]);
         let mut without = trial(1);
         without.faults.remove("pause");
         without.evaluated.insert("recovers".to_owned(), 0);
-        let failures = Totals::of(&[without]).failures();
+        let failures = Totals::of(&[without], 3).failures();
         assert_eq!(failures, ["pause was never struck", "recovers was never evaluated"]);
     }
 
     #[test]
     fn a_broken_run_fails_the_campaign_even_if_it_does_not_count() {
         let broken = Trial { counts: false, broken: vec!["x: y".to_owned()], ..trial(7) };
-        let totals = Totals::of(&[trial(1), broken]);
+        let totals = Totals::of(&[trial(1), broken], 3);
         assert_eq!(totals.failures(), ["seed 7 is broken"]);
         assert_eq!((totals.trials, totals.acked), ((1, 1), 200));
     }

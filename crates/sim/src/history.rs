@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 /// The most events of one history; a run that has more is too long to be read by anyone.
 const EVENTS_MAX: usize = 4_000_000;
 
@@ -140,6 +142,24 @@ pub enum Event {
     },
     /// All faults are over. From here on the system must serve.
     Healed,
+    /// Who had a partition and who was in sync at the end, after as long as that may take.
+    Placed {
+        /// Which partition.
+        partition: Partition,
+        /// The brokers that have a replica.
+        replicas: Vec<i32>,
+        /// Those of them that are in sync.
+        in_sync: Vec<i32>,
+    },
+    /// What one broker's disk held of a partition at the end, when nobody wrote any more.
+    Copy {
+        /// Of which partition.
+        partition: Partition,
+        /// Whose disk.
+        broker: i32,
+        /// The bytes of all its segments, one after the other.
+        log: Bytes,
+    },
     /// What a partition holds at the end, read after the healing.
     Final {
         /// Which partition.

@@ -53,6 +53,8 @@ impl<'a> Positions<'a> {
                 | Event::Lossy { .. }
                 | Event::PowerLost { .. }
                 | Event::Healed
+                | Event::Placed { .. }
+                | Event::Copy { .. }
                 | Event::Final { .. } => {}
             }
         }

@@ -41,6 +41,13 @@ pub trait System {
     /// Asks the process of one of these hosts to stop, cleanly; nothing if there is none.
     fn stop(&self, simulation: &Simulation, host: HostId);
 
+    /// The disk of one of these hosts fails now and then from now on, or not any more: until then its process
+    /// may refuse to start, and end by itself.
+    fn disk_fails(&self, host: HostId, fails: bool);
+
+    /// Has a bit of what the host's process has stored rot, which one `draw` says; false if there is nothing.
+    fn rot(&self, simulation: &Simulation, host: HostId, draw: u64) -> bool;
+
     /// Adds the clients' hosts and starts them. They work until they are stopped.
     fn start_clients(&self, simulation: &Simulation, history: &SharedHistory);
 
@@ -86,9 +93,7 @@ pub fn run(system: &impl System, seed: u64, trace_lines_max: usize, panics: &Pan
     let options = SimulationOptions { trace_lines_max, ..SimulationOptions::new(seed) };
     let simulation = Simulation::new(options);
     let history = SharedHistory::default();
-    let schedule = Schedule::draw(&mut simulation.random("faults"));
-    let (elapsed, faults, collected) =
-        simulation.run(weather(system, &simulation, &schedule, &history));
+    let (elapsed, faults, collected) = simulation.run(weather(system, &simulation, &history));
 
     let mut outcome = Outcome {
         trace: simulation.trace(),
@@ -116,10 +121,10 @@ pub fn run(system: &impl System, seed: u64, trace_lines_max: usize, panics: &Pan
 async fn weather(
     system: &impl System,
     simulation: &Simulation,
-    schedule: &Schedule,
     history: &SharedHistory,
 ) -> (Duration, Struck, bool) {
     let hosts = system.build(simulation);
+    let schedule = Schedule::draw(&mut simulation.random("faults"), hosts.len());
     for host in &hosts {
         system.start(simulation, *host);
     }

@@ -176,7 +176,7 @@ fn run(args: &Args, commit: &str, done: &BTreeSet<u64>, trials: &mut Vec<Trial>)
 }
 
 fn report(trials: &[Trial], args: &Args) -> Result<()> {
-    let totals = Totals::of(trials);
+    let totals = Totals::of(trials, args.brokers);
     let (counted, uncounted) = totals.trials;
     println!("runs: {counted} count, {uncounted} do not; {} acknowledged records", totals.acked);
     for (what, counts) in [("fault", &totals.faults), ("property", &totals.evaluated)] {

@@ -5,6 +5,7 @@
 use crate::history::History;
 
 mod committed_offset_not_lost;
+mod converges;
 mod loss_bounded;
 mod no_acked_loss;
 mod no_duplicate;
@@ -15,6 +16,7 @@ mod order_per_partition;
 mod reads_agree;
 mod reads_intact;
 mod recovers;
+mod replicas_agree;
 mod watermark_monotonic;
 
 /// What a check found.
@@ -49,8 +51,9 @@ pub struct Check {
 }
 
 /// All properties.
-pub const ALL: [Check; 12] = [
+pub const ALL: [Check; 14] = [
     Check { name: "committed_offset_not_lost", judge: committed_offset_not_lost::judge },
+    Check { name: "converges", judge: converges::judge },
     Check { name: "loss_bounded", judge: loss_bounded::judge },
     Check { name: "no_acked_loss", judge: no_acked_loss::judge },
     Check { name: "no_duplicate", judge: no_duplicate::judge },
@@ -61,6 +64,7 @@ pub const ALL: [Check; 12] = [
     Check { name: "reads_agree", judge: reads_agree::judge },
     Check { name: "reads_intact", judge: reads_intact::judge },
     Check { name: "recovers", judge: recovers::judge },
+    Check { name: "replicas_agree", judge: replicas_agree::judge },
     Check { name: "watermark_monotonic", judge: watermark_monotonic::judge },
 ];
 
@@ -126,6 +130,19 @@ mod told {
             "lossy" => Event::Lossy { topic: "t".to_owned() },
             "power" => Event::PowerLost { at: Duration::from_millis(number(rest).into()) },
             "healed" => Event::Healed,
+            "placed" => {
+                let (replicas, in_sync) = rest.split_once('/').unwrap();
+                let ids = |text: &str| {
+                    let ids = text.split(',').filter(|id| !id.is_empty());
+                    ids.map(|id| i32::try_from(number(id)).unwrap()).collect()
+                };
+                Event::Placed { partition, replicas: ids(replicas), in_sync: ids(in_sync) }
+            }
+            "copy" => {
+                let (broker, log) = rest.split_once('=').unwrap();
+                let broker = i32::try_from(number(broker)).unwrap();
+                Event::Copy { partition, broker, log: log.to_owned().into() }
+            }
             "final" => {
                 let (start, records) = rest.split_once('=').unwrap();
                 let start = i64::from(number(start));

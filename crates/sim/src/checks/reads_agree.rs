@@ -41,7 +41,9 @@ pub(super) fn judge(history: &History) -> Verdict {
             | Event::Damaged { .. }
             | Event::Lossy { .. }
             | Event::PowerLost { .. }
-            | Event::Healed => {}
+            | Event::Healed
+            | Event::Placed { .. }
+            | Event::Copy { .. } => {}
         }
     }
     verdict

@@ -1,11 +1,20 @@
 //! Bad luck: what happens to which broker when, drawn from the seed before the run begins.
+//!
+//! | file | knows |
+//! | --- | --- |
+//! | `mod` | which kinds there are; what is drawn |
+//! | `budget` | how much of it the brokers promise to bear |
+//! | `perform` | how each kind is done to a simulation, and undone |
+//! | `flushed` | what a machine could have brought to its disk before it lost power |
+
+mod budget;
+mod flushed;
+mod perform;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use world::simulated::{HostId, PoolLatency, Random, Simulation};
-
-use crate::storm::System;
+use world::simulated::Random;
 
 /// A kind of bad luck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,11 +33,26 @@ pub enum FaultKind {
     Pause,
     /// Nothing gets through between the broker and one other host, in one direction or both.
     Cut,
+    /// Nothing gets through between the broker and all other brokers, in one direction or both. Clients
+    /// reach it.
+    Isolate,
+    /// Everything takes up to a second on its way, so that connections overtake each other.
+    SlowNet,
+    /// All processes are killed at once, and started again one after the other.
+    KillAll,
+    /// All machines lose power at once, and are on again one after the other.
+    PowerLossAll,
+    /// Some writes or syncs fail: once, or as long as it lasts.
+    DiskError,
+    /// No space is left.
+    DiskFull,
+    /// A bit of what the broker has stored is another one from now on.
+    Rot,
 }
 
 impl FaultKind {
     /// All kinds.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 14] = [
         Self::Kill,
         Self::PowerLoss,
         Self::Restart,
@@ -36,6 +60,13 @@ impl FaultKind {
         Self::SlowDisk,
         Self::Pause,
         Self::Cut,
+        Self::Isolate,
+        Self::SlowNet,
+        Self::KillAll,
+        Self::PowerLossAll,
+        Self::DiskError,
+        Self::DiskFull,
+        Self::Rot,
     ];
 
     /// The kind's name in reports.
@@ -48,12 +79,39 @@ impl FaultKind {
             Self::SlowDisk => "slow_disk",
             Self::Pause => "pause",
             Self::Cut => "cut",
+            Self::Isolate => "isolate",
+            Self::SlowNet => "slow_net",
+            Self::KillAll => "kill_all",
+            Self::PowerLossAll => "power_loss_all",
+            Self::DiskError => "disk_error",
+            Self::DiskFull => "disk_full",
+            Self::Rot => "rot",
         }
+    }
+
+    /// The kinds that a system of so many brokers meets. One alone has nobody to be cut off from, or to be
+    /// healed by.
+    pub fn of(brokers: usize) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |kind| brokers > 1 || !kind.needs_others())
+    }
+
+    fn needs_others(self) -> bool {
+        matches!(self, Self::Isolate | Self::KillAll | Self::PowerLossAll | Self::Rot)
+    }
+
+    /// Whether it strikes all brokers at once.
+    fn strikes_all(self) -> bool {
+        matches!(self, Self::KillAll | Self::PowerLossAll)
+    }
+
+    /// Whether the broker's disk fails: its process may end by itself, and not begin.
+    fn is_of_disk(self) -> bool {
+        matches!(self, Self::DiskError | Self::DiskFull)
     }
 
     /// Whether the broker has to recover from it.
     pub fn is_restart(self) -> bool {
-        matches!(self, Self::Kill | Self::PowerLoss | Self::Restart)
+        self.strikes_all() || matches!(self, Self::Kill | Self::PowerLoss | Self::Restart)
     }
 }
 
@@ -82,18 +140,23 @@ pub struct Schedule {
 /// How often each kind has struck.
 pub type Struck = BTreeMap<&'static str, u64>;
 
+fn millis(from: u64, to: u64) -> std::ops::Range<Duration> {
+    Duration::from_millis(from)..Duration::from_millis(to)
+}
+
 impl Schedule {
-    /// Draws a schedule: three faults at least, of which the first is one to recover from.
-    pub fn draw(random: &mut Random) -> Self {
+    /// Draws a schedule for so many brokers: three faults at least, of which the first is one to recover
+    /// from. Some clusters have to be formed although a broker is cut off.
+    pub fn draw(random: &mut Random, brokers: usize) -> Self {
+        let kinds: Vec<FaultKind> = FaultKind::of(brokers).collect();
         let count = 3 + random.index(5);
-        let millis = |from, to| Duration::from_millis(from)..Duration::from_millis(to);
         let mut faults: Vec<Fault> = Vec::new();
         let mut quiet_from = Duration::ZERO;
         for at in 0..count {
             let restarts = [FaultKind::Kill, FaultKind::PowerLoss];
             let kind = match at {
                 0 => restarts[random.index(restarts.len())],
-                _ => FaultKind::ALL[random.index(FaultKind::ALL.len())],
+                _ => kinds[random.index(kinds.len())],
             };
             let begins = match faults.last() {
                 // Bad luck seldom comes alone: recoveries that are interrupted, answers that are lost
@@ -114,152 +177,15 @@ impl Schedule {
             let (strikes, detail) = (random.index(1 << 16), random.next_u64());
             faults.push(Fault { kind, at: begins, lasts, strikes, detail });
         }
-        Self { faults }
-    }
-
-    /// Lets it all happen to `hosts`; says what struck. `power_lost` is told, when a machine
-    /// loses its power, how long its broker had run until then, long enough to flush.
-    pub async fn perform(
-        &self,
-        simulation: &Simulation,
-        system: &impl System,
-        hosts: &[HostId],
-        mut power_lost: impl FnMut(Duration),
-    ) -> Struck {
-        let mut struck = Struck::new();
-        let mut flushed: BTreeMap<HostId, Flushed> = BTreeMap::new();
-        let begin = |at: usize| (self.faults[at].at, at, true);
-        let end = |at: usize| (self.faults[at].at + self.faults[at].lasts, at, false);
-        let mut steps: Vec<(Duration, usize, bool)> =
-            (0..self.faults.len()).flat_map(|at| [begin(at), end(at)]).collect();
-        steps.sort_unstable();
-        for (due, at, begins) in steps {
-            simulation.sleep(due.saturating_sub(simulation.elapsed())).await;
-            let fault = &self.faults[at];
-            let host = hosts[fault.strikes % hosts.len()];
-            let was_running = simulation.is_running(host);
-            let now = simulation.elapsed();
-            let flushed = flushed.entry(host).or_default();
-            if begins {
-                if strike(simulation, system, fault, host) {
-                    *struck.entry(fault.kind.name()).or_default() += 1;
-                }
-                if was_running && !simulation.is_running(host) {
-                    flushed.ended(now);
-                }
-                if was_running && fault.kind == FaultKind::Pause {
-                    flushed.ended(now);
-                    flushed.started = flushed.started.max(now + fault.lasts);
-                }
-                if fault.kind == FaultKind::PowerLoss {
-                    power_lost(flushed.at);
-                }
-            } else {
-                mend(simulation, system, fault, host);
-                if fault.kind == FaultKind::Restart && was_running {
-                    flushed.ended(now);
-                }
-                if fault.kind.is_restart() && (fault.kind == FaultKind::Restart || !was_running) {
-                    flushed.started = now;
-                }
-            }
+        if brokers > 1 && random.chance(1, 6) {
+            let lasts = random.duration(&millis(1000, 8000));
+            let (strikes, detail) = (random.index(1 << 16), random.next_u64());
+            let (kind, at) = (FaultKind::Isolate, Duration::ZERO);
+            faults.insert(0, Fault { kind, at, lasts, strikes, detail });
         }
-        simulation.heal_all();
-        struck
-    }
-}
-
-/// How long a host's process needs to run before it has flushed what an earlier one left.
-const FLUSHES_WITHIN: Duration = Duration::from_secs(3);
-
-/// Until when a host's process has been able to flush what it wrote.
-#[derive(Clone, Copy, Debug, Default)]
-struct Flushed {
-    at: Duration,
-    started: Duration,
-}
-
-impl Flushed {
-    /// The process ends, or stands still; what it left is flushed by the next, or by itself later, if
-    /// there is time enough.
-    fn ended(&mut self, now: Duration) {
-        if self.at.is_zero() || now.saturating_sub(self.started) >= FLUSHES_WITHIN {
-            self.at = now;
-        }
-    }
-}
-
-/// Which links a cut cuts, between the host and another: one way, the other, or both.
-fn links(simulation: &Simulation, fault: &Fault, host: HostId) -> Vec<(HostId, HostId)> {
-    let others: Vec<HostId> =
-        simulation.hosts().into_iter().filter(|other| *other != host).collect();
-    let draw = usize::try_from(fault.detail >> 32).expect("it is 32 bits");
-    let Some(other) = others.get(draw % others.len().max(1)) else { return Vec::new() };
-    match fault.detail % 3 {
-        0 => vec![(*other, host)],
-        1 => vec![(host, *other)],
-        _ => vec![(host, *other), (*other, host)],
-    }
-}
-
-/// How far a clock jumps: up to an hour either way.
-fn jump_ms(fault: &Fault) -> i64 {
-    let hour = 3_600_000;
-    let by = i64::try_from(fault.detail % (2 * hour)).expect("it is below two hours");
-    by - 3_600_000
-}
-
-/// False if there was nothing to be struck.
-fn strike(simulation: &Simulation, system: &impl System, fault: &Fault, host: HostId) -> bool {
-    let was_running = simulation.is_running(host);
-    match fault.kind {
-        FaultKind::Kill => simulation.kill(host),
-        FaultKind::PowerLoss => {
-            simulation.power_loss(host);
-            return true;
-        }
-        FaultKind::Restart => system.stop(simulation, host),
-        FaultKind::ClockJump => {
-            simulation.jump_clock(host, jump_ms(fault));
-            return true;
-        }
-        FaultKind::SlowDisk => {
-            let flush = Duration::from_millis(50)..Duration::from_secs(1);
-            simulation.set_pool_latency(host, PoolLatency { flush, ..PoolLatency::default() });
-        }
-        FaultKind::Pause => simulation.pause(host, fault.lasts),
-        FaultKind::Cut => {
-            for (from, to) in links(simulation, fault, host) {
-                simulation.cut(from, to);
-            }
-        }
-    }
-    was_running
-}
-
-/// Ends what a fault began.
-fn mend(simulation: &Simulation, system: &impl System, fault: &Fault, host: HostId) {
-    match fault.kind {
-        FaultKind::Kill | FaultKind::PowerLoss => {
-            if !simulation.is_running(host) {
-                system.start(simulation, host);
-            }
-        }
-        FaultKind::Restart => {
-            // As long as that was its time to stop.
-            simulation.kill(host);
-            system.start(simulation, host);
-        }
-        FaultKind::SlowDisk => simulation.set_pool_latency(host, PoolLatency::default()),
-        FaultKind::Cut => {
-            for (from, to) in links(simulation, fault, host) {
-                simulation.heal(from, to);
-            }
-        }
-        // Whoever set it wrong sets it right: a clock that stays an hour behind makes a broker refuse
-        // its clients' records, as it should.
-        FaultKind::ClockJump => simulation.jump_clock(host, -jump_ms(fault)),
-        FaultKind::Pause => {}
+        let mut schedule = Self { faults };
+        schedule.keep_to_budget(random, brokers);
+        schedule
     }
 }
 
@@ -268,31 +194,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_flushes_while_a_process_is_dead_or_has_just_begun() {
-        let seconds = Duration::from_secs;
-        let mut flushed = Flushed::default();
-        flushed.ended(seconds(5));
-        flushed.started = seconds(20);
-        flushed.ended(seconds(21));
-        assert_eq!(flushed.at, seconds(5), "it had no time");
-        flushed.started = seconds(30);
-        flushed.ended(seconds(34));
-        assert_eq!(flushed.at, seconds(34));
-    }
-
-    #[test]
     fn a_schedule_comes_from_its_seed_and_counts() {
-        let draw = |seed| Schedule::draw(&mut Random::new(seed, &["faults"]));
-        let mut kinds = Vec::new();
-        for seed in 0..200 {
-            let schedule = draw(seed);
-            assert_eq!(schedule, draw(seed));
-            assert!(schedule.faults.len() >= 3);
-            assert!(schedule.faults[0].kind.is_restart());
-            kinds.extend(schedule.faults.iter().map(|fault| fault.kind));
-        }
-        for kind in FaultKind::ALL {
-            assert!(kinds.contains(&kind), "{kind:?} never happens");
+        for brokers in [1, 3] {
+            let draw = |seed| Schedule::draw(&mut Random::new(seed, &["faults"]), brokers);
+            let mut kinds = Vec::new();
+            for seed in 0..200 {
+                let schedule = draw(seed);
+                assert_eq!(schedule, draw(seed));
+                assert!(schedule.faults.len() >= 3);
+                assert!(schedule.faults.is_sorted_by_key(|fault| fault.at));
+                assert!(schedule.faults.iter().any(|fault| fault.kind.is_restart()));
+                kinds.extend(schedule.faults.iter().map(|fault| fault.kind));
+            }
+            for kind in FaultKind::ALL {
+                let is_met = FaultKind::of(brokers).any(|other| other == kind);
+                assert_eq!(kinds.contains(&kind), is_met, "{kind:?} with {brokers} brokers");
+            }
         }
     }
 }

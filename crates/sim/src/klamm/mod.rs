@@ -5,12 +5,15 @@
 //! | `produce` | writes, idempotent or not, each record once in the run |
 //! | `read` | reads each topic from its beginning; reads all at the end |
 //! | `group` | joins, reads, commits, leaves or dies; asks for positions |
+//! | `moves` | moves replicas and leaders about, where there are several brokers |
+//! | `replicas` | at the end, waits until all replicas are in sync, and compares their disks |
 //!
 //! `orders` waits for the disk (`klamm.durability=fsync`), `views` does not. Where there are three brokers,
 //! each partition has three replicas, and two must have what is acknowledged.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -21,14 +24,16 @@ use tokio::sync::Notify;
 use wire::ErrorCode;
 use world::World;
 use world::clock::LocalFuture;
-use world::simulated::{HostId, Simulation};
+use world::simulated::{HostId, Random, Simulation};
 
 use crate::history::{CommitId, Event, Partition, RecordId};
 use crate::storm::{SharedHistory, System};
 
 mod group;
+mod moves;
 mod produce;
 mod read;
+mod replicas;
 
 /// What the names of all brokers begin with; their number follows.
 const BROKER: &str = "broker-";
@@ -51,12 +56,22 @@ pub struct Klamm {
     hosts: RefCell<Vec<HostId>>,
     /// How each broker is asked to stop.
     stops: RefCell<BTreeMap<HostId, Rc<Notify>>>,
+    /// Whose disks fail now.
+    failing: Rc<RefCell<BTreeSet<HostId>>>,
+    /// Whose disks have rotted.
+    rotten: RefCell<BTreeSet<HostId>>,
 }
 
 impl Klamm {
     /// With so many brokers, all of which are controllers.
     pub fn new(brokers: usize) -> Self {
-        Self { brokers, hosts: RefCell::default(), stops: RefCell::default() }
+        Self {
+            brokers,
+            hosts: RefCell::default(),
+            stops: RefCell::default(),
+            failing: Rc::default(),
+            rotten: RefCell::default(),
+        }
     }
 }
 
@@ -78,17 +93,27 @@ impl System for Klamm {
         let stop = Rc::new(Notify::new());
         self.stops.borrow_mut().insert(host, Rc::clone(&stop));
         let settings = settings(simulation.seed(), &self.hosts.borrow(), host);
-        let storm = simulation.clone();
+        let (storm, failing) = (simulation.clone(), Rc::clone(&self.failing));
         simulation.start(host, move |world| {
             Box::pin(async move {
                 let running = match broker::Broker::start(world, settings).await {
                     Ok(running) => running,
+                    Err(error) if failing.borrow().contains(&host) => {
+                        storm.note(format_args!("not started: {error}"));
+                        storm.kill(host);
+                        return;
+                    }
                     // Whoever listens for panics learns that a broker did not come back.
                     Err(error) => panic!("the broker does not start: {error}"),
                 };
-                stop.notified().await;
-                if let Err(error) = running.stop().await {
-                    storm.note(format_args!("not stopped cleanly: {error}"));
+                tokio::select! {
+                    biased;
+                    why = running.failed() => storm.note(format_args!("given up: {why}")),
+                    () = stop.notified() => {
+                        if let Err(error) = running.stop().await {
+                            storm.note(format_args!("not stopped cleanly: {error}"));
+                        }
+                    }
                 }
                 storm.kill(host);
             })
@@ -102,6 +127,36 @@ impl System for Klamm {
         }
     }
 
+    fn disk_fails(&self, host: HostId, fails: bool) {
+        let mut failing = self.failing.borrow_mut();
+        if fails {
+            failing.insert(host);
+        } else {
+            failing.remove(&host);
+        }
+    }
+
+    fn rot(&self, simulation: &Simulation, host: HostId, draw: u64) -> bool {
+        // What is served from memory does not show it.
+        if !reads_disk(simulation.seed()) {
+            return false;
+        }
+        let is_log = |path: &Path| path.extension().is_some_and(|kind| kind == "log");
+        let is_partition = |path: &Path| !path.starts_with("/data/__cluster_metadata");
+        let disk = simulation.disk(host);
+        let mut files = disk.files();
+        files.retain(|(path, len)| is_log(path) && is_partition(path) && *len > 0);
+        let mut random = Random::new(draw, &["rot"]);
+        if files.is_empty() {
+            return false;
+        }
+        let (path, len) = &files[random.index(files.len())];
+        let bit = u8::try_from(random.index(8)).expect("a byte has eight");
+        disk.rot(path, random.within(0..*len), bit).expect("it was listed");
+        self.rotten.borrow_mut().insert(host);
+        true
+    }
+
     fn start_clients(&self, simulation: &Simulation, history: &SharedHistory) {
         let stage = Rc::new(Stage::new(self.brokers, Rc::clone(history)));
         let start = |name: &str, work: &dyn Fn(World, Rc<Stage>) -> LocalFuture<()>| {
@@ -113,9 +168,13 @@ impl System for Klamm {
         start("shop-2", &|world, stage| Box::pin(produce::idempotent(world, stage)));
         start("sensor", &|world, stage| Box::pin(produce::plain(world, stage)));
         start("reader", &|world, stage| Box::pin(read::follow(world, stage)));
+        start("wanderer", &|world, stage| Box::pin(read::wander(world, stage)));
         start("worker-1", &|world, stage| Box::pin(group::work(world, stage)));
         start("worker-2", &|world, stage| Box::pin(group::work(world, stage)));
         start("observer", &|world, stage| Box::pin(group::observe(world, stage)));
+        if self.brokers > 1 {
+            start("mover", &|world, stage| Box::pin(moves::shuffle(world, stage)));
+        }
     }
 
     fn collect(&self, simulation: &Simulation, history: &SharedHistory) -> LocalFuture<()> {
@@ -126,18 +185,34 @@ impl System for Klamm {
         }
         let world = simulation.world(simulation.add_host("auditor"));
         let stage = Rc::new(Stage::new(self.brokers, Rc::clone(history)));
-        Box::pin(read::everything(world, stage))
+        let (hosts, storm) = (self.hosts.borrow().clone(), simulation.clone());
+        let rotten = (0..).zip(&hosts).filter(|(_, host)| self.rotten.borrow().contains(host));
+        let rotten: Vec<i32> = rotten.map(|(id, _)| id).collect();
+        Box::pin(async move {
+            read::everything(&world, &stage).await;
+            for broker in rotten {
+                replicas::read_at(&world, &stage, broker).await;
+            }
+            replicas::compare(&world, &stage, &storm, &hosts).await;
+        })
     }
+}
+
+/// Whether the brokers keep nothing in memory of what they have written.
+fn reads_disk(seed: u64) -> bool {
+    seed.is_multiple_of(3)
 }
 
 fn settings(seed: u64, hosts: &[HostId], host: HostId) -> config::Settings {
     let shards = (1 + seed % 2).to_string();
+    let cached = if reads_disk(seed) { "0" } else { "67108864" };
     let listener = format!("PLAINTEXT://{}:{PORT}", host.address());
     let id = hosts.iter().position(|other| *other == host).expect("it was built").to_string();
     let voters =
         (0..).zip(hosts).map(|(id, host): (u32, _)| format!("{id}@{}:{PORT}", host.address()));
     let voters = voters.collect::<Vec<_>>().join(",");
-    let (replicas, voters) = if hosts.len() == 1 { ("1", String::new()) } else { ("3", voters) };
+    let (replicas, in_sync, voters) =
+        if hosts.len() == 1 { ("1", "1", String::new()) } else { ("3", "2", voters) };
     let settings: config::Properties = [
         ("log.dirs", "/data"),
         ("listeners", &listener),
@@ -146,7 +221,9 @@ fn settings(seed: u64, hosts: &[HostId], host: HostId) -> config::Settings {
         ("klamm.cluster.id", "c3Rvcm0tb2YtYnJva2Vycw"),
         ("controller.quorum.voters", &voters),
         ("offsets.topic.replication.factor", replicas),
+        ("min.insync.replicas", in_sync),
         ("klamm.shards", &shards),
+        ("klamm.tail.cache.bytes", cached),
         ("group.initial.rebalance.delay.ms", "0"),
         ("offsets.topic.num.partitions", "3"),
         ("auto.create.topics.enable", "false"),
@@ -161,19 +238,7 @@ fn settings(seed: u64, hosts: &[HostId], host: HostId) -> config::Settings {
 async fn create_topics(world: World, stage: Rc<Stage>) {
     let admin = Admin::new(stage.cluster(&world, Duration::ZERO));
     for (name, partitions) in TOPICS {
-        let durability = if name == ORDERS { "fsync" } else { "replicated" };
-        let topic = NewTopic {
-            name: name.to_owned(),
-            partitions: Some(partitions),
-            replicas: Some(if stage.brokers == 1 { 1 } else { 3 }),
-            configs: BTreeMap::from([
-                ("klamm.durability".to_owned(), durability.to_owned()),
-                (
-                    "min.insync.replicas".to_owned(),
-                    if stage.brokers == 1 { "1" } else { "2" }.to_owned(),
-                ),
-            ]),
-        };
+        let topic = stage.topic(name, partitions);
         loop {
             match admin.create_topic(&topic, false).await {
                 Ok(_) => break,
@@ -212,13 +277,31 @@ impl Stage {
     /// A client's cluster. Without `retry_for` each question is asked once, so that a history tells
     /// what became of each.
     fn cluster(&self, world: &World, retry_for: Duration) -> Cluster {
+        // Not all of them begin with the same broker.
+        let brokers = self.brokers as u64;
+        let first = draw(world, "bootstrap", brokers);
+        let all = (0..brokers).map(|at| format!("{BROKER}{}:{PORT}", (first + at) % brokers));
         let options = ClusterOptions {
-            bootstrap: (0..self.brokers).map(|id| format!("{BROKER}{id}:{PORT}")).collect(),
+            bootstrap: all.collect(),
             request_timeout: REQUEST_TIMEOUT,
             retry_for,
             ..ClusterOptions::default()
         };
         Cluster::new(world.clone(), options)
+    }
+
+    /// A topic as all of them are, with replicas on three brokers if there are as many.
+    fn topic(&self, name: &str, partitions: i32) -> NewTopic {
+        let durability = if name == VIEWS { "replicated" } else { "fsync" };
+        let (replicas, in_sync) = if self.brokers == 1 { (1, "1") } else { (3, "2") };
+        let configs = [("klamm.durability", durability), ("min.insync.replicas", in_sync)];
+        let configs = configs.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        NewTopic {
+            name: name.to_owned(),
+            partitions: Some(partitions),
+            replicas: Some(replicas),
+            configs: configs.into(),
+        }
     }
 
     /// A record as a consumer was served it, or why it is none.

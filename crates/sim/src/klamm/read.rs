@@ -1,4 +1,5 @@
-//! Readers without a group: one that follows each topic, and one that reads all at the end.
+//! Readers without a group: one that follows each topic, one that asks others for the leader again and
+//! again, and one that reads all at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -9,7 +10,7 @@ use client::{Admin, Consumer, ConsumerOptions, Error, Isolation, TopicPartition}
 use world::World;
 use world::tasks::spawn_local;
 
-use super::{GROUPS, PAUSE, Stage, TOPICS, group, partition, partitions, topic_partition};
+use super::{GROUPS, PAUSE, Stage, TOPICS, draw, group, partition, partitions, topic_partition};
 use crate::history::{Event, Partition};
 
 /// How long a single question of the final reading is asked again.
@@ -27,18 +28,33 @@ pub(super) fn options() -> ConsumerOptions {
 /// Reads each topic from its beginning as it grows.
 pub(super) async fn follow(world: World, stage: Rc<Stage>) {
     for (topic, _) in TOPICS {
-        spawn_local(follow_topic(world.clone(), Rc::clone(&stage), topic));
+        spawn_local(follow_topic(world.clone(), Rc::clone(&stage), topic, false));
     }
 }
 
-async fn follow_topic(world: World, stage: Rc<Stage>, topic: &'static str) {
-    let cluster = stage.cluster(&world, Duration::ZERO);
+/// The same, but now and then as somebody who has just come and knows no leader.
+pub(super) async fn wander(world: World, stage: Rc<Stage>) {
+    for (topic, _) in TOPICS {
+        spawn_local(follow_topic(world.clone(), Rc::clone(&stage), topic, true));
+    }
+}
+
+async fn follow_topic(world: World, stage: Rc<Stage>, topic: &'static str, wanders: bool) {
+    let mut cluster = stage.cluster(&world, Duration::ZERO);
     let mut consumer = Consumer::new(cluster.clone(), options());
     let all = partitions(topic);
-    consumer.assign(all.iter().map(|partition| (topic_partition(partition), 0)).collect());
+    let mut positions = all.iter().map(|partition| (topic_partition(partition), 0)).collect();
     loop {
+        if wanders && draw(&world, "wander", 8) == 0 {
+            cluster = stage.cluster(&world, Duration::ZERO);
+            consumer = Consumer::new(cluster.clone(), options());
+        }
+        // Anew, so that no watermark of an earlier answer is taken for this one's.
+        consumer.assign(positions);
         let asked = stage.history.borrow().now();
-        match consumer.poll().await {
+        let polled = consumer.poll().await;
+        positions = consumer.positions();
+        match polled {
             Ok(records) => {
                 stage.read(&records);
                 for partition in &all {
@@ -58,16 +74,16 @@ async fn follow_topic(world: World, stage: Rc<Stage>, topic: &'static str) {
 }
 
 /// Reads all records of all partitions, and the positions of all groups.
-pub(super) async fn everything(world: World, stage: Rc<Stage>) {
-    let admin = Admin::new(stage.cluster(&world, PATIENCE));
+pub(super) async fn everything(world: &World, stage: &Stage) {
+    let admin = Admin::new(stage.cluster(world, PATIENCE));
     for group in GROUPS {
-        while group::positions(&admin, &stage, group).await.is_err() {
+        while group::positions(&admin, stage, group).await.is_err() {
             world.clock.sleep(PAUSE).await;
         }
     }
     for (topic, _) in TOPICS {
         for partition in partitions(topic) {
-            while let Err(error) = whole(&admin, &stage, &partition).await {
+            while let Err(error) = whole(&admin, stage, &partition).await {
                 if stage.damaged(&error) {
                     // It will not get better: what is missing is what the checks find.
                     break;

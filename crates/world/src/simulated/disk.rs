@@ -368,6 +368,18 @@ impl DiskControl {
         state.volume.rot(inode, offset, bit)
     }
 
+    /// What a file holds.
+    ///
+    /// # Errors
+    /// When there is no such file.
+    pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let state = locked(&self.drive.state);
+        let inode = state.volume.find(path).ok_or(io::ErrorKind::NotFound)?;
+        let mut bytes = vec![0; usize::try_from(state.volume.len(inode)?).unwrap_or(usize::MAX)];
+        state.volume.read(inode, &mut bytes, 0)?;
+        Ok(bytes)
+    }
+
     /// All files with their lengths, sorted by path.
     pub fn files(&self) -> Vec<(PathBuf, u64)> {
         let state = locked(&self.drive.state);
