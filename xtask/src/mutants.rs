@@ -1,9 +1,18 @@
 //! `cargo xtask mutants`: breaks the broker on purpose, one patch at a time, and asks the storm to notice.
 //!
-//! A mutant is a patch in `crates/sim/mutants/` that names the property it breaks. It is caught if that
-//! property fails within so many seeds, on all of which the tree without it passes. Patches are applied
-//! in a work tree outside of the repository, at the commit that is checked out here.
+//! A mutant is a patch in `crates/sim/mutants/`. The lines above it say in which of its ways the broker is
+//! broken, and what must notice:
+//!
+//! | line | means |
+//! | --- | --- |
+//! | `Property: no_acked_loss` | this must fail, and nothing else counts |
+//! | `Brokers: 3` | with so many brokers in the storm; else with one |
+//! | `Tests: engine` | the property is a test of this package: the storm would need too much luck |
+//!
+//! It is caught if the property fails within so many seeds, on all of which the tree without it passes.
+//! Patches are applied in a work tree outside of the repository, at the commit that is checked out here.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,8 +23,6 @@ use crate::suite::command;
 
 /// Where the patches are, from the root.
 const PATCHES: &str = "crates/sim/mutants";
-/// How a patch names the property that it breaks.
-const PROPERTY: &str = "Property: ";
 
 /// Break the broker on purpose, one patch at a time; the storm must notice each.
 #[derive(clap::Args)]
@@ -25,12 +32,33 @@ pub(crate) struct Args {
     /// Seeds in which a mutant must be caught.
     #[arg(long, default_value_t = 1000)]
     seeds: u64,
+    /// Seeds at a time.
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
 }
 
 struct Mutant {
     name: String,
     patch: PathBuf,
     property: String,
+    judge: Judge,
+}
+
+/// What must notice a mutant.
+enum Judge {
+    /// The storm, with so many brokers.
+    Storm { brokers: usize },
+    /// A test of a package.
+    Tests { package: String },
+}
+
+/// What the tree without a mutant has to pass.
+#[derive(Default)]
+struct Needed {
+    /// How many seeds, by the number of brokers.
+    seeds: BTreeMap<usize, u64>,
+    /// Tests, by package.
+    tests: BTreeSet<(String, String)>,
 }
 
 /// Tries all mutants, then the tree as it is with as many seeds as the slowest of them took.
@@ -38,25 +66,20 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     let mutants = find(root, &args.mutants)?;
     let scratch = Scratch::make(root)?;
     let mut failures = Vec::new();
-    let mut needed = 0;
+    let mut needed = Needed::default();
     for mutant in &mutants {
         println!("── {}: must break {}", mutant.name, mutant.property);
-        match scratch.catch(mutant, args.seeds) {
-            Ok(seed) => {
-                println!("{}: caught by {} in seed {seed}", mutant.name, mutant.property);
-                needed = needed.max(seed + 1);
-            }
+        match scratch.catch(mutant, args, &mut needed) {
+            Ok(how) => println!("{}: caught by {}{how}", mutant.name, mutant.property),
             Err(error) => {
                 println!("{}: {error:#}", mutant.name);
                 failures.push(mutant.name.as_str());
             }
         }
     }
-    println!("── no mutant: must break nothing in {needed} seeds");
+    println!("── no mutant: must break nothing");
     scratch.reset()?;
-    scratch.build()?;
-    let seeds = format!("0..{needed}");
-    command(&scratch.tree, &scratch.storm(), &["--seeds", &seeds, "--fail-fast"])?;
+    scratch.pass(args, &needed)?;
     println!("mutants: {} caught, {} not", mutants.len() - failures.len(), failures.len());
     if failures.is_empty() { Ok(()) } else { bail!("not caught: {}", failures.join(", ")) }
 }
@@ -74,10 +97,7 @@ fn find(root: &Path, wanted: &[String]) -> Result<Vec<Mutant>> {
             continue;
         }
         let text = fs::read_to_string(&patch)?;
-        let property = text.lines().find_map(|line| line.strip_prefix(PROPERTY));
-        let property = property
-            .with_context(|| format!("{}: no line begins with `{PROPERTY}`", patch.display()))?;
-        mutants.push(Mutant { name, property: property.trim().to_owned(), patch });
+        mutants.push(Mutant::read(name, patch, &text)?);
     }
     if let Some(missing) = wanted.iter().find(|name| mutants.iter().all(|m| m.name != **name)) {
         bail!("there is no mutant called {missing}");
@@ -87,6 +107,21 @@ fn find(root: &Path, wanted: &[String]) -> Result<Vec<Mutant>> {
     }
     mutants.sort_by(|one, two| one.name.cmp(&two.name));
     Ok(mutants)
+}
+
+impl Mutant {
+    fn read(name: String, patch: PathBuf, text: &str) -> Result<Self> {
+        let head = text.lines().take_while(|line| !line.starts_with("diff "));
+        let said: BTreeMap<&str, &str> = head.filter_map(|line| line.split_once(": ")).collect();
+        let property = said.get("Property");
+        let property = property.with_context(|| format!("{name}: no line `Property: …`"))?;
+        let judge = match (said.get("Tests"), said.get("Brokers")) {
+            (Some(package), None) => Judge::Tests { package: (*package).to_owned() },
+            (None, brokers) => Judge::Storm { brokers: brokers.map_or(Ok(1), |n| n.parse())? },
+            (Some(_), Some(_)) => bail!("{name}: either tests or the storm must notice"),
+        };
+        Ok(Self { name, patch, property: (*property).to_owned(), judge })
+    }
 }
 
 /// A work tree of its own, with its own target folder, which stays for the next time.
@@ -140,24 +175,105 @@ impl Scratch {
         command(&self.tree, "cargo", &arguments)
     }
 
-    /// The first seed in which the mutant's property fails.
-    fn catch(&self, mutant: &Mutant, seeds: u64) -> Result<u64> {
+    /// Applies the mutant, and says where its property fails.
+    fn catch(&self, mutant: &Mutant, args: &Args, needed: &mut Needed) -> Result<String> {
         self.reset()?;
         let patch = mutant.patch.to_str().context("the patch's path is not text")?;
         command(&self.tree, "git", &["apply", patch]).context("the patch no longer applies")?;
+        match &mutant.judge {
+            Judge::Storm { brokers } => {
+                let seed = self.first_broken(&mutant.property, *brokers, args)?;
+                let seeds = needed.seeds.entry(*brokers).or_default();
+                *seeds = (*seeds).max(seed + 1);
+                Ok(format!(" in seed {seed} with {brokers} brokers"))
+            }
+            Judge::Tests { package } => {
+                let verdict = self.test(package, &mutant.property)?;
+                if verdict != Verdict::Failed {
+                    bail!("not caught: the test has {verdict:?}");
+                }
+                needed.tests.insert((package.clone(), mutant.property.clone()));
+                Ok(format!(", a test of {package}"))
+            }
+        }
+    }
+
+    /// The first seed in which the property fails.
+    fn first_broken(&self, property: &str, brokers: usize, args: &Args) -> Result<u64> {
         self.build().context("the mutant does not compile")?;
+        let (seeds, brokers) = (format!("0..{}", args.seeds), brokers.to_string());
         let output = Command::new(self.storm())
-            .args(["--seeds", &format!("0..{seeds}"), "--until", &mutant.property])
+            .args(["--seeds", &seeds, "--brokers", &brokers, "--jobs", &args.jobs.to_string()])
+            .args(["--until", property])
             .current_dir(&self.tree)
             .output()?;
         let told = String::from_utf8_lossy(&output.stdout);
         if !output.status.success() {
-            bail!("not caught in {seeds} seeds");
+            bail!("not caught in {} seeds", args.seeds);
         }
-        let sentence = format!("{} is broken in seed ", mutant.property);
+        let sentence = format!("{property} is broken in seed ");
         let seed = told.lines().find_map(|line| line.strip_prefix(&sentence));
         seed.context("the storm does not say which seed")?.parse().context("the seed is no number")
     }
+
+    /// Runs one test.
+    fn test(&self, package: &str, name: &str) -> Result<Verdict> {
+        let target = self.target.to_str().context("the cache's path is not text")?;
+        let arguments = ["test", "--quiet", "--package", package, "--target-dir", target];
+        let compiled = Command::new("cargo")
+            .args(arguments)
+            .arg("--no-run")
+            .current_dir(&self.tree)
+            .status()?;
+        if !compiled.success() {
+            bail!("the mutant does not compile");
+        }
+        let mut test = Command::new("cargo");
+        test.args(arguments).args(["--no-fail-fast", "--", name]).current_dir(&self.tree);
+        let output = test.output()?;
+        let told = String::from_utf8_lossy(&output.stdout);
+        let counts = |count: &str| told.lines().any(|line| is_counted(line, count));
+        Ok(match (counts("failed"), counts("passed")) {
+            (true, _) => Verdict::Failed,
+            (false, true) => Verdict::Passed,
+            (false, false) => Verdict::NotRun,
+        })
+    }
+
+    /// The tree as it is passes all that the mutants needed to be caught.
+    fn pass(&self, args: &Args, needed: &Needed) -> Result<()> {
+        self.build()?;
+        for (brokers, seeds) in &needed.seeds {
+            let (seeds, brokers) = (format!("0..{seeds}"), brokers.to_string());
+            let jobs = args.jobs.to_string();
+            let arguments =
+                ["--seeds", &seeds, "--brokers", &brokers, "--jobs", &jobs, "--fail-fast"];
+            command(&self.tree, &self.storm(), &arguments)?;
+        }
+        for (package, name) in &needed.tests {
+            let verdict = self.test(package, name)?;
+            if verdict != Verdict::Passed {
+                bail!("{name} of {package} has {verdict:?} without a mutant");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What became of a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Failed,
+    Passed,
+    NotRun,
+}
+
+/// Whether a summary such as `test result: ok. 1 passed; 0 failed; …` counts one at least.
+fn is_counted(line: &str, what: &str) -> bool {
+    let Some(summary) = line.strip_prefix("test result: ") else { return false };
+    let words: Vec<&str> = summary.split([' ', ';']).filter(|word| !word.is_empty()).collect();
+    let number = words.windows(2).find(|pair| pair[1] == what).map(|pair| pair[0]);
+    number.is_some_and(|number| number.parse::<u32>().is_ok_and(|count| count > 0))
 }
 
 /// Whether `tree` is a work tree of the repository at `root`.
@@ -168,4 +284,34 @@ fn belongs_to(tree: &Path, root: &Path) -> bool {
         output.status.success().then_some(output.stdout)
     };
     tree.join(".git").is_file() && common(tree).is_some() && common(tree) == common(root)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(head: &str) -> Result<Mutant> {
+        Mutant::read("m".to_owned(), PathBuf::new(), &format!("{head}\ndiff --git a b\nTests: x"))
+    }
+
+    #[test]
+    fn the_lines_above_a_patch_say_what_must_notice_it() {
+        let storm = |head| match read(head).map(|mutant| mutant.judge) {
+            Ok(Judge::Storm { brokers }) => Some(brokers),
+            _ => None,
+        };
+        assert_eq!(storm("What.\n\nProperty: a"), Some(1));
+        assert_eq!(storm("What.\n\nProperty: a\nBrokers: 3"), Some(3));
+        let judge = read("What.\n\nProperty: a\nTests: engine").map(|mutant| mutant.judge);
+        assert!(matches!(judge, Ok(Judge::Tests { package }) if package == "engine"));
+        assert!(read("What.").is_err());
+        assert!(read("Property: a\nBrokers: 3\nTests: engine").is_err());
+    }
+
+    #[test]
+    fn a_summary_counts_tests() {
+        let line = "test result: FAILED. 0 passed; 2 failed; 0 ignored; 0 measured";
+        assert!(is_counted(line, "failed") && !is_counted(line, "passed"));
+        assert!(!is_counted("running 2 tests", "failed"));
+    }
 }
