@@ -17,6 +17,9 @@ pub(crate) struct Args {
     /// Storm seeds to run.
     #[arg(long, default_value_t = 60)]
     seeds: u64,
+    /// Storm seeds to run with three brokers.
+    #[arg(long, default_value_t = 60)]
+    cluster_seeds: u64,
 }
 
 struct Stage {
@@ -123,12 +126,13 @@ fn unit(root: &Path, _: &Args) -> Result<()> {
 
 fn storm(root: &Path, args: &Args) -> Result<()> {
     // A different range each day would hide a failure behind a date: the range is fixed.
-    let seeds = format!("0..{}", args.seeds);
-    command(
-        root,
-        "cargo",
-        &["run", "--quiet", "-p", "sim", "--bin", "storm", "--", "--seeds", &seeds],
-    )
+    for (brokers, seeds) in [("1", args.seeds), ("3", args.cluster_seeds)] {
+        let seeds = format!("0..{seeds}");
+        let storm = ["run", "--quiet", "-p", "sim", "--bin", "storm", "--", "--jobs", "2"];
+        let which = ["--brokers", brokers, "--seeds", &seeds];
+        command(root, "cargo", &[&storm[..], &which[..]].concat())?;
+    }
+    Ok(())
 }
 
 fn clients(root: &Path, _: &Args) -> Result<()> {
