@@ -19,3 +19,4 @@ mod quorum;
 mod reassignments;
 mod settings;
 mod topics;
+mod upkeep;
