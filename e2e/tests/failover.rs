@@ -165,7 +165,9 @@ fn a_broker_that_does_not_serve_yet_is_as_good_as_not_there() -> Result<()> {
     })?;
     // At an end in order, franz-go would not try again.
     ensure!(refused == ErrorKind::ConnectionReset, "{refused:?}");
-    Ok(())
+    // It can be stopped all the same.
+    cluster.ask_to_stop(1)?;
+    cluster.wait_for_end(1)
 }
 
 fn acked(load: &Load) -> Result<BTreeMap<u64, Place>> {

@@ -42,7 +42,17 @@ pub(crate) fn run(args: &BrokerArgs) -> Result<(), Failure> {
     let settings = resolve(fixed).map_err(|error| in_file(args, &error))?;
     let world = session::seen_by(&world, &settings.broker);
     session::run(async move {
-        let running = Broker::start(world, settings).await.map_err(Failure::new)?;
+        // One for both: a signal between two would be nobody's.
+        let mut stop_asked = Box::pin(session::stop_asked());
+        let running = tokio::select! {
+            biased;
+            asked = &mut stop_asked => {
+                asked?;
+                output::note("stopped before it served");
+                return Ok(());
+            }
+            started = Broker::start(world, settings) => started.map_err(Failure::new)?,
+        };
         for (name, address) in running.addresses() {
             output::note(format_args!("listening on {address} ({name})"));
         }
@@ -51,7 +61,7 @@ pub(crate) fn run(args: &BrokerArgs) -> Result<(), Failure> {
         }
         tokio::select! {
             biased;
-            asked = session::stop_asked() => asked?,
+            asked = stop_asked => asked?,
             why = running.failed() => {
                 let hint = "give its log.dirs room, or another disk, and start it again";
                 return Err(Failure::new(why).hint(hint));
