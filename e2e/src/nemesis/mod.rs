@@ -25,6 +25,9 @@ use faults::{Fault, Nemesis};
 const TOPIC: &str = "journal";
 const OFFSETS: &str = "__consumer_offsets";
 const PARTITIONS: i32 = 12;
+/// A group is there at once: it would wait for more members longer than brokers are left alone.
+pub(crate) const SETTINGS: [&str; 2] =
+    ["offsets.topic.num.partitions=3", "group.initial.rebalance.delay.ms=0"];
 
 /// What a run is about.
 pub struct Plan {
@@ -91,7 +94,7 @@ pub fn run(
     let volumes = (1..=3).map(mount).collect::<Result<Vec<_>>>()?;
     let machine = |volume: &Volume| Machine { data: volume.data(), boot_id: None };
     let machines = Some(volumes.iter().map(machine).collect());
-    let settings = vec!["offsets.topic.num.partitions=3".to_owned()];
+    let settings = SETTINGS.map(str::to_owned).to_vec();
     let spec = Spec { count: 3, product, network: Some(network), settings, machines };
     let mut cluster = Cluster::launch(spec)?;
     cluster.create_topic(TOPIC, PARTITIONS)?;

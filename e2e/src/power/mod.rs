@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use world::simulated::Random;
 
 use crate::cluster::{Cluster, Machine, Product, Spec};
-use crate::nemesis::Court;
 use crate::nemesis::checker::{Breach, Verdict};
+use crate::nemesis::{self, Court};
 use crate::network::Network;
 use mount::Mounted;
 
@@ -75,8 +75,7 @@ impl Loss {
             // What is not synced on demand is not synced, so that there is something to lose.
             Self::OnePower | Self::Unnoticed => &["klamm.flush.interval.ms=60000"],
         };
-        let all = ["offsets.topic.num.partitions=3"].iter().chain(settings);
-        all.map(ToString::to_string).collect()
+        nemesis::SETTINGS.iter().chain(settings).map(ToString::to_string).collect()
     }
 
     fn durability(self) -> &'static str {
