@@ -43,7 +43,17 @@ async fn voter_ids(cluster: &Cluster) -> Vec<i32> {
 
 /// Asks `through` to give `id` a vote.
 async fn add(cluster: &Cluster, through: i32, id: i32, directory: Uuid) -> ErrorCode {
-    let host = cluster.host(id).address().to_string();
+    add_at(cluster, through, (id, id), directory).await
+}
+
+/// As [`add`], with an id and the node where it is said to be.
+async fn add_at(
+    cluster: &Cluster,
+    through: i32,
+    (id, at): (i32, i32),
+    directory: Uuid,
+) -> ErrorCode {
+    let host = cluster.host(at).address().to_string();
     let listener = Listener {
         name: Str::from("PLAINTEXT"),
         host: Str::from(host.as_str()),
@@ -215,6 +225,7 @@ fn a_vote_is_not_given_to_a_disk_that_is_not_there() {
             ErrorCode::RequestTimedOut,
             "it does not run"
         );
+        assert_eq!(add_at(cluster, 1, (-4, 4), nobodys).await, ErrorCode::InvalidRequest);
         assert_eq!(voter_ids(cluster).await, NODES);
     });
 }

@@ -83,6 +83,27 @@ fn cluster(frames: &mut Vec<Frame>, id: Uuid) -> Result<()> {
     })?;
     // Four bytes away from the broker that is mutated at: without it there would be nobody to serve.
     let broker_id = 0x6363_6363;
+    let directory = Uuid([5; 16]);
+    add(frames, |v| AddRaftVoterRequest {
+        cluster_id: None,
+        timeout_ms: 1_000,
+        voter_id: 9,
+        voter_directory_id: directory,
+        listeners: vec![add_raft_voter::request::Listener {
+            name: text("PLAINTEXT"),
+            host: text("127.0.0.1"),
+            port: 1,
+            ..Default::default()
+        }],
+        ack_when_committed: v < 1,
+        ..Default::default()
+    })?;
+    add(frames, |_| RemoveRaftVoterRequest {
+        cluster_id: None,
+        voter_id: 9,
+        voter_directory_id: directory,
+        ..Default::default()
+    })?;
     add(frames, |_| UnregisterBrokerRequest { broker_id, ..Default::default() })?;
     add(frames, |v| MetadataRequest {
         topics: Some(vec![

@@ -19,6 +19,9 @@ pub(crate) async fn handle(call: Call, request: AddRaftVoterRequest) -> AddRaftV
     if request.cluster_id.as_ref().is_some_and(|id| **id != *shared.cluster_id) {
         return refused(ErrorCode::InconsistentClusterId, &"another cluster is meant");
     }
+    if request.voter_id < 0 {
+        return refused(ErrorCode::InvalidRequest, &"node ids are not negative");
+    }
     let Some(listener) = request.listeners.first() else {
         return refused(ErrorCode::InvalidRequest, &"the voter has no listener");
     };

@@ -19,6 +19,9 @@ pub(crate) async fn handle(call: Call, request: RemoveRaftVoterRequest) -> Remov
     if request.cluster_id.as_ref().is_some_and(|id| **id != *shared.cluster_id) {
         return refused(ErrorCode::InconsistentClusterId, &"another cluster is meant");
     }
+    if request.voter_id < 0 {
+        return refused(ErrorCode::InvalidRequest, &"node ids are not negative");
+    }
     let change = VoterChange::Remove {
         node: BrokerId(request.voter_id),
         directory: request.voter_directory_id,
