@@ -196,6 +196,11 @@ impl Partition {
                 tracing::debug!(partition = %self.name(), error = error.name(), "not copied now");
                 Copied::Nothing
             }
+            follower::Step::Cut { .. } | follower::Step::StartAgain { .. } if self.flushing => {
+                // It would write down what is cut.
+                follow.failed(now);
+                Copied::Nothing
+            }
             follower::Step::Cut { to, is_committed } => {
                 self.cut(is_committed, |log| log.truncate_to(to).map(|_| ()))
             }
@@ -287,7 +292,8 @@ impl Partition {
 
     /// Cuts off what is damaged and all behind it, if nobody counts on it any more; says whether it did.
     pub(crate) fn cut_damage(&mut self) -> bool {
-        if self.gone || self.unsettled || self.has_standing() || self.lane().is_none() {
+        let may_not = self.gone || self.unsettled || self.flushing;
+        if may_not || self.has_standing() || self.lane().is_none() {
             return false;
         }
         let Some(from) = self.damaged_from.take() else { return false };

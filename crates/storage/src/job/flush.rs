@@ -47,7 +47,6 @@ impl IndexWrite {
 /// Proof of a flush.
 #[derive(Debug)]
 pub struct FlushTicket {
-    pub(crate) generation: u64,
     pub(crate) end: Offset,
     pub(crate) segments: Vec<SegmentTicket>,
 }

@@ -31,9 +31,6 @@ impl PartitionLog {
     /// Takes note of a flush; returns [`PartitionLog::flushed_offset`].
     pub fn flushed(&mut self, ticket: FlushTicket) -> Offset {
         self.unsynced.in_flight = false;
-        if ticket.generation != self.unsynced.generation {
-            return self.recovery_point;
-        }
         let active = self.segments.back().map(|active| active.base);
         for flushed in ticket.segments {
             let found = self.segments.binary_search_by_key(&flushed.base, |segment| segment.base);
@@ -141,11 +138,7 @@ impl PartitionLog {
             indexes,
             snapshots: std::mem::take(&mut unsynced.snapshots),
             epochs: writes_epochs.then(|| self.epochs.encode()),
-            ticket: FlushTicket {
-                generation: unsynced.generation,
-                end: self.state.end(),
-                segments: tickets,
-            },
+            ticket: FlushTicket { end: self.state.end(), segments: tickets },
         }
     }
 }

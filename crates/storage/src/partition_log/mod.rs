@@ -72,8 +72,6 @@ struct Unsynced {
     snapshots: Vec<(Offset, Vec<u8>)>,
     /// A job is out.
     in_flight: bool,
-    /// Counts truncations: a ticket from before one proves nothing.
-    generation: u64,
     /// The log's end when the last producer snapshot was taken.
     snapshot_end: Offset,
     /// Bytes appended since.

@@ -1,7 +1,7 @@
 //! The end goes back: a follower drops what its leader does not have.
 //!
-//! Blocks, once per leader change. A flush that is in flight proves nothing afterwards, and the index
-//! files are cut again before anything is added to them.
+//! Blocks, once per leader change. Not while a flush is in flight: it would write down what is cut. The
+//! index files are cut again before anything is added to them.
 
 use std::io;
 
@@ -51,6 +51,7 @@ impl PartitionLog {
 
     fn drop_queue(&mut self) {
         assert!(self.queue.is_empty(), "a round is written before the log is cut");
+        assert!(!self.unsynced.in_flight, "a flush has ended before the log is cut");
         self.copied.clear();
     }
 
@@ -104,12 +105,16 @@ impl PartitionLog {
         self.state.truncate(end);
         self.tail.trim(0);
         self.recovery_point = self.recovery_point.min(end);
-        self.unsynced.generation += 1;
         self.unsynced.names = true;
         self.unsynced.epochs |= self.epochs.truncate_end(end);
-        self.unsynced.snapshots.retain(|(offset, _)| *offset <= end);
-        recover::remove_snapshots(&*self.disk, &self.dir, |offset| offset > end)?;
-        let snapshots = recover::list_snapshots(&*self.disk, &self.dir)?;
+        for (offset, bytes) in
+            self.unsynced.snapshots.drain(..).filter(|(offset, _)| *offset <= end)
+        {
+            let path = name::file(&self.dir, offset, name::SNAPSHOT);
+            self.disk.write_atomic(&path, &bytes)?;
+        }
+        let mut snapshots = recover::list_snapshots(&*self.disk, &self.dir)?;
+        recover::keep_snapshots(&*self.disk, &self.dir, &mut snapshots, &self.segments)?;
         let loaded = recover::load_producers(
             &*self.disk,
             &self.dir,
@@ -143,7 +148,6 @@ impl PartitionLog {
         self.recovery_point = start;
         self.epochs = engine::log::Epochs::default();
         self.producers = engine::log::Producers::default();
-        self.unsynced.generation += 1;
         self.unsynced.epochs = true;
         self.unsynced.snapshots.clear();
         self.unsynced.snapshot_end = start;

@@ -1,6 +1,6 @@
 //! What is in a partition's folder, and what interrupted work left there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use engine::Offset;
 use world::disk::DirEntry;
 use world::{Disk, OpenMode};
 
-use crate::segment::name;
 use crate::segment::scan::{Depth, Scan};
+use crate::segment::{Segment, name};
 
 /// Kafka's suffix of a cleaned segment that is about to replace others.
 const SWAP: &str = "swap";
@@ -145,6 +145,24 @@ pub(crate) fn list_snapshots(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<Offs
         .collect();
     offsets.sort_unstable();
     Ok(offsets)
+}
+
+/// Removes the producer snapshots that lie beyond the segments, or before them: what a producer wrote
+/// between such a snapshot and the first segment is not known, and to go on without it would refuse the
+/// producer's next batch or take it for an older one. Blocks.
+pub(crate) fn keep_snapshots(
+    disk: &dyn Disk,
+    dir: &Path,
+    snapshots: &mut Vec<Offset>,
+    segments: &VecDeque<Segment>,
+) -> io::Result<()> {
+    let ends = segments.front().zip(segments.back());
+    let offsets = ends.map(|(first, last)| first.base..=last.end);
+    let is_stale = |offset: &Offset| !offsets.as_ref().is_some_and(|known| known.contains(offset));
+    for offset in snapshots.extract_if(.., |offset| is_stale(offset)) {
+        forgive_missing(disk.remove_file(&name::file(dir, offset, name::SNAPSHOT)))?;
+    }
+    Ok(())
 }
 
 /// Removes the producer snapshots whose offset `is_stale`. Blocks.

@@ -36,7 +36,7 @@ mod folder;
 mod producers;
 mod segment;
 
-pub(crate) use folder::{list_snapshots, remove_segment, remove_snapshots};
+pub(crate) use folder::{keep_snapshots, list_snapshots, remove_segment, remove_snapshots};
 pub(crate) use producers::load_producers;
 
 use folder::Folder;
@@ -92,6 +92,8 @@ pub(crate) fn open(opening: Opening<'_>) -> Result<(Parts, Recovered), OpenError
         .drop_below(opening.disk, &opening.dir, opening.log_start, &mut recovered.removed)
         .map_err(|source| failed(&opening.dir, source))?;
     if folder.logs.is_empty() {
+        keep_snapshots(opening.disk, &opening.dir, &mut folder.snapshots, &VecDeque::new())
+            .map_err(|source| failed(&opening.dir, source))?;
         let Opening { dir, partition, topic_id, config, log_start, .. } = opening;
         return Ok((empty(dir, partition, topic_id, config, log_start), recovered));
     }
@@ -112,13 +114,11 @@ pub(crate) fn open(opening: Opening<'_>) -> Result<(Parts, Recovered), OpenError
     }
     let start = opening.log_start.max(first);
     epochs_changed |= epochs.truncate_end(end) | epochs.truncate_start(start);
-    if folder.snapshots.last().is_some_and(|newest| *newest > end) {
-        remove_snapshots(opening.disk, &opening.dir, |offset| offset > end)
-            .map_err(|source| failed(&opening.dir, source))?;
-    }
-    let snapshots: Vec<Offset> =
-        folder.snapshots.into_iter().filter(|offset| *offset <= end).collect();
-    let loaded = load_producers(opening.disk, &opening.dir, &snapshots, &segments, opening.now_ms)
+    let snapshots = &mut folder.snapshots;
+    let loaded = keep_snapshots(opening.disk, &opening.dir, snapshots, &segments)
+        .and_then(|()| {
+            load_producers(opening.disk, &opening.dir, snapshots, &segments, opening.now_ms)
+        })
         .map_err(|source| failed(&opening.dir, source))?;
     let state = LogState::new(start, end, opening.high_watermark);
     let mut producers = loaded.producers;

@@ -58,8 +58,9 @@ pub(super) fn open(
     let failed = |source: io::Error| OpenError::Io { path: path.clone(), source };
     let file = opening.disk.open(&path, OpenMode::Read).map_err(failed)?;
     let mut reason = None;
-    // The indexes of a segment are synced when it is sealed and flushed, or closed.
-    let is_synced = opening.was_clean || next_base.is_some_and(|next_base| next_base <= safe);
+    // The indexes of a segment are synced by the first flush after it was sealed: one that went beyond its
+    // end. One that reached just its end may have been the last before.
+    let is_synced = opening.was_clean || next_base.is_some_and(|next_base| next_base < safe);
     let may_believe = len > 0 && base < safe && (is_synced || opening.is_same_boot);
     let believed = if !may_believe {
         // Nothing to believe, or everything is looked at anyway.
