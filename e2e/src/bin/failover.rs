@@ -17,8 +17,9 @@ use e2e::failover::{Against, Kind, Shown, Stage, report};
 use e2e::history::{self, Historian};
 use e2e::kafka::Kafka;
 use e2e::network::{self, Network};
+use e2e::room::{self, Room};
 use e2e::server::klamm_binary;
-use e2e::{cache, campaign, room};
+use e2e::{cache, campaign};
 
 /// Harm one broker of three under load, again and again, and print how long acknowledgements paused.
 #[derive(Parser)]
@@ -63,12 +64,12 @@ fn run(args: &Args) -> Result<ExitCode> {
     if args.against != "klamm" && Kafka::find()?.is_none() {
         return Ok(ExitCode::SUCCESS);
     }
-    if room::is_closed("failover by cuts", network::TOOLS)? {
+    let Some(room) = Room::find("failover by cuts", network::TOOLS)? else {
         return campaign(args, false);
-    }
+    };
     let klamm = klamm_binary()?;
     let klamm = klamm.to_str().context("the program's path is not UTF-8")?;
-    let status = room::enter(&[("KLAMM_BIN", klamm)])?;
+    let status = room.enter(&[("KLAMM_BIN", klamm)])?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

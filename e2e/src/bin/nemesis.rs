@@ -21,8 +21,9 @@ use e2e::nemesis::checker::Breach;
 use e2e::nemesis::faults::{self, Fault};
 use e2e::nemesis::{self, Outcome, Plan};
 use e2e::network::{self, FORWARD, Network};
+use e2e::room::{self, Room};
 use e2e::server::klamm_binary;
-use e2e::{campaign, forwarder, room, volume};
+use e2e::{campaign, forwarder, volume};
 
 /// Where the brokers' disks are, told to the run inside of the room.
 const FOLDER: &str = "KLAMM_E2E_FOLDER";
@@ -74,7 +75,8 @@ fn run(args: &Args) -> Result<ExitCode> {
         return inside(args);
     }
     let tools = [network::TOOLS, volume::TOOLS, history::TOOLS].concat();
-    if room::is_closed("nemesis", &tools)? || (args.control && Kafka::find()?.is_none()) {
+    let Some(room) = Room::find("nemesis", &tools)? else { return Ok(ExitCode::SUCCESS) };
+    if args.control && Kafka::find()?.is_none() {
         return Ok(ExitCode::SUCCESS);
     }
     // There is no way to a registry from inside, and what is left when a run is killed is removed here.
@@ -83,7 +85,7 @@ fn run(args: &Args) -> Result<ExitCode> {
     let klamm = klamm.to_str().context("the program's path is not UTF-8")?;
     let folder = tempfile::Builder::new().prefix("klamm-nemesis-").tempdir()?;
     let disks = folder.path().to_str().context("the folder's path is not UTF-8")?;
-    let status = room::enter(&[("KLAMM_BIN", klamm), (FOLDER, disks)])?;
+    let status = room.enter(&[("KLAMM_BIN", klamm), (FOLDER, disks)])?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

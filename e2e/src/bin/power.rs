@@ -15,8 +15,9 @@ use clap::Parser;
 use e2e::history::{self, Historian};
 use e2e::nemesis::checker::Breach;
 use e2e::power::{self, Loss};
+use e2e::room::{self, Room};
 use e2e::server::klamm_binary;
-use e2e::{campaign, network, room};
+use e2e::{campaign, network};
 
 /// Where the brokers' disks are, told to the run inside of the room.
 const FOLDER: &str = "KLAMM_E2E_FOLDER";
@@ -51,16 +52,16 @@ fn run(args: &Args) -> Result<ExitCode> {
     if room::is_inside() {
         return inside(args);
     }
-    if room::is_closed("power", &[network::TOOLS, history::TOOLS].concat())? {
+    let Some(room) = Room::find("power", &[network::TOOLS, history::TOOLS].concat())? else {
         return Ok(ExitCode::SUCCESS);
-    }
+    };
     // There is no way to a registry from inside, and what is left when a run is killed is removed here.
     Historian::build()?;
     let klamm = klamm_binary()?;
     let klamm = klamm.to_str().context("the program's path is not UTF-8")?;
     let folder = tempfile::Builder::new().prefix("klamm-power-").tempdir()?;
     let disks = folder.path().to_str().context("the folder's path is not UTF-8")?;
-    let status = room::enter(&[("KLAMM_BIN", klamm), (FOLDER, disks)])?;
+    let status = room.enter(&[("KLAMM_BIN", klamm), (FOLDER, disks)])?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
