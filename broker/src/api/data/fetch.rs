@@ -110,13 +110,14 @@ struct Found {
     aborted: Option<AbortedSearch>,
     /// The follower has everything, and is in sync: it need not be looked at before there is more.
     is_quiet: bool,
+    /// The error passes by itself soon.
+    passes: bool,
 }
 
 impl Found {
     /// Whether there is something to tell that waiting does not change.
     fn is_final(&self) -> bool {
-        let passes = self.error == number(ErrorCode::OffsetNotAvailable);
-        self.diverging.is_some() || (self.error != 0 && !passes)
+        self.diverging.is_some() || (self.error != 0 && !self.passes)
     }
 
     fn refused(slot: usize, code: ErrorCode) -> Self {
@@ -133,6 +134,7 @@ impl Found {
             diverging: None,
             aborted: None,
             is_quiet: false,
+            passes: false,
         }
     }
 }
@@ -364,9 +366,11 @@ fn read_one(
     }
     if !reader.is_replica() && !partition.is_serving() {
         // An earlier leader may have told a later watermark: what consumers were told never goes back
-        // (KIP-207 says so of ListOffsets). It takes until the followers have asked once.
+        // (KIP-207 says so of ListOffsets). It takes until the followers have asked once. Every client asks
+        // again after this error; kafka-go gives up at OFFSET_NOT_AVAILABLE.
         let visible = partition.log.state().high_watermark();
-        return Found { visible, ..Found::refused(*slot, ErrorCode::OffsetNotAvailable) };
+        let refused = Found::refused(*slot, ErrorCode::NotLeaderOrFollower);
+        return Found { visible, passes: true, ..refused };
     }
     let max_bytes = budget.min(usize::try_from(wanted.max_bytes).unwrap_or(0));
     let outcome =

@@ -205,7 +205,11 @@ fn describe(
     answer: Result<Offset, ErrorCode>,
     version: i16,
 ) -> ListOffsetsPartitionResponse {
-    let error_code = number(answer.err().unwrap_or(ErrorCode::None));
+    let error_code = number(match answer.err() {
+        // Clients of these versions do not know it (KIP-207).
+        Some(ErrorCode::OffsetNotAvailable) if version < 5 => ErrorCode::LeaderNotAvailable,
+        code => code.unwrap_or(ErrorCode::None),
+    });
     let Offset { timestamp, offset, leader_epoch } = answer.unwrap_or(Offset::NONE);
     let leader_epoch = if version >= 4 { leader_epoch } else { -1 };
     ListOffsetsPartitionResponse {
@@ -220,7 +224,16 @@ fn describe(
 
 #[cfg(test)]
 mod tests {
-    use super::{Question, TimestampQuery};
+    use wire::ErrorCode;
+
+    use super::{Question, TimestampQuery, describe};
+
+    #[test]
+    fn a_client_is_told_an_error_that_its_version_knows() {
+        let told = |version| describe(0, Err(ErrorCode::OffsetNotAvailable), version).error_code;
+        assert_eq!(told(4), i16::from(ErrorCode::LeaderNotAvailable));
+        assert_eq!(told(5), i16::from(ErrorCode::OffsetNotAvailable));
+    }
 
     #[test]
     fn a_question_is_known_from_its_version_on() {
