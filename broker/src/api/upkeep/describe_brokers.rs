@@ -46,7 +46,7 @@ pub(crate) async fn handle(call: Call, request: DescribeBrokersRequest) -> Descr
         }
     };
     let brokers = facts.into_iter().map(|one| DescribedBroker {
-        is_voter: voters.contains(&one.id),
+        is_voter: voters.iter().any(|voter| voter.is(one.id, &one.broker)),
         is_controller: one.id == call.shared().node,
         ..describe(&call, one)
     });

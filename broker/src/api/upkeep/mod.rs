@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use engine::BrokerId;
+use engine::metadata::Voter;
 
+use crate::quorum::VoterProgress;
 use crate::shared::Shared;
 
 pub(super) mod cordon_broker;
@@ -15,9 +16,17 @@ pub(super) mod restart_check;
 pub(super) mod validate_config;
 pub(super) mod watch_metadata;
 
+/// How many entries of the metadata log may be on their way to a voter that is there.
+const UNDER_WAY: u64 = 100;
+
 /// The voters of the quorum; nobody once this node takes part no more.
-pub(crate) async fn voters(shared: &Arc<Shared>) -> Vec<BrokerId> {
-    let progress = shared.quorum.progress().await;
-    let voters = progress.map(|progress| progress.voters).unwrap_or_default();
-    voters.into_iter().map(|voter| voter.id).collect()
+pub(crate) async fn voters(shared: &Arc<Shared>) -> Vec<Voter> {
+    let Some(progress) = shared.quorum.progress().await else { return Vec::new() };
+    let needed = progress.high_watermark.saturating_sub(UNDER_WAY);
+    let voter = |VoterProgress { id, directory, log_end }| Voter {
+        id,
+        directory,
+        is_current: log_end.is_some_and(|end| end >= needed),
+    };
+    progress.voters.into_iter().map(voter).collect()
 }

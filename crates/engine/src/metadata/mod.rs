@@ -55,5 +55,5 @@ pub use topics::{
 };
 pub use upkeep::{
     AcquireLeaseError, DrainProgress, ForgetBrokerError, Harm, LeaseClock, Load, NotHeld, Obstacle,
-    RestartCheck, loads,
+    RestartCheck, Voter, loads,
 };

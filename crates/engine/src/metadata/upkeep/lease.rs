@@ -16,7 +16,7 @@ use super::super::brokers::UnknownBroker;
 use super::super::controller::{Controller, Decision};
 use super::super::image::{Image, Lease};
 use super::super::record::Record;
-use super::restart_check::RestartCheck;
+use super::restart_check::{RestartCheck, Voter};
 
 /// The longest name of a holder, in bytes.
 const HOLDER_BYTES_MAX: usize = 255;
@@ -70,7 +70,7 @@ impl Controller<'_> {
         &self,
         asked: Lease,
         is_over: bool,
-        voters: &[BrokerId],
+        voters: &[Voter],
     ) -> Decision<Result<(), AcquireLeaseError>> {
         if let Err(error) = self.may_acquire(&asked, is_over, voters) {
             return Decision::nothing(Err(error));
@@ -84,7 +84,7 @@ impl Controller<'_> {
         &self,
         asked: &Lease,
         is_over: bool,
-        voters: &[BrokerId],
+        voters: &[Voter],
     ) -> Result<(), AcquireLeaseError> {
         let id = asked.broker;
         if asked.holder.is_empty() || asked.holder.len() > HOLDER_BYTES_MAX {

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use super::super::restart_check::tests::voters;
 use super::{AcquireLeaseError as E, LeaseClock};
 use crate::ids::BrokerId;
 use crate::metadata::invariants_test::Cluster;
 use crate::metadata::{Image, Lease, Record};
 use crate::now::Now;
 
-const VOTERS: [BrokerId; 3] = [BrokerId(1), BrokerId(2), BrokerId(3)];
+const VOTERS: [i32; 3] = [1, 2, 3];
 
 fn lease(broker: i32, holder: &str) -> Lease {
     Lease { broker: BrokerId(broker), holder: holder.into(), ttl_ms: 5000 }
@@ -21,7 +22,8 @@ fn cluster() -> Cluster {
 }
 
 fn acquire(cluster: &mut Cluster, asked: Lease, is_over: bool) -> Result<(), E> {
-    cluster.run(|c| c.acquire_lease(asked, is_over, &VOTERS))
+    let voters = voters(cluster, &VOTERS);
+    cluster.run(|c| c.acquire_lease(asked, is_over, &voters))
 }
 
 #[test]
@@ -50,7 +52,7 @@ fn a_broker_that_cannot_be_missed_is_not_leased() {
     assert!(matches!(refused, Err(E::Unsafe { id: BrokerId(1), check }) if !check.is_ok()));
     assert_eq!(cluster.image.lease(), None);
     assert_eq!(acquire(&mut cluster, lease(3, "a"), false), Ok(()), "it is away");
-    let unknown = cluster.run(|c| c.acquire_lease(lease(9, "a"), true, &VOTERS));
+    let unknown = acquire(&mut cluster, lease(9, "a"), true);
     assert!(matches!(unknown, Err(E::UnknownBroker(_))));
 }
 

@@ -14,4 +14,4 @@ mod restart_check;
 pub use drain::{DrainProgress, Load, Obstacle, loads};
 pub use forget::ForgetBrokerError;
 pub use lease::{AcquireLeaseError, LeaseClock, NotHeld};
-pub use restart_check::{Harm, RestartCheck};
+pub use restart_check::{Harm, RestartCheck, Voter};

@@ -10,8 +10,26 @@ use crate::ids::{BrokerId, TopicPartition};
 
 use super::super::brokers::UnknownBroker;
 use super::super::controller::Controller;
-use super::super::image::{Partition, Topic};
-use super::super::partitions::{is_active, is_live};
+use super::super::image::{Broker, Partition, Topic};
+use super::super::partitions::is_active;
+
+/// Who votes in the quorum, as its leader knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Voter {
+    /// The node.
+    pub id: BrokerId,
+    /// The disk that makes it this voter.
+    pub directory: wire::Uuid,
+    /// Whether it has what is committed, but for what is under way.
+    pub is_current: bool,
+}
+
+impl Voter {
+    /// Whether the broker that is registered now is this voter: on another disk it has no vote yet.
+    pub fn is(&self, id: BrokerId, broker: &Broker) -> bool {
+        self.id == id && self.directory == broker.directory
+    }
+}
 
 /// What would follow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,12 +86,12 @@ impl RestartCheck {
 }
 
 impl Controller<'_> {
-    /// What would follow if the brokers `asked` were restarted together. `voters` are those of the
-    /// quorum; whoever is fenced counts as silent.
+    /// What would follow if the brokers `asked` were restarted together. Of the quorum's `voters`, whoever is
+    /// fenced, behind, or has another disk by now, counts as silent.
     pub fn restart_check(
         &self,
         asked: &BTreeSet<BrokerId>,
-        voters: &[BrokerId],
+        voters: &[Voter],
     ) -> Result<RestartCheck, UnknownBroker> {
         if let Some(id) = asked.iter().find(|id| self.image.broker(**id).is_none()) {
             return Err(UnknownBroker { id: *id, epoch: -1 });
@@ -91,9 +109,13 @@ impl Controller<'_> {
                 }
             }
         }
-        let is_asked = |id: &BrokerId| asked.contains(id);
+        let is_asked = |voter: &Voter| asked.contains(&voter.id);
+        let votes = |voter: &Voter| {
+            let broker = self.image.broker(voter.id).filter(|broker| !broker.fenced);
+            voter.is_current && broker.is_some_and(|broker| voter.is(voter.id, broker))
+        };
         let majority = voters.len() / 2 + 1;
-        let stay = voters.iter().filter(|id| !is_asked(id) && is_live(self.image, **id)).count();
+        let stay = voters.iter().filter(|voter| !is_asked(voter) && votes(voter)).count();
         if voters.iter().any(is_asked) && stay < majority {
             let always = voters.len() - 1 < majority;
             if always { &mut check.accepted } else { &mut check.harm }.loses_quorum = true;
@@ -134,4 +156,4 @@ impl Controller<'_> {
 
 #[cfg(test)]
 #[path = "restart_check_test.rs"]
-mod tests;
+pub(super) mod tests;

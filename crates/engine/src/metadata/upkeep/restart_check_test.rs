@@ -3,20 +3,30 @@
 use std::collections::BTreeSet;
 
 use crate::ids::BrokerId;
-use crate::metadata::Partition;
 use crate::metadata::invariants_test::{Cluster, shape};
+use crate::metadata::{Partition, Voter};
 
-fn ids(of: &[i32]) -> Vec<BrokerId> {
-    of.iter().map(|id| BrokerId(*id)).collect()
+/// They vote, with the disks that they are registered with.
+pub(in crate::metadata) fn voters(cluster: &Cluster, ids: &[i32]) -> Vec<Voter> {
+    let voter = |id: &i32| {
+        let id = BrokerId(*id);
+        let directory = cluster.image.broker(id).map_or(wire::Uuid::ZERO, |it| it.directory);
+        Voter { id, directory, is_current: true }
+    };
+    ids.iter().map(voter).collect()
 }
 
 /// What a restart of `asked` would do, in letters: `d`ata loss, `u`navailable, under `m`in ISR, `q`uorum;
 /// then, after a plus, what is accepted. `gone` are fenced.
-fn check(cluster: &Cluster, asked: &[i32], voters: &[i32]) -> String {
-    let asked: BTreeSet<BrokerId> = ids(asked).into_iter().collect();
+fn check(cluster: &Cluster, asked: &[i32], voting: &[i32]) -> String {
+    check_with(cluster, asked, &voters(cluster, voting))
+}
+
+fn check_with(cluster: &Cluster, asked: &[i32], voters: &[Voter]) -> String {
+    let asked: BTreeSet<BrokerId> = asked.iter().copied().map(BrokerId).collect();
     let controller =
         crate::metadata::Controller { image: &cluster.image, settings: &cluster.settings };
-    let check = controller.restart_check(&asked, &ids(voters)).unwrap();
+    let check = controller.restart_check(&asked, voters).unwrap();
     let letters = |harm: &super::Harm| {
         let lists = [(&harm.data_loss, 'd'), (&harm.unavailable, 'u'), (&harm.under_min_isr, 'm')];
         let letters = lists.into_iter().filter(|(list, _)| !list.is_empty()).map(|(_, it)| it);
@@ -44,6 +54,20 @@ fn a_broker_that_others_can_stand_in_for_may_restart() {
     }
     assert_eq!(check(&cluster, &[1, 2], &[1, 2, 3]), "mq+");
     assert_eq!(check(&cluster, &[1, 2, 3], &[1, 2, 3]), "duq+");
+}
+
+#[test]
+fn a_voter_with_another_disk_or_behind_is_no_reason_to_let_another_go() {
+    let cluster = placed("1/1,2,3/1,2,3", &[]);
+    let all = voters(&cluster, &[1, 2, 3]);
+    let mut replaced = all.clone();
+    replaced[0].directory = wire::Uuid([7; 16]);
+    let mut behind = all;
+    behind[0].is_current = false;
+    for voters in [replaced, behind] {
+        assert_eq!(check_with(&cluster, &[2], &voters), "q+");
+        assert_eq!(check_with(&cluster, &[1], &voters), "+");
+    }
 }
 
 #[test]
