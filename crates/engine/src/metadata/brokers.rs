@@ -154,7 +154,11 @@ impl Controller<'_> {
             return Decision::nothing(Err(unknown));
         }
         let gone = Record::UnregisterBroker { id, epoch };
-        let records = self.with_partitions_of(id, gone, |change| change.leaves(id));
+        let mut records = self.with_partitions_of(id, gone, |change| change.leaves(id));
+        // It took the lease for its stop, and will not give it back.
+        if self.image.lease().is_some_and(|lease| lease.broker == id) {
+            records.push(Record::Lease { lease: None });
+        }
         Decision { records, reply: Ok(()) }
     }
 

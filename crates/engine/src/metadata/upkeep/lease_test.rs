@@ -121,3 +121,13 @@ fn the_time_runs_from_the_last_renewal_and_anew_under_another_controller() {
     assert_eq!(clock.ends_at(&none, 2, at(13_000)), None);
     assert_eq!(clock.ends_at(&image, 2, at(14_000)), Some(at(19_000).tick));
 }
+
+#[test]
+fn a_broker_that_is_unregistered_leaves_no_lease() {
+    let mut cluster = cluster();
+    acquire(&mut cluster, lease(1, "broker-1"), false).unwrap();
+    cluster.run(|c| c.unregister_broker(BrokerId(2), 2)).unwrap();
+    assert!(cluster.image.lease().is_some());
+    cluster.run(|c| c.unregister_broker(BrokerId(1), 1)).unwrap();
+    assert_eq!(cluster.image.lease(), None);
+}

@@ -11,15 +11,17 @@ use crate::ids::{BrokerId, TopicPartition};
 use super::super::brokers::UnknownBroker;
 use super::super::controller::Controller;
 use super::super::image::{Broker, Partition, Topic};
-use super::super::partitions::is_active;
+use super::super::partitions::{is_active, is_live};
 
-/// Who votes in the quorum, as its leader knows.
+/// Who votes in the quorum, or is to, as its leader knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Voter {
     /// The node.
     pub id: BrokerId,
     /// The disk that makes it this voter.
     pub directory: wire::Uuid,
+    /// Whether it votes; else the settings say that it shall, and it will once its broker is there.
+    pub is_member: bool,
     /// Whether it has what is committed, but for what is under way.
     pub is_current: bool,
 }
@@ -114,9 +116,12 @@ impl Controller<'_> {
             let broker = self.image.broker(voter.id).filter(|broker| !broker.fenced);
             voter.is_current && broker.is_some_and(|broker| voter.is(voter.id, broker))
         };
+        // Who is about to vote, with a new disk for one, is not given up.
+        let counts = |voter: &&Voter| voter.is_member || is_live(self.image, voter.id);
+        let voters: Vec<&Voter> = voters.iter().filter(counts).collect();
         let majority = voters.len() / 2 + 1;
         let stay = voters.iter().filter(|voter| !is_asked(voter) && votes(voter)).count();
-        if voters.iter().any(is_asked) && stay < majority {
+        if voters.iter().any(|voter| is_asked(voter)) && stay < majority {
             let always = voters.len() - 1 < majority;
             if always { &mut check.accepted } else { &mut check.harm }.loses_quorum = true;
         }

@@ -11,7 +11,7 @@ pub(in crate::metadata) fn voters(cluster: &Cluster, ids: &[i32]) -> Vec<Voter> 
     let voter = |id: &i32| {
         let id = BrokerId(*id);
         let directory = cluster.image.broker(id).map_or(wire::Uuid::ZERO, |it| it.directory);
-        Voter { id, directory, is_current: true }
+        Voter { id, directory, is_member: true, is_current: true }
     };
     ids.iter().map(voter).collect()
 }
@@ -62,9 +62,13 @@ fn a_voter_with_another_disk_or_behind_is_no_reason_to_let_another_go() {
     let all = voters(&cluster, &[1, 2, 3]);
     let mut replaced = all.clone();
     replaced[0].directory = wire::Uuid([7; 16]);
-    let mut behind = all;
+    let mut behind = all.clone();
     behind[0].is_current = false;
-    for voters in [replaced, behind] {
+    // Between the two: it was removed, and is not a voter again yet.
+    let mut removed = all;
+    removed[0] =
+        Voter { directory: wire::Uuid::ZERO, is_member: false, is_current: false, ..removed[0] };
+    for voters in [replaced, behind, removed] {
         assert_eq!(check_with(&cluster, &[2], &voters), "q+");
         assert_eq!(check_with(&cluster, &[1], &voters), "+");
     }
