@@ -46,6 +46,13 @@ pub fn exactly(sent: &[Order], acked: &BTreeMap<u64, Place>, read: &[Read]) -> V
     }
 }
 
+/// The first that was read of each order.
+pub fn first_reads(read: &[Read]) -> Vec<Read> {
+    let mut seen = BTreeSet::new();
+    let is_first = |record: &&Read| Order::number(&record.value).is_none_or(|n| seen.insert(n));
+    read.iter().filter(is_first).cloned().collect()
+}
+
 /// No partition was read by two members, and every member read something.
 ///
 /// # Errors
@@ -105,6 +112,23 @@ pub fn without_gap(before: &[Read], after: &[Read]) -> Verdict {
         *expected += 1;
     }
     Ok(format!("{} orders went on", after.len()))
+}
+
+/// A group that repeats some of what it read did not begin anew. Gives how much was new, and how much not.
+///
+/// # Errors
+/// When all came again.
+pub fn goes_on(before: &[Read], after: &[Read]) -> Verdict {
+    let known: BTreeSet<u64> =
+        before.iter().filter_map(|record| Order::number(&record.value)).collect();
+    let again = first_reads(after);
+    let is_known =
+        |record: &&Read| Order::number(&record.value).is_some_and(|n| known.contains(&n));
+    let repeated = again.iter().filter(is_known).count();
+    if repeated == known.len() {
+        return Err(format!("all {repeated} orders were read again"));
+    }
+    Ok(format!("{} orders went on, {repeated} came again", again.len() - repeated))
 }
 
 /// Headers, and timestamps if `with_timestamps`, came back as they were sent.
@@ -205,6 +229,13 @@ mod tests {
     fn an_order_elsewhere_than_acknowledged_is_named() {
         let said = exactly(&orders(), &BTreeMap::from([(5, (0, 6))]), &reads()).unwrap_err();
         assert!(said.contains("order 5"), "{said}");
+    }
+
+    #[test]
+    fn an_order_that_was_read_twice_is_forgiven_and_one_that_was_not_read_is_not() {
+        let again = [reads(), reads()].concat();
+        assert_eq!(first_reads(&again), reads());
+        assert!(exactly(&orders(), &BTreeMap::new(), &first_reads(&again[1..24])).is_err());
     }
 
     #[test]

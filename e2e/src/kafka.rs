@@ -4,7 +4,7 @@
 //! Where Java or Maven are missing, [`Kafka::find`] says so and the suite is skipped, except with
 //! `CI=true`, where that is a failure.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -12,6 +12,8 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use world::Disk;
 use world::real::RealDisk;
+
+use crate::server::free_port;
 
 /// The newest Kafka whose broker resolves whole from Maven.
 pub const KAFKA_VERSION: &str = "4.3.1";
@@ -145,9 +147,7 @@ impl Kafka {
     /// # Errors
     /// When the folder cannot be written or formatted.
     pub fn prepare(&self, base: &Path, extra: &str) -> anyhow::Result<(PathBuf, SocketAddr)> {
-        let free = || -> anyhow::Result<SocketAddr> {
-            Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
-        };
+        let free = || free_port().map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         let (address, control) = (free()?, free()?);
         let data = base.join("data");
         let config = base.join("server.properties");

@@ -17,9 +17,10 @@
 //! | `volume.rs` | a small disk for one broker |
 //! | `campaign.rs` | many trials, a line of JSON each |
 //! | `server.rs` | the broker under test: `klamm up`, or Apache Kafka as the control |
-//! | `order.rs` | what is sent |
+//! | `order.rs` | what is sent; `load.rs` sends it without a pause |
 //! | `judge.rs` | claims about what was read, as pure functions |
 //! | `story.rs` | the order story, told by one client |
+//! | `reaper.rs` | kills brokers meanwhile |
 //! | `report.rs` | a verdict per client and line |
 //! | `frames/` | mutated frames, sent to a broker that must live on |
 //! | `kafka.rs` | Apache Kafka's jars, tools and broker |
@@ -46,11 +47,13 @@ pub mod judge;
 pub mod kafka;
 pub mod kcat;
 pub mod library;
+pub mod load;
 pub mod nemesis;
 pub mod network;
 pub mod order;
 pub mod power;
 pub mod process;
+pub mod reaper;
 pub mod report;
 pub mod room;
 pub mod server;

@@ -72,6 +72,7 @@ impl Line {
 #[derive(Serialize)]
 struct Row<'a> {
     client: &'a str,
+    brokers: u16,
     line: usize,
     claim: &'a str,
     outcome: &'a str,
@@ -81,14 +82,15 @@ struct Row<'a> {
 /// What one client's story came to.
 pub struct Report {
     library: Library,
+    brokers: u16,
     told: Vec<Line>,
     failures: Vec<String>,
 }
 
 impl Report {
     /// Nothing told yet.
-    pub fn new(library: Library) -> Self {
-        Self { library, told: Vec::new(), failures: Vec::new() }
+    pub fn new(library: Library, brokers: u16) -> Self {
+        Self { library, brokers, told: Vec::new(), failures: Vec::new() }
     }
 
     /// Writes down what a line came to.
@@ -144,7 +146,8 @@ impl Report {
         if let Some(path) = std::env::var_os(REPORT) {
             let place =
                 Line::ALL.iter().position(|it| *it == line).context("all lines are in ALL")?;
-            let row = Row { client, line: place + 1, claim: line.claim(), outcome, detail };
+            let (line, claim) = (place + 1, line.claim());
+            let row = Row { client, brokers: self.brokers, line, claim, outcome, detail };
             let mut file = OpenOptions::new().create(true).append(true).open(path)?;
             writeln!(file, "{}", serde_json::to_string(&row)?)?;
         }

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -33,10 +33,21 @@ pub struct Topic {
     pub partitions: i32,
 }
 
-/// A broker process with its folder.
+/// Which server a test is to have.
+pub struct Wanted<'a> {
+    /// Topics that it must have, with a replica on each broker.
+    pub topics: &'a [Topic],
+    /// Groups that are declared where there is a way to.
+    pub groups: &'a [&'static str],
+    /// How many brokers; Apache Kafka has one.
+    pub brokers: u16,
+}
+
+/// A server process with its folder: one broker, or several on ports that follow each other.
 pub struct Server {
     folder: TempDir,
     port: u16,
+    brokers: u16,
     topics: Vec<Topic>,
     groups: Vec<&'static str>,
     launch: Launch,
@@ -77,36 +88,59 @@ pub fn is_control() -> bool {
 /// A port that was free a moment ago.
 ///
 /// # Errors
-/// When the system has none.
+/// When there is none.
 pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    free_ports(1)
+}
+
+/// The first of `count` ports in a row that were free a moment ago. None of them is handed out by the system:
+/// a client's connection could take it as its own while a broker that was killed is away.
+fn free_ports(count: u16) -> Result<u16> {
+    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    // Others look for ports at the same time.
+    let moment = SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos();
+    let skipped = usize::try_from((moment / 1000).wrapping_add(std::process::id() * 7919) % 9000)?;
+    let all = (10_000..19_000).cycle().skip(skipped).take(9000);
+    let mut firsts = all.filter(|first: &u16| (*first..first + count).all(is_free));
+    firsts.next().context("no ports are free")
 }
 
 impl Server {
-    /// Starts a server with these topics, and `groups` declared where there is a way to.
+    /// Starts a server of one broker with these topics.
     ///
     /// # Errors
     /// When it does not answer in time.
-    pub fn start(topics: &[Topic], groups: &[&'static str]) -> Result<Self> {
+    pub fn start(topics: &[Topic]) -> Result<Self> {
+        Self::launch(&Wanted { topics, groups: &[], brokers: 1 })
+    }
+
+    /// Starts a server.
+    ///
+    /// # Errors
+    /// When it does not answer in time.
+    pub fn launch(wanted: &Wanted<'_>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("klamm-e2e-").tempdir()?;
         let launch = if is_control() {
+            ensure!(wanted.brokers == 1, "the control is one broker");
             let tools = Kafka::find()?.context("the control needs java and mvn")?;
             Launch::Kafka { tools, control: free_port()? }
         } else {
             Launch::Klamm { binary: klamm_binary()? }
         };
-        let port = free_port()?;
-        let (topics, groups) = (topics.to_vec(), groups.to_vec());
-        let mut server = Self { folder, port, topics, groups, launch, process: None };
+        let brokers = wanted.brokers;
+        let port = free_ports(brokers)?;
+        let (topics, groups) = (wanted.topics.to_vec(), wanted.groups.to_vec());
+        let mut server = Self { folder, port, brokers, topics, groups, launch, process: None };
         server.prepare()?;
         server.start_again()?;
         server.create_topics()?;
         Ok(server)
     }
 
-    /// `host:port` for clients.
+    /// `host:port` of each broker for clients, separated by commas.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        let each = (self.port..self.port + self.brokers).map(|port| format!("127.0.0.1:{port}"));
+        each.collect::<Vec<_>>().join(",")
     }
 
     /// Where its data is.
@@ -160,6 +194,20 @@ impl Server {
         Ok(begun.elapsed())
     }
 
+    /// How many brokers it has.
+    pub fn brokers(&self) -> u16 {
+        self.brokers
+    }
+
+    /// A hand that does things to its brokers meanwhile.
+    ///
+    /// # Errors
+    /// When it is the control.
+    pub fn hand(&self) -> Result<Hand> {
+        let Launch::Klamm { binary } = &self.launch else { bail!("the control has no klamm") };
+        Ok(Hand { binary: binary.clone(), address: self.address(), data: self.data() })
+    }
+
     /// Moves `group` to the beginning of `topic` by the server's own tools.
     ///
     /// # Errors
@@ -207,10 +255,7 @@ impl Server {
     /// # Errors
     /// When it fails.
     pub fn klamm(&self, arguments: &[&str]) -> Result<String> {
-        let Launch::Klamm { binary } = &self.launch else { bail!("the control has no klamm") };
-        let mut command = Command::new(binary);
-        without_our_settings(&mut command);
-        cache::run(command.args(arguments).args(["--bootstrap", &self.address()]))
+        self.hand()?.klamm(arguments)
     }
 
     fn status_of(&self, group: &str) -> Result<Value> {
@@ -234,11 +279,16 @@ impl Server {
                 "---\napiVersion: klamm.io/v1alpha1\nkind: {kind}\nmetadata: {{name: {name}}}\n"
             )
         };
-        let mut text = head("Cluster", "shop") + "spec: {replicas: 1, storage: {size: 4Gi}}\n";
+        let brokers = self.brokers;
+        let mut text = head("Cluster", "shop");
+        text += &format!("spec: {{replicas: {brokers}, storage: {{size: 4Gi}}}}\n");
         for Topic { name, partitions } in &self.topics {
             text += &head("Topic", name);
-            text += "spec:\n  clusterRef: {name: shop}\n  replicas: 1\n";
+            text += &format!("spec:\n  clusterRef: {{name: shop}}\n  replicas: {brokers}\n");
             text += &format!("  partitions: {partitions}\n");
+            if brokers > 1 {
+                text += &format!("  minInSyncReplicas: {}\n", brokers - 1);
+            }
         }
         for group in &self.groups {
             text += &head("ConsumerGroup", group);
@@ -285,7 +335,8 @@ impl Server {
                 let mut command = Command::new(binary);
                 command.arg("up").arg("--file").arg(self.resources());
                 command.arg("--data-dir").arg(self.data());
-                command.args(["--listen", &self.address(), "--http", "off"]);
+                let first = format!("127.0.0.1:{}", self.port);
+                command.args(["--listen", &first, "--http", "off"]);
                 command.current_dir(self.folder.path());
                 without_our_settings(&mut command);
                 // Requests cross from shard to shard, on a small machine as well.
@@ -327,8 +378,47 @@ impl Server {
     }
 }
 
+/// Runs `klamm` against a server.
+pub struct Hand {
+    binary: PathBuf,
+    address: String,
+    data: PathBuf,
+}
+
+impl Hand {
+    /// With these arguments; gives its output.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn klamm(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new(&self.binary);
+        without_our_settings(&mut command);
+        cache::run(command.args(arguments).args(["--bootstrap", &self.address]))
+    }
+
+    /// `kill`s, `stop`s or `start`s a broker of a `klamm up`.
+    ///
+    /// # Errors
+    /// When that is refused.
+    pub fn broker(&self, action: &str, id: u16) -> Result<()> {
+        let mut command = Command::new(&self.binary);
+        without_our_settings(&mut command);
+        command.args(["cluster", action, &id.to_string(), "--data-dir"]).arg(&self.data);
+        cache::run(&mut command).map(drop)
+    }
+
+    /// Whether all brokers are up and in sync.
+    pub fn is_whole(&self) -> bool {
+        let said = self.klamm(&["cluster", "brokers", "-o", "json"]).unwrap_or_default();
+        let said: Value = serde_json::from_str(&said).unwrap_or_default();
+        let brokers = said.as_array().cloned().unwrap_or_default();
+        let is_well = |it: &Value| it["state"] == "up" && it["inSyncPercent"] == 100;
+        brokers.len() == self.address.split(',').count() && brokers.iter().all(is_well)
+    }
+}
+
 /// Takes this suite's own variables out of the environment: the broker reads `KLAMM_…` as settings.
-pub(crate) fn without_our_settings(command: &mut Command) {
+pub fn without_our_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.as_encoded_bytes().starts_with(b"KLAMM_") {
             command.env_remove(name);

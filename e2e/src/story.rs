@@ -14,8 +14,9 @@ use crate::judge::{self, Place, Verdict};
 use crate::library::{Library, Program, Timeouts};
 use crate::order::Order;
 use crate::process::{Process, until};
+use crate::reaper::Reaper;
 use crate::report::{Line, Report};
-use crate::server::{Server, Topic};
+use crate::server::{Server, Topic, Wanted};
 
 const ORDERS: Topic = Topic { name: "order-placed", partitions: 12 };
 const PAGE_VIEWS: Topic = Topic { name: "page-viewed", partitions: 12 };
@@ -36,27 +37,43 @@ const BRIEF: Timeouts = Timeouts { session_ms: 6000, heartbeat_ms: 500 };
 /// How much earlier than a heartbeat interval before its death a member may have been heard last, on a
 /// busy machine.
 const HEARTBEAT_LATE: Duration = Duration::from_millis(300);
+/// How long all brokers are there before the next one is killed: longer for clients that join anew, after
+/// pauses of 5 s, whenever one goes.
+const CALM: Duration = Duration::from_secs(2);
+const LONG_CALM: Duration = Duration::from_secs(6);
 /// How long anything may take that nothing delays but the machine.
 const LIMIT: Duration = Duration::from_secs(90);
 /// How long we listen for orders that must not come.
 const SILENCE: Duration = Duration::from_millis(500);
 
-/// Builds the library's program, tells the story, and gives what failed.
+/// Builds the library's program, tells the story to a server of so many brokers, and gives what failed.
+/// Where there are several they are killed one after another meanwhile.
 ///
 /// # Errors
 /// When the story cannot be told at all, or its report not be written.
-pub fn tell(library: Library) -> Result<Vec<String>> {
+pub fn tell(library: Library, brokers: u16) -> Result<Vec<String>> {
     let program = library.build()?;
-    let server = Server::start(&[ORDERS, PAGE_VIEWS], &[INVENTORY, NOTIFICATION, ANALYTICS])?;
+    let (topics, groups) = (&[ORDERS, PAGE_VIEWS], &[INVENTORY, NOTIFICATION, ANALYTICS]);
+    let server = Server::launch(&Wanted { topics, groups, brokers })?;
+    let calm = if library.repeats().is_some() { LONG_CALM } else { CALM };
+    let reaper =
+        if brokers > 1 { Some(Reaper::begin(server.hand()?, brokers, calm)) } else { None };
     let mut story = Story {
         program,
         server,
-        report: Report::new(library),
+        reaper,
+        report: Report::new(library, brokers),
         yesterday: Order::yesterday(),
         sent: Vec::new(),
         acked: BTreeMap::new(),
     };
-    let told = story.tell();
+    let mut told = story.tell();
+    if let Some(reaper) = story.reaper.take() {
+        match reaper.end() {
+            Ok(kills) => println!("{kills} brokers were killed meanwhile"),
+            Err(error) => told = told.and(Err(error)),
+        }
+    }
     let broken = told.err().map(|error| format!("{error:#}"));
     if broken.is_some() {
         println!("{}", story.server.notes());
@@ -69,6 +86,8 @@ pub fn tell(library: Library) -> Result<Vec<String>> {
 struct Story {
     program: Program,
     server: Server,
+    /// Who kills its brokers, if it has several.
+    reaper: Option<Reaper>,
     report: Report,
     /// When the first order was placed, in milliseconds since 1970.
     yesterday: i64,
@@ -84,7 +103,7 @@ impl Story {
         let mut notification = self.join(NOTIFICATION, 1)?;
         let analytics = self.join(ANALYTICS, 1)?;
         for group in [&inventory, &notification, &analytics] {
-            settled(group)?;
+            self.settle(group)?;
         }
         self.all_is_well(&[&inventory, &notification, &analytics])?;
         let before = records(&inventory).concat();
@@ -93,7 +112,7 @@ impl Story {
         self.one_of_three_is_killed(survivors)?;
         // The others heard of all that as well.
         let others = self.every_order(&[&notification, &analytics]);
-        self.report.tell(Line::EveryOrder, &others)?;
+        self.note(Line::EveryOrder, &others)?;
         stop(&mut notification)?;
         drop(analytics);
         self.everything_once_more()?;
@@ -106,18 +125,22 @@ impl Story {
         let verdict = self.every_order(groups);
         // The line is told once, at the end of the story, unless it is lost already.
         if verdict.is_err() {
-            self.report.tell(Line::EveryOrder, &verdict)?;
+            self.note(Line::EveryOrder, &verdict)?;
             bail!("the groups did not get what was sent");
         }
         let members = records(groups[0]);
         let verdict = judge::one_reader_per_partition(&members, ORDERS.partitions);
         let verdict = explained(verdict, groups[0]);
-        self.report.tell(Line::OneReader, &verdict)?;
+        match self.repeats() {
+            Some(reason) => self.report.cannot(Line::OneReader, reason)?,
+            None => self.report.tell(Line::OneReader, &verdict)?,
+        }
         let mut ordered: Verdict = Ok(String::new());
         for group in groups {
-            ordered = ordered.and_then(|_| judge::in_order_per_key(&records(group)));
+            let read = self.judged(group);
+            ordered = ordered.and_then(|_| judge::in_order_per_key(&[read]));
         }
-        self.report.tell(Line::KeyOrder, &ordered)?;
+        self.note(Line::KeyOrder, &ordered)?;
         let cannot = self.program.library().cannot_set_timestamps();
         let verdict = judge::came_back(&self.sent, &members.concat(), cannot.is_none());
         match cannot {
@@ -128,22 +151,35 @@ impl Story {
 
     /// Line 5. Gives the group's members, of which there are three then; the second is the one to be killed.
     fn the_inventory_comes_back(&mut self, before: &[Read]) -> Result<Vec<Process>> {
-        self.place(PLACED[1])?;
+        let newest = self.place(PLACED[1])?;
         let mut inventory = self.join(INVENTORY, 1)?;
-        settled(&inventory)?;
-        let arrived = until_read(&inventory, count(PLACED[1]));
+        self.settle(&inventory)?;
+        let arrived = until_seen(&inventory, &newest);
         let after = records(&inventory).concat();
-        let verdict = arrived.and_then(|()| judge::without_gap(before, &after));
+        let verdict = arrived.and_then(|()| match self.repeats() {
+            Some(_) => judge::goes_on(before, &after),
+            None => judge::without_gap(before, &after),
+        });
         let verdict = explained(verdict, &inventory);
-        self.report.tell(Line::GoesOn, &verdict)?;
+        self.note(Line::GoesOn, &verdict)?;
         inventory.push(self.join_as(INVENTORY, BRIEF)?);
         inventory.extend(self.join(INVENTORY, 1)?);
-        settled(&inventory)?;
+        self.settle(&inventory)?;
         Ok(inventory)
     }
 
-    /// Line 6.
-    fn one_of_three_is_killed(&mut self, mut inventory: Vec<Process>) -> Result<()> {
+    /// Line 6. In peace: a coordinator that takes over gives every member its whole session again.
+    fn one_of_three_is_killed(&mut self, inventory: Vec<Process>) -> Result<()> {
+        let reaper = self.reaper.take();
+        let told = match &reaper {
+            Some(reaper) => reaper.in_peace(|| self.a_member_dies(inventory)),
+            None => self.a_member_dies(inventory),
+        };
+        self.reaper = reaper;
+        told
+    }
+
+    fn a_member_dies(&mut self, mut inventory: Vec<Process>) -> Result<()> {
         let mut victim = inventory.swap_remove(1);
         let orphans: BTreeSet<i32> = owned(&victim).into_iter().collect();
         ensure!(!orphans.is_empty(), "the victim has no partitions");
@@ -163,9 +199,7 @@ impl Story {
         };
         settled(&inventory)?;
         // What is sent now is read by those who are left; they may read the victim's last ones again.
-        let from = self.sent.len();
-        self.place(PLACED[2])?;
-        let newest: BTreeSet<u64> = self.sent[from..].iter().map(|order| order.n).collect();
+        let newest = self.place(PLACED[2])?;
         let verdict = until_seen(&inventory, &newest).and(verdict);
         let verdict = explained(verdict, &inventory);
         self.report.tell(Line::Failover, &verdict)?;
@@ -178,10 +212,13 @@ impl Story {
         let by = if library.cannot_rewind().is_some() {
             self.server.rewind(ORDERS.name, INVENTORY)?
         } else {
-            let mut rewind = self.program.rewind(&address, ORDERS.name, INVENTORY)?;
-            let status = rewind.wait(LIMIT)?;
-            ensure!(status.success(), "the rewind ended with {status}\n{}", rewind.notes());
-            "by the client itself"
+            // In peace: kafkajs leaves it to whoever asks to ask again.
+            self.in_peace(|| {
+                let mut rewind = self.program.rewind(&address, ORDERS.name, INVENTORY)?;
+                let status = rewind.wait(LIMIT)?;
+                ensure!(status.success(), "the rewind ended with {status}\n{}", rewind.notes());
+                Ok("by the client itself")
+            })?
         };
         let yaml = self.server.rewind_by_yaml(NOTIFICATION)?;
         let mut groups = vec![(Line::Rewind, INVENTORY, by.to_owned())];
@@ -199,7 +236,7 @@ impl Story {
                 "" => counted,
                 how => format!("{counted}, {how}"),
             });
-            self.report.tell(line, &verdict)?;
+            self.note(line, &verdict)?;
             stop(&mut members)?;
         }
         Ok(())
@@ -213,11 +250,11 @@ impl Story {
         let reader = self.program.consume(&address, PAGE_VIEWS.name, "page-counter", PATIENT)?;
         let mut readers = vec![reader];
         let arrived = until_read(&readers, views.len());
-        let read = records(&readers).concat();
+        let read = self.judged(&readers);
         let verdict = arrived
             .and_then(|()| judge::exactly(&views, &BTreeMap::new(), &read))
             .and_then(|_| judge::no_partition_is_empty(&read, PAGE_VIEWS.partitions));
-        self.report.tell(Line::Spread, &explained(verdict, &readers))?;
+        self.note(Line::Spread, &explained(verdict, &readers))?;
         stop(&mut readers)
     }
 
@@ -231,15 +268,51 @@ impl Story {
         self.program.consume(&self.server.address(), ORDERS.name, group, timeouts)
     }
 
-    /// Places that many more orders.
-    fn place(&mut self, orders: u64) -> Result<()> {
+    /// Why this client may send and read again what it did before; none where all brokers live.
+    fn repeats(&self) -> Option<&'static str> {
+        self.program.library().repeats().filter(|_| self.server.brokers() > 1)
+    }
+
+    /// What a group has read, in so far as the client is to answer for it.
+    fn judged(&self, members: &[Process]) -> Vec<Read> {
+        let read = records(members).concat();
+        if self.repeats().is_some() { judge::first_reads(&read) } else { read }
+    }
+
+    /// Writes a line down, of which a part is shown by a client that repeats.
+    fn note(&mut self, line: Line, verdict: &Verdict) -> Result<()> {
+        match self.repeats() {
+            Some(reason) => self.report.tell_partly(line, verdict, reason),
+            None => self.report.tell(line, verdict),
+        }
+    }
+
+    /// Waits until a group has settled, in peace: some clients join anew whenever a broker goes.
+    fn settle(&self, members: &[Process]) -> Result<()> {
+        self.in_peace(|| settled(members))
+    }
+
+    /// Does something while all brokers are there.
+    fn in_peace<R>(&self, act: impl FnOnce() -> R) -> R {
+        match &self.reaper {
+            Some(reaper) => reaper.in_peace(act),
+            None => act(),
+        }
+    }
+
+    /// Places that many more orders; gives their numbers.
+    fn place(&mut self, orders: u64) -> Result<BTreeSet<u64>> {
         let from = self.sent.len() as u64;
         let placed: Vec<Order> =
             (from..from + orders).map(|n| Order::placed(n, PLACED[0], self.yesterday)).collect();
         let acked = self.send(&ORDERS, &placed)?;
-        self.acked.extend(acked);
+        // What is sent again stands in two places.
+        if self.repeats().is_none() {
+            self.acked.extend(acked);
+        }
+        let numbers = placed.iter().map(|order| order.n).collect();
         self.sent.extend(placed);
-        Ok(())
+        Ok(numbers)
     }
 
     /// Sends, and waits until all is acknowledged.
@@ -273,15 +346,11 @@ impl Story {
         // Nothing may come twice, also not a little later.
         std::thread::sleep(SILENCE);
         for group in groups {
-            let verdict = judge::exactly(&self.sent, &self.acked, &records(group).concat());
+            let verdict = judge::exactly(&self.sent, &self.acked, &self.judged(group));
             counted = explained(verdict, group)?;
         }
         Ok(counted)
     }
-}
-
-fn count(number: u64) -> usize {
-    usize::try_from(number).expect("the story has few orders")
 }
 
 /// What each member read so far.
@@ -375,15 +444,9 @@ fn adopted(
     is_whole.then_some((*first, *last))
 }
 
-/// Waits until the members have read that many records together.
+/// Waits until the members have read that many orders together.
 fn until_read(members: &[Process], expected: usize) -> Result<(), String> {
-    let is_record = |event: &Event| matches!(event, Event::Record(_));
-    let so_far = || -> usize {
-        let of = |member: &Process| {
-            member.look(|events| events.iter().filter(|heard| is_record(&heard.event)).count())
-        };
-        members.iter().map(of).sum()
-    };
+    let so_far = || judge::first_reads(&records(members).concat()).len();
     let read = until("all is read", LIMIT, || Ok((so_far() >= expected).then_some(())));
     read.map_err(|_| format!("{} of {expected} were read in {LIMIT:?}", so_far()))
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use e2e::cache;
 use e2e::process::{Process, until};
-use e2e::server::{free_port, klamm_binary};
+use e2e::server::{free_port, klamm_binary, without_our_settings};
 
 const LIMIT: Duration = Duration::from_secs(30);
 /// How long a single command may take, in seconds.
@@ -58,11 +58,8 @@ impl Desk {
 
     fn command_of(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(self.folder.path()).env_remove("KLAMM_BIN");
-        for name in ["KLAMM_E2E_REPORT", "KLAMM_E2E_KILLS", "KLAMM_E2E_CLIENT", "KLAMM_E2E_SERVER"]
-        {
-            command.env_remove(name);
-        }
+        without_our_settings(&mut command);
+        command.current_dir(self.folder.path());
         command
     }
 

@@ -45,7 +45,7 @@ func say(line map[string]any) {
 func produce(broker, topic string) error {
 	failed := false
 	writer := &kafka.Writer{
-		Addr:         kafka.TCP(broker),
+		Addr:         kafka.TCP(strings.Split(broker, ",")...),
 		Topic:        topic,
 		Balancer:     &kafka.Hash{},
 		RequiredAcks: kafka.RequireAll,
@@ -118,7 +118,7 @@ func consume(broker, topic, group string, session, heartbeat time.Duration) erro
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	reader := kafka.NewReader(kafka.ReaderConfig{
-		Brokers:           []string{broker},
+		Brokers:           strings.Split(broker, ","),
 		Topic:             topic,
 		GroupID:           group,
 		SessionTimeout:    session,
@@ -155,7 +155,7 @@ func consume(broker, topic, group string, session, heartbeat time.Duration) erro
 // rewind commits the first offset of every partition, outside of any generation.
 func rewind(broker, topic, group string) error {
 	ctx := context.Background()
-	client := &kafka.Client{Addr: kafka.TCP(broker), Timeout: 10 * time.Second}
+	client := &kafka.Client{Addr: kafka.TCP(strings.Split(broker, ",")...), Timeout: 10 * time.Second}
 	metadata, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})
 	if err != nil {
 		return err

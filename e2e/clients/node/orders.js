@@ -6,7 +6,7 @@ const { Kafka, Partitioners, logLevel } = require("kafkajs");
 
 const say = (event, fields) => console.log(JSON.stringify({ event, ...fields }));
 
-const connect = (broker) => new Kafka({ clientId: "orders", brokers: [broker], logLevel: logLevel.WARN });
+const connect = (broker) => new Kafka({ clientId: "orders", brokers: broker.split(","), logLevel: logLevel.WARN });
 
 async function produce(broker, topic) {
   // kafkajs tells the first offset of each partition of a request, and not which record went where.

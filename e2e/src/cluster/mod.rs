@@ -5,12 +5,14 @@ mod product;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 use wire::create_topics::request::{CreatableTopic, CreatableTopicConfig};
 use wire::describe_quorum::request as quorum;
+use wire::describe_quorum::response::PartitionData as Quorum;
 use wire::metadata::request::MetadataRequestTopic;
 use wire::{
     CreateTopicsRequest, DescribeQuorumRequest, ElectLeadersRequest, ErrorCode, MetadataRequest,
@@ -18,9 +20,10 @@ use wire::{
 };
 
 use crate::ask::{ask, get};
+use crate::cache;
 use crate::network::{CLIENTS, Network};
 use crate::process::{Process, until};
-use crate::server::free_port;
+use crate::server::{free_port, without_our_settings};
 
 pub use product::Product;
 
@@ -80,8 +83,8 @@ struct Seat {
 pub struct Place {
     /// -1 if nobody does.
     pub leader: i32,
-    /// Who should, if all were well.
-    pub preferred: i32,
+    /// The brokers that have it; the first should lead, if all were well.
+    pub replicas: Vec<i32>,
     /// The brokers in sync.
     pub isr: Vec<i32>,
 }
@@ -183,6 +186,62 @@ impl Cluster {
             Ok(is_ready.then_some(()))
         });
         ready.with_context(|| self.notes())
+    }
+
+    /// Starts a broker more, with the next id, and waits until it serves.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    pub fn join(&mut self) -> Result<i32> {
+        let id = i32::try_from(self.seats.len())? + 1;
+        let data = self.folder.path().join(format!("data-{id}"));
+        let machine = Machine { data, boot_id: None };
+        self.seats.push(Seat::take(id, self.network.as_ref(), machine)?);
+        self.start_broker(id)?;
+        self.wait_until_ready(id)?;
+        Ok(id)
+    }
+
+    /// Asks the broker that joined last to stop, and forgets it.
+    ///
+    /// # Errors
+    /// When it does not end well.
+    pub fn leave(&mut self) -> Result<i32> {
+        let id = self.seats.last().context("there is a broker")?.id;
+        self.ask_to_stop(id)?;
+        self.wait_for_end(id)?;
+        self.seats.pop();
+        Ok(id)
+    }
+
+    /// Gives a broker that does not run an empty disk.
+    ///
+    /// # Errors
+    /// When the old one cannot be emptied.
+    pub fn replace_disk(&self, id: i32) -> Result<()> {
+        ensure!(!self.brokers.contains_key(&id), "broker {id} runs");
+        Ok(std::fs::remove_dir_all(&self.seats[index(id)].machine.data)?)
+    }
+
+    /// Runs `klamm` with these arguments against the cluster; gives its output.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn klamm(&self, arguments: &[&str]) -> Result<String> {
+        let Product::Klamm(binary) = &self.product else { bail!("Kafka has no klamm") };
+        let mut command = Command::new(binary);
+        without_our_settings(&mut command);
+        cache::run(command.args(arguments).env("KLAMM_BOOTSTRAP", self.bootstrap()))
+    }
+
+    /// The quorum's voters.
+    ///
+    /// # Errors
+    /// When nobody tells.
+    pub fn voters(&self) -> Result<Vec<i32>> {
+        let leader = self.controller()?;
+        let quorum = self.describe_quorum(leader)?;
+        Ok(quorum.current_voters.iter().map(|voter| voter.replica_id).collect())
     }
 
     /// Whether its process is there.
@@ -293,7 +352,7 @@ impl Cluster {
         topic.partitions.sort_by_key(|partition| partition.partition_index);
         let place = |partition: wire::metadata::response::MetadataResponsePartition| Place {
             leader: partition.leader_id,
-            preferred: partition.replica_nodes.first().copied().unwrap_or(-1),
+            replicas: partition.replica_nodes,
             isr: partition.isr_nodes,
         };
         Ok(topic.partitions.into_iter().map(place).collect())
@@ -305,7 +364,7 @@ impl Cluster {
     /// When that does not come about.
     pub fn settle(&self, topic: &str) -> Result<Vec<Place>> {
         self.agree("all replicas are in sync", topic, |place| {
-            place.leader >= 0 && place.isr.len() == self.seats.len()
+            place.leader >= 0 && place.isr.len() == place.replicas.len()
         })
     }
 
@@ -336,7 +395,7 @@ impl Cluster {
     /// When that does not come about.
     pub fn elect_preferred(&self, topic: &str) -> Result<Vec<i32>> {
         let before = self.settle(topic)?;
-        let elsewhere = |place: &Place| place.leader != place.preferred;
+        let elsewhere = |place: &Place| place.replicas.first() != Some(&place.leader);
         let moved = (0..).zip(&before).filter(|(_, place)| elsewhere(place));
         let moved: Vec<i32> = moved.map(|(partition, _)| partition).collect();
         if !moved.is_empty() {
@@ -353,22 +412,22 @@ impl Cluster {
     /// When nobody tells within some time.
     pub fn controller(&self) -> Result<i32> {
         let told = until("somebody knows the controller", SETTLE_LIMIT, || {
-            let mut told = self.ids().into_iter().filter_map(|id| self.describe_quorum(id).ok());
-            Ok(told.find(|leader| *leader > 0))
+            let told = self.ids().into_iter().filter_map(|id| self.describe_quorum(id).ok());
+            Ok(told.map(|quorum| quorum.leader_id).find(|leader| *leader > 0))
         });
         told.with_context(|| self.notes())
     }
 
-    fn describe_quorum(&self, id: i32) -> Result<i32> {
+    fn describe_quorum(&self, id: i32) -> Result<Quorum> {
         let partitions = vec![quorum::PartitionData::default()];
         let topic =
             quorum::TopicData { topic_name: Str::from(METADATA), partitions, ..Default::default() };
         let request = DescribeQuorumRequest { topics: vec![topic], ..Default::default() };
-        let answer = ask(self.seats[index(id)].address, &request, ANSWER_LIMIT)?;
-        let partition = answer.topics.first().and_then(|topic| topic.partitions.first());
+        let mut answer = ask(self.seats[index(id)].address, &request, ANSWER_LIMIT)?;
+        let partition = answer.topics.pop().and_then(|mut topic| topic.partitions.pop());
         let partition = partition.with_context(|| format!("error {}", answer.error_code))?;
         ensure!(partition.error_code == 0, "error {}", partition.error_code);
-        Ok(partition.leader_id)
+        Ok(partition)
     }
 
     /// Asks brokers one after the other until one answers.
