@@ -1,6 +1,11 @@
 //! Apache Kafka's own tools against three brokers: topics, reassignments, elections, the quorum.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "real processes run beside real files; a test that cannot go on has failed"
+)]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,7 +1,7 @@
 //! `cargo xtask clients`: the order story in real clients, as a table of client × line, and the server
 //! killed under load.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
@@ -27,6 +27,8 @@ pub(crate) struct Args {
 #[derive(Deserialize)]
 struct Row {
     client: String,
+    /// How many, of which all were killed one after another if there were several.
+    brokers: u16,
     line: usize,
     claim: String,
     outcome: String,
@@ -78,12 +80,22 @@ fn print(report: &Path) -> Result<()> {
     // Without it every client was skipped, and has said so.
     let Ok(text) = std::fs::read_to_string(report) else { return Ok(()) };
     let rows: Vec<Row> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let brokers: BTreeSet<u16> = rows.iter().map(|row| row.brokers).collect();
+    for count in brokers {
+        let rows: Vec<&Row> = rows.iter().filter(|row| row.brokers == count).collect();
+        print_table(count, &rows);
+    }
+    Ok(())
+}
+
+fn print_table(brokers: u16, rows: &[&Row]) {
     let claims: BTreeMap<usize, &str> =
         rows.iter().map(|row| (row.line, row.claim.as_str())).collect();
     let cell = |line: usize, client: &str| {
         rows.iter().rfind(|row| row.line == line && row.client == client)
     };
-    println!("\n| line | {} |", CLIENTS.join(" | "));
+    let how = if brokers == 1 { "1 broker" } else { "brokers are killed one after another" };
+    println!("\n{how}:\n\n| line | {} |", CLIENTS.join(" | "));
     println!("| --- |{}", " --- |".repeat(CLIENTS.len()));
     for (line, claim) in &claims {
         let cells: Vec<&str> = CLIENTS
@@ -93,12 +105,11 @@ fn print(report: &Path) -> Result<()> {
         println!("| {line} {claim} | {} |", cells.join(" | "));
     }
     println!();
-    for row in &rows {
+    for row in rows {
         println!("{:>8} {:>2} {:<6} {}", row.client, row.line, row.outcome, row.detail);
     }
     let count = |outcome: &str| rows.iter().filter(|row| row.outcome == outcome).count();
     let (whole, partly) = (count("ok"), count("partly"));
     let (failed, absent) = (count("FAILED"), count("n/a"));
     println!("cells: {whole} ok, {partly} partly, {failed} failed, {absent} n/a");
-    Ok(())
 }
