@@ -107,13 +107,13 @@ impl Story {
         }
         self.all_is_well(&[&inventory, &notification, &analytics])?;
         let before = records(&inventory).concat();
-        stop(&mut inventory)?;
+        self.leave(&mut inventory)?;
         let survivors = self.the_inventory_comes_back(&before)?;
         self.one_of_three_is_killed(survivors)?;
         // The others heard of all that as well.
         let others = self.every_order(&[&notification, &analytics]);
         self.note(Line::EveryOrder, &others)?;
-        stop(&mut notification)?;
+        self.leave(&mut notification)?;
         drop(analytics);
         self.everything_once_more()?;
         self.page_views()
@@ -203,7 +203,7 @@ impl Story {
         let verdict = until_seen(&inventory, &newest).and(verdict);
         let verdict = explained(verdict, &inventory);
         self.report.tell(Line::Failover, &verdict)?;
-        stop(&mut inventory)
+        self.leave(&mut inventory)
     }
 
     /// Lines 7 and 8: what was read comes back for who asks for it, and for who was not there.
@@ -237,7 +237,7 @@ impl Story {
                 how => format!("{counted}, {how}"),
             });
             self.note(line, &verdict)?;
-            stop(&mut members)?;
+            self.leave(&mut members)?;
         }
         Ok(())
     }
@@ -255,7 +255,7 @@ impl Story {
             .and_then(|()| judge::exactly(&views, &BTreeMap::new(), &read))
             .and_then(|_| judge::no_partition_is_empty(&read, PAGE_VIEWS.partitions));
         self.note(Line::Spread, &explained(verdict, &readers))?;
-        stop(&mut readers)
+        self.leave(&mut readers)
     }
 
     /// Starts members of a group.
@@ -290,6 +290,12 @@ impl Story {
     /// Waits until a group has settled, in peace: some clients join anew whenever a broker goes.
     fn settle(&self, members: &[Process]) -> Result<()> {
         self.in_peace(|| settled(members))
+    }
+
+    /// Lets members leave the group, in peace: kafka-go does not try again, and is a member until its session
+    /// ends, which begins anew with each new coordinator.
+    fn leave(&self, members: &mut Vec<Process>) -> Result<()> {
+        self.in_peace(|| stop(members))
     }
 
     /// Does something while all brokers are there.

@@ -129,7 +129,8 @@ func consume(broker, topic, group string, session, heartbeat time.Duration) erro
 		ErrorLogger: kafka.LoggerFunc(log.Printf),
 	})
 	for {
-		message, err := reader.ReadMessage(ctx)
+		// ReadMessage would keep a message to itself if the commit failed, as it does when the coordinator goes.
+		message, err := reader.FetchMessage(ctx)
 		if errors.Is(err, context.Canceled) {
 			return reader.Close()
 		}
@@ -149,6 +150,10 @@ func consume(broker, topic, group string, session, heartbeat time.Duration) erro
 		}
 		line["headers"] = headers
 		say(line)
+		// One that fails is made good by the next.
+		if err := reader.CommitMessages(ctx, message); err != nil {
+			log.Print(err)
+		}
 	}
 }
 
