@@ -63,6 +63,7 @@ const UNREGISTER_BROKER: u8 = 11;
 const BROKER_EPOCHS: u8 = 12;
 const DRAIN: u8 = 13;
 const LEASE: u8 = 14;
+const BALANCE: u8 = 15;
 
 const RESOURCE_TOPIC: u8 = 0;
 const RESOURCE_BROKER: u8 = 1;
@@ -113,6 +114,10 @@ impl Record {
             Self::Lease { lease } => {
                 w.head(LEASE);
                 w.lease(lease.as_ref());
+            }
+            Self::Balance { is_asked } => {
+                w.head(BALANCE);
+                w.bool(*is_asked);
             }
             Self::BrokerEpochs { last } => {
                 w.head(BROKER_EPOCHS);
@@ -177,6 +182,7 @@ impl Record {
             }
             DRAIN => Self::Drain { id: r.broker_id("broker")?, drain: r.drain()? },
             LEASE => Self::Lease { lease: r.lease()? },
+            BALANCE => Self::Balance { is_asked: r.bool("balance")? },
             BROKER_EPOCHS => Self::BrokerEpochs { last: r.i64("last")? },
             TOPIC => Self::Topic { id: r.uuid("topic id")?, name: r.text("topic")? },
             PARTITION => Self::Partition {

@@ -88,6 +88,7 @@ fn record() -> impl Strategy<Value = Record> {
         (broker_id(), prop::sample::select(vec![None, Some(Drain::Leadership), Some(Drain::All)]))
             .prop_map(|(id, drain)| Record::Drain { id, drain }),
         prop::option::of(lease()).prop_map(|lease| Record::Lease { lease }),
+        any::<bool>().prop_map(|is_asked| Record::Balance { is_asked }),
         (id(), ".*").prop_map(|(id, name)| Record::Topic { id, name: name.into() }),
         (id(), any::<i32>(), partition()).prop_map(|(topic_id, index, partition)| {
             Record::Partition { topic_id, index, partition }

@@ -21,6 +21,7 @@ pub struct Image {
     brokers: Arc<BTreeMap<BrokerId, Arc<Broker>>>,
     drains: Arc<BTreeMap<BrokerId, Drain>>,
     lease: Option<Arc<Lease>>,
+    is_balance_asked: bool,
     topics: Arc<BTreeMap<Arc<str>, Arc<Topic>>>,
     names: Arc<BTreeMap<TopicId, Arc<str>>>,
     configs: Arc<BTreeMap<Resource, Arc<Properties>>>,
@@ -165,6 +166,7 @@ impl Image {
             }
             Record::Drain { id, drain } => self.set_drain(*id, *drain),
             Record::Lease { lease } => self.lease = lease.clone().map(Arc::new),
+            Record::Balance { is_asked } => self.is_balance_asked = *is_asked,
             Record::BrokerEpochs { last } => {
                 self.last_broker_epoch = self.last_broker_epoch.max(*last);
             }
@@ -269,6 +271,9 @@ impl Image {
         records.extend(drains.map(|(id, drain)| Record::Drain { id: *id, drain: Some(*drain) }));
         let lease = self.lease.iter().map(|lease| Lease::clone(lease));
         records.extend(lease.map(|lease| Record::Lease { lease: Some(lease) }));
+        if self.is_balance_asked {
+            records.push(Record::Balance { is_asked: true });
+        }
         if self.last_broker_epoch > 0 {
             records.push(Record::BrokerEpochs { last: self.last_broker_epoch });
         }
@@ -333,6 +338,11 @@ impl Image {
     /// The disruption lease, if somebody has it.
     pub fn lease(&self) -> Option<&Arc<Lease>> {
         self.lease.as_ref()
+    }
+
+    /// Whether the balancer is to run until nothing is left to do.
+    pub fn is_balance_asked(&self) -> bool {
+        self.is_balance_asked
     }
 
     /// The newest epoch of any broker, also of one that is gone.

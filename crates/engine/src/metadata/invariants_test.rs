@@ -3,6 +3,7 @@
 use config::{Properties, Settings};
 use proptest::prelude::*;
 
+use super::balance::Sizes;
 use super::brokers::changed;
 use super::partitions::is_live;
 use super::{
@@ -13,6 +14,7 @@ use super::{
 use crate::ids::{BrokerId, LeaderEpoch};
 
 /// An image, and the records that made it.
+#[derive(Debug)]
 pub(super) struct Cluster {
     pub(super) image: Image,
     pub(super) settings: Settings,
@@ -225,6 +227,8 @@ enum Event {
     Settle,
     Drain { id: i32, drain: Option<Drain> },
     CarryOn,
+    Balance { is_asked: bool },
+    Return { percentage: i32 },
     Lease { id: i32, is_over: bool },
     ProducerIds,
 }
@@ -291,6 +295,8 @@ fn event() -> impl Strategy<Value = Event> {
             drain: all.map(|all| if all { Drain::All } else { Drain::Leadership }),
         }),
         2 => Just(Event::CarryOn),
+        2 => any::<bool>().prop_map(|is_asked| Event::Balance { is_asked }),
+        1 => (0..100i32).prop_map(|percentage| Event::Return { percentage }),
         1 => (brokers(), any::<bool>()).prop_map(|(id, is_over)| Event::Lease { id, is_over }),
         1 => Just(Event::ProducerIds),
     ]
@@ -375,6 +381,13 @@ fn happen(cluster: &mut Cluster, event: Event, dice: u64) {
             let _ = cluster.run(|controller| controller.drain_broker(BrokerId(id), drain));
         }
         Event::CarryOn => cluster.run(|controller| controller.carry_on_drains(2)),
+        Event::Balance { is_asked } => {
+            cluster.run(|controller| controller.ask_for_balance(is_asked));
+            cluster.run(|controller| controller.carry_on_balance(&Sizes::new(), 2));
+        }
+        Event::Return { percentage } => {
+            cluster.run(|controller| controller.return_leaders(percentage));
+        }
         Event::Lease { id, is_over } => {
             let lease = Lease { broker: BrokerId(id), holder: "a".into(), ttl_ms: 1000 };
             // It may be held, or refused.

@@ -14,6 +14,7 @@
 //! What is absent: the log itself, sessions of brokers, and the answer's error codes; each operation has
 //! its own error enum and the broker maps it once.
 
+pub mod balance;
 mod brokers;
 mod codec;
 mod configs;

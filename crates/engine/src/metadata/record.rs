@@ -63,6 +63,11 @@ pub enum Record {
         /// The one lease that there is.
         lease: Option<Lease>,
     },
+    /// Whether the balancer is to run until nothing is left to do.
+    Balance {
+        /// Somebody asked for it.
+        is_asked: bool,
+    },
     /// Broker epochs up to this one are given away, also to brokers that are gone.
     BrokerEpochs {
         /// The newest one.
@@ -129,9 +134,10 @@ impl Record {
     /// What it says something new of; `None` if only controllers need to know.
     pub fn subject(&self) -> Option<Subject> {
         match self {
-            Self::Cluster { .. } | Self::Feature { .. } | Self::Lease { .. } => {
-                Some(Subject::Cluster)
-            }
+            Self::Cluster { .. }
+            | Self::Feature { .. }
+            | Self::Lease { .. }
+            | Self::Balance { .. } => Some(Subject::Cluster),
             Self::RegisterBroker { id, .. }
             | Self::ChangeBroker { id, .. }
             | Self::UnregisterBroker { id, .. }
