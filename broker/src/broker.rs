@@ -24,8 +24,8 @@ use world::{Incoming, World, watch};
 
 use crate::api::{self, Context};
 use crate::controller::{
-    Heard, Introduction, Link, SessionsRef, carry_on_drains, give_lease_back, join, stay,
-    wait_until_safe, watch_lease, watch_sessions,
+    Heard, Introduction, Link, SessionsRef, carry_on_balance, carry_on_drains, give_lease_back,
+    join, return_leaders, stay, wait_until_safe, watch_lease, watch_sessions,
 };
 use crate::data_dir::{DataDir, DataDirError};
 use crate::disk_failure::DiskFailure;
@@ -179,6 +179,8 @@ impl Broker {
         spawn_local(watch_sessions(Arc::clone(&shared), heard));
         spawn_local(watch_lease(Arc::clone(&shared)));
         spawn_local(carry_on_drains(Arc::clone(&shared)));
+        spawn_local(carry_on_balance(Arc::clone(&shared)));
+        spawn_local(return_leaders(Arc::clone(&shared)));
         let http_address = http.as_ref().map(|http| http.local());
         if let Some(http) = http {
             spawn_local(admin_http::serve(http, Arc::clone(&shared)));

@@ -301,6 +301,21 @@ impl Shared {
         self.damage.is_news(error)
     }
 
+    /// Bytes of all open partitions.
+    pub(crate) async fn partition_sizes(&self) -> BTreeMap<PartitionId, u64> {
+        let mut sizes = BTreeMap::new();
+        for index in 0..self.shards() {
+            let sizes_there = self.shard(index).call(|shard| {
+                let open = shard.open_partitions();
+                let sizes = open.iter().map(|it| (it.borrow().id, it.borrow().log.size_bytes()));
+                sizes.collect::<Vec<_>>()
+            });
+            // A shard that has ended has no partitions.
+            sizes.extend(sizes_there.await.unwrap_or_default());
+        }
+        sizes
+    }
+
     /// Two random numbers, for a new topic's id.
     pub(crate) fn topic_dice(&self) -> [u64; 2] {
         let dice = &self.world.dice;

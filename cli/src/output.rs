@@ -1,9 +1,10 @@
 //! What goes to standard output: tables for people, JSON for programs.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, TypedValueParser};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -69,6 +70,16 @@ pub(crate) fn line(text: impl std::fmt::Display) -> Result<(), Failure> {
 pub(crate) fn note(text: impl std::fmt::Display) {
     // If standard error is closed, nobody wants to see it.
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// A bar that shows how many of `count` are done, and a message; nobody sees it but a person.
+pub(crate) fn progress(count: u64, of_what: &str) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style =
+        ProgressStyle::with_template(&format!("{{wide_bar}} {{pos}}/{{len}} {of_what} {{msg}}"));
+    ProgressBar::new(count).with_style(style.expect("the template is a constant"))
 }
 
 /// Rows under a heading, in aligned columns as `kubectl get` writes them.

@@ -121,6 +121,7 @@ switchboard! {
         CordonBroker => upkeep::cordon_broker,
         DescribeBrokers => upkeep::describe_brokers,
         ForgetBroker => upkeep::forget_broker,
+        BalanceCluster => upkeep::balance_cluster,
     }
     brokers {
         QuorumMessage => cluster::quorum_message,

@@ -112,11 +112,18 @@ impl Partition {
         self.commit(watermark);
     }
 
-    /// A follower asks from `offset` on: it has everything below.
-    pub(crate) fn fetched_by(&mut self, follower: BrokerId, epoch: i64, offset: Offset, now: Now) {
+    /// A follower asks from an offset on: it has everything below, down to where its log begins.
+    pub(crate) fn fetched_by(&mut self, follower: BrokerId, epoch: i64, asked: &Wanted, now: Now) {
         let end = self.log.state().end();
         if let Role::Leader(progress) = &mut self.role {
-            progress.fetched(leader::Fetched { follower, broker_epoch: epoch, offset, end, now });
+            progress.fetched(leader::Fetched {
+                follower,
+                broker_epoch: epoch,
+                offset: asked.fetch_offset,
+                start: asked.log_start_offset,
+                end,
+                now,
+            });
             self.advance();
         }
     }

@@ -2,8 +2,8 @@
 
 use wire::validate_config::request::ConfigToValidate;
 use wire::{
-    CordonBrokerRequest, DescribeBrokersRequest, DisruptionLeaseRequest, DrainBrokerRequest,
-    ForgetBrokerRequest, RestartCheckRequest, ValidateConfigRequest,
+    BalanceClusterRequest, CordonBrokerRequest, DescribeBrokersRequest, DisruptionLeaseRequest,
+    DrainBrokerRequest, ForgetBrokerRequest, RestartCheckRequest, ValidateConfigRequest,
 };
 
 use crate::exchange::{text, with_broker};
@@ -39,6 +39,9 @@ fn requests_that_make_no_sense_are_refused_with_words() {
         }
         let said = peer.ask_newest(DrainBrokerRequest { mode: 7, ..Default::default() }).await;
         assert_eq!((said.error_code, said.error_message.is_some()), (42, true));
+        let said = peer.ask_newest(BalanceClusterRequest { operation: 3, ..Default::default() });
+        let said = said.await;
+        assert_eq!((said.error_code, said.error_message.is_some()), (42, true));
         let nobody = CordonBrokerRequest { broker_id: 7, ..Default::default() };
         assert_eq!(peer.ask_newest(nobody).await.error_code, 102);
         let nobody = ForgetBrokerRequest { broker_id: 7, ..Default::default() };
@@ -59,6 +62,22 @@ fn a_broker_tells_what_it_carries() {
         assert_eq!((only.preferred, only.preferred_led), (3, 3));
         assert!(only.is_controller && only.is_voter && !only.is_fenced && !only.is_drained);
         assert_eq!(only.port, i32::from(peer.port));
+    });
+}
+
+#[test]
+fn a_broker_that_is_alone_has_its_share() {
+    with_broker(async |peer| {
+        peer.create("orders", 3).await;
+        for operation in [0, 1, 2] {
+            let request = BalanceClusterRequest { operation, ..Default::default() };
+            let said = peer.ask_newest(request).await;
+            assert_eq!((said.error_code, said.hold), (0, None));
+            assert_eq!((said.moves.len(), said.leaders.len(), said.moving), (0, 0, 0));
+            let only = &said.brokers[0];
+            assert_eq!((only.broker_id, only.replicas, only.replicas_then), (0, 3, 3));
+            assert_eq!((only.preferred, only.preferred_then), (3, 3));
+        }
     });
 }
 

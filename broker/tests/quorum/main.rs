@@ -2,6 +2,7 @@
 //! it refuses.
 
 mod administration;
+mod balance;
 mod cluster;
 mod faults;
 mod formation;

@@ -23,13 +23,13 @@ const HELD: i8 = 1;
 const UNSAFE: i8 = 2;
 const NOT_HELD: i8 = 3;
 
-async fn ask<R: Request>(cluster: &Cluster, id: i32, request: R) -> R::Response {
+pub(crate) async fn ask<R: Request>(cluster: &Cluster, id: i32, request: R) -> R::Response {
     let connection = cluster.connect(id).await.expect("it listens");
     connection.ask(&request, TIMEOUT).await.expect("it answers")
 }
 
 /// A topic whose partitions commit with two replicas, and have `replicas`.
-async fn create(cluster: &Cluster, through: i32, partitions: i32, replicas: i16) {
+pub(crate) async fn create(cluster: &Cluster, through: i32, partitions: i32, replicas: i16) {
     let config = CreatableTopicConfig {
         name: Str::from_static("min.insync.replicas"),
         value: Some(Str::from_static(if replicas > 1 { "2" } else { "1" })),
@@ -48,13 +48,13 @@ async fn create(cluster: &Cluster, through: i32, partitions: i32, replicas: i16)
 }
 
 /// Everybody but `id`, the active controller first if it is not that.
-fn others(leader: i32, id: i32) -> Vec<i32> {
+pub(crate) fn others(leader: i32, id: i32) -> Vec<i32> {
     let mut others: Vec<i32> = NODES.into_iter().filter(|other| *other != id).collect();
     others.sort_by_key(|other| *other != leader);
     others
 }
 
-async fn lease(
+pub(crate) async fn lease(
     cluster: &Cluster,
     through: i32,
     operation: i8,
@@ -71,7 +71,7 @@ async fn check(cluster: &Cluster, through: i32, ids: &[i32]) -> RestartCheckResp
     ask(cluster, through, request).await
 }
 
-async fn describe(cluster: &Cluster, through: i32, id: i32) -> DescribedBroker {
+pub(crate) async fn describe(cluster: &Cluster, through: i32, id: i32) -> DescribedBroker {
     let request = DescribeBrokersRequest { broker_ids: Some(vec![id]), ..Default::default() };
     let mut answer = ask(cluster, through, request).await;
     assert_eq!(answer.error_code, 0, "{:?}", answer.error_message);
@@ -79,7 +79,7 @@ async fn describe(cluster: &Cluster, through: i32, id: i32) -> DescribedBroker {
 }
 
 /// Asks about one broker until it is as it should be.
-async fn until(
+pub(crate) async fn until(
     cluster: &Cluster,
     (through, id): (i32, i32),
     what: &str,
@@ -95,7 +95,7 @@ async fn until(
     panic!("not in time: {what}: {:?}", describe(cluster, through, id).await);
 }
 
-fn is_recovered(broker: &DescribedBroker) -> bool {
+pub(crate) fn is_recovered(broker: &DescribedBroker) -> bool {
     !broker.is_fenced && broker.in_sync == broker.replicas
 }
 

@@ -150,6 +150,34 @@ fn replicas_are_added_moved_and_taken_away_under_load() {
     assert_eq!(orders.end(), read_all(&up));
 }
 
+#[test]
+fn brokers_get_equal_shares_under_load_once_the_plan_is_applied() {
+    let up = with_orders(2);
+    let orders = Orders::begin(&up);
+    up.ok("topic reassign orders --to 1,2 --wait --within 60s");
+    let plan = json(&up, "cluster balance -o json");
+    let third = |plan: &Value| {
+        let all = plan["brokers"].as_array().cloned().unwrap_or_default();
+        all.into_iter().find(|it| it["broker"] == 3).map(|it| it["replicas"].clone())
+    };
+    let moves = plan["moves"].as_array().map(Vec::len);
+    assert!(moves.is_some_and(|moves| moves > 1), "{plan}");
+    assert!(third(&plan).is_some_and(|it| it[0].as_i64() < it[1].as_i64()), "{plan}");
+    let text = up.ok("cluster balance");
+    assert!(text.contains("HOLDS") && text.contains("replica   orders-"), "{text}");
+    let applied = up.run("cluster balance --apply --within 60s");
+    assert_eq!((applied.code, applied.err.contains("balanced")), (0, true), "{applied:?}");
+    let plan = json(&up, "cluster balance -o json");
+    assert!(third(&plan).is_some_and(|it| it[0] == it[1] && it[0].as_i64() > Some(0)), "{plan}");
+    assert!(up.ok("cluster balance").contains("nothing to do"));
+    up.ok("cluster lease acquire 2 --holder first");
+    up.ok("topic reassign orders --to 1,2 -p 0 --wait --within 60s");
+    up.ok("cluster balance --stop");
+    let held = up.ok("cluster balance");
+    assert!(held.contains("nothing begins now: first holds the disruption lease"), "{held}");
+    assert_eq!(orders.end(), read_all(&up));
+}
+
 /// Three processes of `klamm broker`, as on three machines.
 struct Processes {
     dir: tempfile::TempDir,

@@ -46,7 +46,10 @@ pub use rows::group::validate_group_config;
 pub use rows::topic::{TopicConfig, validate_topic_config};
 pub use setting::{Kind, Setting};
 pub use settings::{Scope, Settings, validate_broker_config};
-pub use value::{CleanupPolicy, Compression, Durability, Listener, QuorumVoter, TimestampType};
+pub use value::{
+    CleanupPolicy, Compression, Durability, Listener, QuorumVoter, ReplicaSelector,
+    ThrottledReplicas, TimestampType,
+};
 
 /// Keys and values as a person or a client wrote them, checked or not.
 pub type Properties = std::collections::BTreeMap<String, String>;

@@ -1,7 +1,7 @@
 //! One row of a table: what a setting is called, what it may hold, what it does.
 
 use crate::error::ConfigError;
-use crate::value::{FromText, Listener, QuorumVoter, list};
+use crate::value::{FromText, Listener, QuorumVoter, ThrottledReplicas, list};
 
 /// Kafka's `ConfigDef.Type`, with the codes that DescribeConfigs v3+ answers (KIP-569).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub enum Valid {
     Listeners,
     /// A list of voters, each id once. May be empty.
     Voters,
+    /// A list of replicas, or `*` for all. May be empty.
+    ThrottledReplicas,
 }
 
 /// Who may change a setting of a broker while it runs (KIP-226).
@@ -220,6 +222,9 @@ impl Setting {
             Valid::NonEmpty => format!("{kind} that is not empty"),
             Valid::Listeners => "NAME://host:port, more of them divided by commas".to_owned(),
             Valid::Voters => "id@host:port, more of them divided by commas".to_owned(),
+            Valid::ThrottledReplicas => {
+                "partition:broker, more of them divided by commas, or *".to_owned()
+            }
             Valid::AtLeast(least) => format!("{kind}, at least {least}"),
             Valid::Between(least, most) => format!("{kind} from {least} to {most}"),
             Valid::BetweenOr(least, most, or) => format!("{kind} from {least} to {most}, or {or}"),
@@ -264,6 +269,7 @@ impl Setting {
                 list(text).next().is_some() && list(text).all(|one| one.parse::<Listener>().is_ok())
             }
             Valid::Voters => <Vec<QuorumVoter>>::from_text(Some(text)).is_some(),
+            Valid::ThrottledReplicas => ThrottledReplicas::from_text(Some(text)).is_some(),
             Valid::AtLeast(least) => number().is_ok_and(|n| n >= least),
             Valid::Between(least, most) => number().is_ok_and(|n| (least..=most).contains(&n)),
             Valid::BetweenOr(least, most, or) => {

@@ -1,5 +1,6 @@
 //! Texts to typed values.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::error::ConfigError;
@@ -54,6 +55,42 @@ pub enum Durability {
     Fsync,
     /// The in-sync replicas have it in memory; disks follow within the flush interval.
     Replicated,
+}
+
+/// Kafka's `replica.selector.class`: which replica consumers read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplicaSelector {
+    /// The leader.
+    Leader,
+    /// One in sync that is in the consumer's rack, if there is one.
+    RackAware,
+}
+
+impl ReplicaSelector {
+    /// Kafka's names.
+    pub const CLASSES: [&'static str; 2] = [
+        "org.apache.kafka.common.replica.LeaderSelector",
+        "org.apache.kafka.common.replica.RackAwareReplicaSelector",
+    ];
+}
+
+/// Replicas whose copying is throttled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ThrottledReplicas {
+    /// All of the topic's.
+    All,
+    /// These: partition and broker.
+    These(BTreeSet<(i32, i32)>),
+}
+
+impl ThrottledReplicas {
+    /// Whether the replica of a partition on a broker is one of them.
+    pub fn contains(&self, partition: i32, broker: i32) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(replicas) => replicas.contains(&(partition, broker)),
+        }
+    }
 }
 
 /// `PLAINTEXT://host:port`.
@@ -134,6 +171,42 @@ impl FromText for String {
 impl FromText for Option<String> {
     fn from_text(text: Option<&str>) -> Option<Self> {
         Some(text.filter(|text| !text.is_empty()).map(str::to_owned))
+    }
+}
+
+impl FromText for Option<i64> {
+    fn from_text(text: Option<&str>) -> Option<Self> {
+        match text {
+            Some(text) => text.parse().ok().map(Some),
+            None => Some(None),
+        }
+    }
+}
+
+impl FromText for ReplicaSelector {
+    fn from_text(text: Option<&str>) -> Option<Self> {
+        let [leader, rack_aware] = Self::CLASSES;
+        match text {
+            None => Some(Self::Leader),
+            Some(text) if text == leader => Some(Self::Leader),
+            Some(text) if text == rack_aware => Some(Self::RackAware),
+            Some(_) => None,
+        }
+    }
+}
+
+impl FromText for ThrottledReplicas {
+    fn from_text(text: Option<&str>) -> Option<Self> {
+        let text = text?;
+        if text == "*" {
+            return Some(Self::All);
+        }
+        let number = |text: &str| text.parse::<i32>().ok().filter(|number| *number >= 0);
+        let replica = |text: &str| {
+            let (partition, broker) = text.split_once(':')?;
+            Some((number(partition)?, number(broker)?))
+        };
+        list(text).map(replica).collect::<Option<_>>().map(Self::These)
     }
 }
 

@@ -396,7 +396,7 @@ fn read_one(
     if let Reader::Replica { id, epoch, .. } = reader
         && outcome.result.is_ok()
     {
-        partition.fetched_by(*id, *epoch, wanted.fetch_offset, shard.now());
+        partition.fetched_by(*id, *epoch, wanted, shard.now());
         // What this very request has let move: the follower learns it one round earlier.
         found.high_watermark = partition.log.state().high_watermark();
         let has_all = wanted.fetch_offset == partition.log.state().end();

@@ -2,7 +2,6 @@
 //! one log dir.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use wire::describe_log_dirs::request::DescribableLogDirTopic;
@@ -15,11 +14,10 @@ use world::tasks::{Pool, blocking};
 use super::super::context::Call;
 use crate::metadata::State;
 use crate::partition::PartitionId;
-use crate::shard::Shard;
 
 pub(crate) async fn handle(call: Call, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
     let state = call.state();
-    let sizes = sizes(&call).await;
+    let sizes = call.shared().partition_sizes().await;
     let wanted = request.topics.as_deref().map(wanted);
     let (total_bytes, usable_bytes) = space(&call).await;
     let result = DescribeLogDirsResult {
@@ -43,29 +41,6 @@ fn wanted(topics: &[DescribableLogDirTopic]) -> Wanted<'_> {
         .iter()
         .flat_map(|topic| topic.partitions.iter().map(|index| (&*topic.topic, *index)))
         .collect()
-}
-
-/// Bytes of all open partitions, from all shards.
-async fn sizes(call: &Call) -> Sizes {
-    fn here(shard: &Rc<Shard>) -> Vec<(PartitionId, u64)> {
-        let partitions = shard.open_partitions();
-        partitions
-            .iter()
-            .map(|one| one.borrow())
-            .map(|one| (one.id, one.log.size_bytes()))
-            .collect()
-    }
-    let shared = call.shared();
-    let mut sizes = Sizes::new();
-    for index in 0..shared.shards() {
-        if index == call.shard().index {
-            sizes.extend(here(call.shard()));
-        } else {
-            // A shard that has ended has no partitions.
-            sizes.extend(shared.shard(index).call(here).await.unwrap_or_default());
-        }
-    }
-    sizes
 }
 
 /// Size of the volume and what is left of it; -1 if the system does not tell.

@@ -8,6 +8,7 @@ use engine::metadata::Voter;
 use crate::quorum::VoterProgress;
 use crate::shared::Shared;
 
+pub(super) mod balance_cluster;
 pub(super) mod cordon_broker;
 pub(super) mod describe_brokers;
 pub(super) mod disruption_lease;

@@ -1,11 +1,9 @@
 //! `klamm cluster drain`, `undrain`, `cordon`, `uncordon` and `unregister`.
 
-use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use client::Admin;
 use client::admin::{BrokerStanding, DrainMode};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::Connect;
 use crate::failure::Failure;
@@ -79,7 +77,7 @@ async fn wait(admin: &Admin, args: &DrainArgs, mode: DrainMode) -> Result<(), Fa
         DrainMode::Leadership | DrainMode::Nothing => u64::try_from(found.leaders).unwrap_or(0),
     };
     let first = standing(admin, args.broker).await?;
-    let bar = progress(left(&first));
+    let bar = output::progress(left(&first), "partitions");
     loop {
         let found = standing(admin, args.broker).await?;
         bar.set_position(left(&first).saturating_sub(left(&found)));
@@ -100,14 +98,6 @@ async fn wait(admin: &Admin, args: &DrainArgs, mode: DrainMode) -> Result<(), Fa
         bar.set_message(found.obstacles.join("; "));
         clock.sleep(LOOK_EVERY).await;
     }
-}
-
-fn progress(partitions: u64) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} partitions {msg}");
-    ProgressBar::new(partitions).with_style(style.expect("the template is a constant"))
 }
 
 async fn standing(admin: &Admin, id: i32) -> Result<BrokerStanding, Failure> {

@@ -9,6 +9,7 @@ use crate::up::control::{self, Action};
 use crate::up::status_file;
 use crate::{output, session};
 
+mod balance;
 mod change;
 mod lease;
 mod show;
@@ -18,7 +19,7 @@ mod show;
 #[command(
     after_help = "To restart a broker: `klamm cluster restart-check ID`, then stop it by SIGTERM; it takes \
                         the disruption lease, hands over what it leads, and gives the lease back when it is \
-                        in sync again. To remove one: `klamm cluster drain ID --wait`, stop it, then \
+                        in sync again. To add one: start it, then `klamm cluster balance --apply`. To remove one: `klamm cluster drain ID --wait`, stop it, then \
                         `klamm cluster unregister ID`."
 )]
 pub(crate) struct ClusterArgs {
@@ -44,6 +45,8 @@ enum ClusterCommand {
     Cordon(change::BrokerArgs),
     /// Place new replicas on a broker again
     Uncordon(change::BrokerArgs),
+    /// Show how brokers would be given equal shares, or have it done
+    Balance(balance::BalanceArgs),
     /// Forget a broker that is stopped and empty
     Unregister(change::UnregisterArgs),
     /// End a broker of `klamm up` as a crash would
@@ -75,6 +78,7 @@ pub(crate) fn run(args: &ClusterArgs) -> Result<(), Failure> {
         ClusterCommand::Undrain(args) => change::undrain(args),
         ClusterCommand::Cordon(args) => change::cordon(args, true),
         ClusterCommand::Uncordon(args) => change::cordon(args, false),
+        ClusterCommand::Balance(args) => balance::run(args),
         ClusterCommand::Unregister(args) => change::unregister(args),
         ClusterCommand::Kill(args) => local(args, Action::Kill, "killed"),
         ClusterCommand::Stop(args) => local(args, Action::Stop, "stopped"),

@@ -22,7 +22,8 @@ pub use offsets::{Committed, FoundOffset, OffsetAt};
 pub use replicas::{PerPartition, ReplicaMove};
 pub use topics::{CreatedTopic, NewTopic};
 pub use upkeep::{
-    BrokerStanding, ConfigProblem, DrainMode, HarmFacts, HarmKind, LeaseFacts, RestartVerdict,
+    BalancePlan, BrokerStanding, ConfigProblem, DrainMode, HarmFacts, HarmKind, LeaseFacts,
+    PlannedChange, PlannedShare, RestartVerdict,
 };
 
 /// Asks and changes what is around the records. Cheap to clone.

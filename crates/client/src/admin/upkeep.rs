@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use wire::validate_config::request::ConfigToValidate;
 use wire::{
-    CordonBrokerRequest, DescribeBrokersRequest, DisruptionLeaseRequest, DisruptionLeaseResponse,
-    DrainBrokerRequest, ForgetBrokerRequest, RestartCheckRequest, ValidateConfigRequest,
+    BalanceClusterRequest, BalanceClusterResponse, CordonBrokerRequest, DescribeBrokersRequest,
+    DisruptionLeaseRequest, DisruptionLeaseResponse, DrainBrokerRequest, ForgetBrokerRequest,
+    RestartCheckRequest, ValidateConfigRequest,
 };
 
 use super::Admin;
@@ -135,6 +136,56 @@ pub struct ConfigProblem {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+}
+
+/// What the balancer would do, and how far it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BalancePlan {
+    /// Whether it is done by and by.
+    pub is_running: bool,
+    /// Why nothing is begun now.
+    pub hold: Option<String>,
+    /// Partitions whose replicas are being moved; they count as moved already.
+    pub moving: i32,
+    /// Replicas that are to go elsewhere, in this order.
+    pub moves: Vec<PlannedChange>,
+    /// Partitions that are to be led by others.
+    pub leaders: Vec<PlannedChange>,
+    /// What brokers carry, and will when all is done.
+    pub shares: Vec<PlannedShare>,
+}
+
+impl BalancePlan {
+    /// How much is left to do, of replicas and leaders together.
+    pub fn left(&self) -> usize {
+        self.moves.len() + self.leaders.len() + usize::try_from(self.moving).unwrap_or(0)
+    }
+}
+
+/// A replica, or a leadership, that is to go to another broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedChange {
+    /// Of which partition.
+    pub partition: TopicPartition,
+    /// Who has it.
+    pub from: i32,
+    /// Who will.
+    pub to: i32,
+    /// How much is copied, as far as is known; nothing for a leadership.
+    pub bytes: i64,
+}
+
+/// What a broker carries, now and when all is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedShare {
+    /// The broker.
+    pub broker: i32,
+    /// Replicas.
+    pub replicas: (i32, i32),
+    /// Their bytes, as far as they are known.
+    pub bytes: (i64, i64),
+    /// Partitions that it is preferred to lead.
+    pub preferred: (i32, i32),
 }
 
 const ACQUIRE: i8 = 0;
@@ -292,6 +343,35 @@ impl Admin {
             .await
     }
 
+    /// What the balancer would do now.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub async fn balance_plan(&self) -> Result<BalancePlan, Error> {
+        self.balance_request(0).await
+    }
+
+    /// Has the balancer run until nothing is left to do, or begin nothing more. It goes on in the
+    /// background: [`Admin::balance_plan`] tells how far it is.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub async fn balance(&self, is_wanted: bool) -> Result<BalancePlan, Error> {
+        self.balance_request(if is_wanted { 1 } else { 2 }).await
+    }
+
+    async fn balance_request(&self, operation: i8) -> Result<BalancePlan, Error> {
+        let body = BalanceClusterRequest { operation, ..Default::default() };
+        self.cluster
+            .retry(async || {
+                let answer = self.cluster.ask_any(&body).await?;
+                let about = || "the balance".to_owned();
+                Error::check(answer.error_code, about, answer.error_message.as_ref())?;
+                Ok(planned(&answer))
+            })
+            .await
+    }
+
     /// Forgets a broker that does not run and holds nothing; `epoch` is its registration that is meant.
     ///
     /// # Errors
@@ -339,6 +419,35 @@ impl Admin {
                 Ok(problems.collect())
             })
             .await
+    }
+}
+
+fn planned(answer: &BalanceClusterResponse) -> BalancePlan {
+    let moves = answer.moves.iter().map(|one| PlannedChange {
+        partition: TopicPartition::new(&*one.topic, one.partition),
+        from: one.from,
+        to: one.to,
+        bytes: one.bytes,
+    });
+    let leaders = answer.leaders.iter().map(|one| PlannedChange {
+        partition: TopicPartition::new(&*one.topic, one.partition),
+        from: one.from,
+        to: one.to,
+        bytes: 0,
+    });
+    let shares = answer.brokers.iter().map(|one| PlannedShare {
+        broker: one.broker_id,
+        replicas: (one.replicas, one.replicas_then),
+        bytes: (one.bytes, one.bytes_then),
+        preferred: (one.preferred, one.preferred_then),
+    });
+    BalancePlan {
+        is_running: answer.is_running,
+        hold: answer.hold.as_ref().map(ToString::to_string),
+        moving: answer.moving,
+        moves: moves.collect(),
+        leaders: leaders.collect(),
+        shares: shares.collect(),
     }
 }
 

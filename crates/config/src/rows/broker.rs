@@ -5,7 +5,7 @@ use std::fmt;
 use crate::error::ConfigError;
 use crate::setting::{Alias, Kind, Setting, Valid};
 use crate::table::settings;
-use crate::value::{Listener, QuorumVoter, list};
+use crate::value::{Listener, QuorumVoter, ReplicaSelector, list};
 
 use super::{defaults, known};
 
@@ -181,6 +181,49 @@ settings! {
         replica_fetch_wait_max_ms: i32 =
             row("replica.fetch.wait.max.ms", Kind::Int, "500").valid(Valid::Between(1, 10_000));
 
+        /// Which replica a consumer that says where it runs (`client.rack`) is sent to: unset, or with
+        /// `org.apache.kafka.common.replica.LeaderSelector`, the leader; with
+        /// `org.apache.kafka.common.replica.RackAwareReplicaSelector` one in its rack that is in sync.
+        replica_selector: ReplicaSelector = unset("replica.selector.class", Kind::String)
+            .valid(Valid::OneOf(&ReplicaSelector::CLASSES));
+        /// How many bytes per second a broker sends, in all, to followers that are not in sync, of the
+        /// partitions that `leader.replication.throttled.replicas` names. Unset is no limit.
+        leader_throttled_rate: Option<i64> =
+            unset("leader.replication.throttled.rate", Kind::Long)
+                .valid(Valid::AtLeast(0))
+                .per_broker();
+        /// How many bytes per second a broker copies, in all, of the partitions that
+        /// `follower.replication.throttled.replicas` names and with which it is not in sync. Unset is no
+        /// limit.
+        follower_throttled_rate: Option<i64> =
+            unset("follower.replication.throttled.rate", Kind::Long)
+                .valid(Valid::AtLeast(0))
+                .per_broker();
+
+        /// Whether brokers get back what they are preferred to lead, once they are in sync.
+        auto_leader_rebalance_enable: bool =
+            row("auto.leader.rebalance.enable", Kind::Boolean, "true");
+        /// How often the controller looks for it.
+        leader_imbalance_check_interval_seconds: i64 =
+            row("leader.imbalance.check.interval.seconds", Kind::Long, "300")
+                .valid(Valid::AtLeast(1));
+        /// A broker gets it back when others lead more than so many percent of it.
+        leader_imbalance_per_broker_percentage: i32 =
+            row("leader.imbalance.per.broker.percentage", Kind::Int, "10")
+                .valid(Valid::Between(0, 100));
+        /// Whether the balancer moves replicas by itself. It can be asked to at any time
+        /// (`klamm cluster balance --apply`). By default it waits for that: a move costs disk and network
+        /// when it is made, and takes replicas from where somebody may have put them.
+        balance_enable: bool =
+            row("klamm.balance.enable", Kind::Boolean, "false").cluster_wide();
+        /// How often the balancer looks for something to do.
+        balance_interval_ms: i64 = row("klamm.balance.interval.ms", Kind::Long, "300000")
+            .valid(Valid::Between(1000, 86_400_000))
+            .cluster_wide();
+        /// How many replicas the balancer moves at once. Two may have to change places.
+        balance_moves_max: i32 = row("klamm.balance.moves.max", Kind::Int, "10")
+            .valid(Valid::AtLeast(2))
+            .cluster_wide();
         /// How many partitions at once are moved away from brokers that are drained.
         drain_partitions_max: i32 =
             row("klamm.drain.partitions.max", Kind::Int, "10").valid(Valid::AtLeast(1)).cluster_wide();

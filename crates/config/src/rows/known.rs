@@ -118,18 +118,15 @@ pub const CONSTRUCTION: &[Setting] = &[
 /// Replication, quotas, tiers and the group protocols to come.
 #[rustfmt::skip]
 pub const LATER: &[Setting] = &[
-    known("auto.leader.rebalance.enable", Boolean, "true", "Whether preferred leaders are restored by themselves.").inert(REPLICATION),
     known("controlled.shutdown.enable", Boolean, "true", "Whether a stopping broker hands its partitions over first.").inert(REPLICATION),
     known("initial.broker.registration.timeout.ms", Int, "60000", "How long a starting broker tries to register.").inert(REPLICATION),
     unset("inter.broker.listener.name", String, "The listener on which brokers talk to each other.").inert(REPLICATION),
-    known("leader.imbalance.check.interval.seconds", Long, "300", "How often preferred leaders are looked at.").valid(ONE).inert(REPLICATION),
     known("num.replica.fetchers", Int, "1", "Connections from a follower to one leader.").valid(ONE).cluster_wide().inert(REPLICATION),
     known("replica.fetch.backoff.ms", Int, "1000", "How long a follower waits after a failed Fetch.").valid(ZERO).inert(REPLICATION),
     known("replica.fetch.min.bytes", Int, "1", "How little a follower waits for.").inert(REPLICATION),
     known("replica.high.watermark.checkpoint.interval.ms", Long, "5000", "How often high watermarks are saved.").inert(REPLICATION),
     known("replica.socket.receive.buffer.bytes", Int, "65536", "The receive buffer of a follower's socket.").inert(REPLICATION),
     known("replica.socket.timeout.ms", Int, "30000", "How long a follower waits for its leader.").inert(REPLICATION),
-    unset("replica.selector.class", String, "Which replica a consumer should read from.").inert("acts when reading from the nearest replica (KIP-392) arrives"),
     known("alter.log.dirs.replication.quota.window.num", Int, "11", "How many samples this quota is made of.").valid(ONE).inert(QUOTAS),
     known("alter.log.dirs.replication.quota.window.size.seconds", Int, "1", "How long one sample of this quota is.").valid(ONE).inert(QUOTAS),
     known("controller.quota.window.num", Int, "11", "How many samples this quota is made of.").valid(ONE).inert(QUOTAS),
@@ -138,8 +135,6 @@ pub const LATER: &[Setting] = &[
     known("quota.window.size.seconds", Int, "1", "How long one sample of a client quota is.").valid(ONE).inert(QUOTAS),
     known("replication.quota.window.num", Int, "11", "How many samples this quota is made of.").valid(ONE).inert(QUOTAS),
     known("replication.quota.window.size.seconds", Int, "1", "How long one sample of this quota is.").valid(ONE).inert(QUOTAS),
-    unset("leader.replication.throttled.rate", Long, "Bytes per second that a leader sends to throttled followers.").valid(ZERO).per_broker().inert(QUOTAS),
-    unset("follower.replication.throttled.rate", Long, "Bytes per second that throttled followers fetch.").valid(ZERO).per_broker().inert(QUOTAS),
     unset("replica.alter.log.dirs.io.max.bytes.per.second", Long, "Bytes per second for moving replicas between directories.").valid(ZERO).per_broker().inert(QUOTAS),
     known("max.connection.creation.rate", Int, "2147483647", "How many connections per second are accepted.").valid(ZERO).cluster_wide().inert(QUOTAS),
     known("max.connections.per.ip.overrides", String, "", "Other limits for single addresses, as `address:number`.").cluster_wide().inert(QUOTAS),

@@ -4,7 +4,7 @@ use crate::Properties;
 use crate::error::ConfigError;
 use crate::setting::{Alias, Kind, Setting, Valid};
 use crate::table::settings;
-use crate::value::{CleanupPolicy, Compression, Durability, TimestampType};
+use crate::value::{CleanupPolicy, Compression, Durability, ThrottledReplicas, TimestampType};
 
 const HOUR_MS: i64 = 3_600_000;
 const MINUTE_MS: i64 = 60_000;
@@ -16,8 +16,6 @@ const COMPACTION: &str =
     "acts when compaction arrives; until then nothing is dropped from a compacted topic";
 /// Why settings of replication do nothing yet.
 const REPLICATION: &str = "acts when a cluster may have more than one broker";
-/// Why quotas do nothing yet.
-const QUOTAS: &str = "acts when quotas arrive";
 
 const fn row(key: &'static str, kind: Kind, default: &'static str) -> Setting {
     Setting::new(key, kind, Some(default)).cluster_wide()
@@ -73,6 +71,11 @@ settings! {
         flush_ms: i64 = row("flush.ms", Kind::Long, "9223372036854775807")
             .valid(Valid::AtLeast(0))
             .aliases(&[same("log.flush.interval.ms"), same("log.flush.scheduler.interval.ms")]);
+        /// The replicas, as `partition:broker`, that copy from their leaders at no more than
+        /// `follower.replication.throttled.rate` while they are not in sync; `*` is all.
+        follower_throttled_replicas: ThrottledReplicas =
+            row("follower.replication.throttled.replicas", Kind::List, "")
+                .valid(Valid::ThrottledReplicas);
         /// At most this many bytes of log lie between two entries of the offset index.
         index_interval_bytes: i32 = row("index.interval.bytes", Kind::Int, "4096")
             .valid(Valid::AtLeast(0))
@@ -83,6 +86,11 @@ settings! {
         durability: Option<Durability> = row("klamm.durability", Kind::String, "auto")
             .valid(Valid::OneOf(&["auto", "fsync", "replicated"]))
             .aliases(&[same("klamm.durability")]);
+        /// The leaders, as `partition:broker`, that send to followers at no more than
+        /// `leader.replication.throttled.rate` while these are not in sync; `*` is all.
+        leader_throttled_replicas: ThrottledReplicas =
+            row("leader.replication.throttled.replicas", Kind::List, "")
+                .valid(Valid::ThrottledReplicas);
         /// The largest record batch that a producer may send, as sent.
         max_message_bytes: i32 = row("max.message.bytes", Kind::Int, "1048588")
             .valid(Valid::AtLeast(0))
@@ -177,12 +185,6 @@ pub const KNOWN: &[Setting] = &[
     row("errors.deadletterqueue.group.enable", Kind::Boolean, "false")
         .inert("acts when share groups arrive")
         .doc("Whether share groups may use this topic for records that they gave up on."),
-    row("follower.replication.throttled.replicas", Kind::List, "")
-        .inert(QUOTAS)
-        .doc("The replicas, as `partition:broker`, whose fetching from the leader is throttled; `*` is all."),
-    row("leader.replication.throttled.replicas", Kind::List, "")
-        .inert(QUOTAS)
-        .doc("The replicas, as `partition:broker`, whose serving of followers is throttled; `*` is all."),
     row("local.retention.bytes", Kind::Long, "-2")
         .valid(Valid::AtLeast(-2))
         .aliases(&[same("log.local.retention.bytes")])

@@ -18,6 +18,9 @@ fn good_values_are_accepted() {
         ("compression.gzip.level", "-1"),
         ("flush.messages", "1"),
         ("klamm.durability", "fsync"),
+        ("leader.replication.throttled.replicas", "*"),
+        ("leader.replication.throttled.replicas", ""),
+        ("follower.replication.throttled.replicas", "0:1, 12:3"),
         ("message.downconversion.enable", "TRUE"),
         ("min.cleanable.dirty.ratio", "0.01"),
         ("remote.storage.enable", "false"),
@@ -42,6 +45,11 @@ fn bad_values_say_what_is_expected() {
             "compression.gzip.level",
             "0",
             "invalid value for compression.gzip.level: \"0\", expected a whole number of 32 bits from 1 to 9, or -1",
+        ),
+        (
+            "leader.replication.throttled.replicas",
+            "0:1,*",
+            "invalid value for leader.replication.throttled.replicas: \"0:1,*\", expected partition:broker, more of them divided by commas, or *",
         ),
         (
             "compression.type",
@@ -160,4 +168,19 @@ fn durability_follows_the_replication_factor_unless_it_is_set() {
     assert_eq!(auto.durability(3), Durability::Replicated);
     let set = Properties::from([("klamm.durability".to_owned(), "replicated".to_owned())]);
     assert_eq!(settings.topic(&set).unwrap().durability(1), Durability::Replicated);
+}
+
+#[test]
+fn throttled_replicas_are_named_by_partition_and_broker() {
+    let settings = crate::Settings::resolve(Properties::new()).unwrap();
+    let throttled = |value: &str| {
+        let key = "follower.replication.throttled.replicas".to_owned();
+        let config = settings.topic(&Properties::from([(key, value.to_owned())])).unwrap();
+        let of =
+            |(partition, broker)| config.follower_throttled_replicas.contains(partition, broker);
+        [(0, 1), (1, 0), (12, 3)].map(of)
+    };
+    assert_eq!(throttled(""), [false; 3]);
+    assert_eq!(throttled("*"), [true; 3]);
+    assert_eq!(throttled("0:1,12:3"), [true, false, true]);
 }

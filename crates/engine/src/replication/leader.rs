@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::nearest::Holder;
 use crate::metadata::Partition;
 use crate::{BrokerId, LeaderEpoch, Now, Offset};
 
@@ -33,6 +34,8 @@ pub struct Fetched {
     pub broker_epoch: i64,
     /// Up to where it vouches for its records; with `durability=fsync` they are on its disk.
     pub offset: Offset,
+    /// Where its log begins.
+    pub start: Offset,
     /// Where the leader's log ends.
     pub end: Offset,
     /// When.
@@ -78,6 +81,8 @@ pub struct Progress {
 struct Follower {
     broker_epoch: Option<i64>,
     offset: Option<Offset>,
+    /// Its first offset.
+    start: Offset,
     /// Its last Fetch, and where the leader's log ended then.
     last: Option<(Duration, Offset)>,
     /// When it last had all that the leader had.
@@ -137,7 +142,7 @@ impl Progress {
 
     /// A follower has fetched.
     pub fn fetched(&mut self, fetched: Fetched) {
-        let Fetched { follower: id, broker_epoch, offset, end, now } = fetched;
+        let Fetched { follower: id, broker_epoch, offset, start, end, now } = fetched;
         let Some(follower) = self.followers.get_mut(&id) else { return };
         if follower.broker_epoch.is_some_and(|known| known > broker_epoch) {
             return;
@@ -153,6 +158,7 @@ impl Progress {
         follower.caught_up_at = caught_up_at.max(follower.caught_up_at);
         follower.broker_epoch = Some(broker_epoch);
         follower.offset = Some(offset.min(end));
+        follower.start = start;
         follower.last = Some((now.tick, end));
     }
 
@@ -182,6 +188,12 @@ impl Progress {
     /// Whether it is in sync, as the metadata have it.
     pub fn is_in_sync(&self, follower: BrokerId) -> bool {
         self.isr.contains(&follower)
+    }
+
+    /// The followers that are in sync and have fetched from this leader.
+    pub fn holders(&self) -> impl Iterator<Item = Holder> {
+        let in_sync = self.followers.iter().filter(|(id, _)| self.isr.contains(id));
+        in_sync.filter_map(|(id, it)| Some(Holder { id: *id, start: it.start, end: it.offset? }))
     }
 
     /// Whether the watermark is known to be at least what earlier leaders have told (KIP-207).

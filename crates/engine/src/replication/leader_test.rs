@@ -49,7 +49,7 @@ impl Leader {
 
     fn fetch_as(&mut self, follower: i32, broker_epoch: i64, offset: Offset) -> &mut Self {
         let (follower, end, now) = (BrokerId(follower), self.end, at(self.ms));
-        self.progress.fetched(Fetched { follower, broker_epoch, offset, end, now });
+        self.progress.fetched(Fetched { follower, broker_epoch, offset, start: 0, end, now });
         self
     }
 
@@ -274,4 +274,17 @@ fn a_follower_that_left_or_started_anew_begins_at_nothing() {
     assert_eq!(leader.proposes().as_deref(), Some("1:-1 2:2 3:30"));
     leader.fetch(9, 100);
     assert_eq!(leader.progress.followers.len(), 2, "it is no replica");
+}
+
+#[test]
+fn who_could_serve_consumers_is_in_sync_and_has_fetched() {
+    let mut leader = Leader::new(&[1, 2], &[]);
+    assert_eq!(leader.progress.holders().count(), 0);
+    leader.append(120).fetch(2, 110).fetch(3, 120);
+    let held = |leader: &Leader| -> Vec<_> {
+        leader.progress.holders().map(|it| (it.id.0, it.start, it.end)).collect()
+    };
+    assert_eq!(held(&leader), [(2, 0, 110)]);
+    leader.configure(8, &[1, 3], &[]);
+    assert_eq!(held(&leader), [(3, 0, 120)]);
 }

@@ -14,3 +14,5 @@
 
 pub mod follower;
 pub mod leader;
+pub mod nearest;
+pub mod throttle;

@@ -210,6 +210,7 @@ impl Node {
                         follower: fetch.from,
                         broker_epoch: fetch.broker_epoch,
                         offset: fetch.offset,
+                        start: 0,
                         end,
                         now,
                     });

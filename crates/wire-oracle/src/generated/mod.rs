@@ -1270,6 +1270,8 @@ pub(crate) const TWINS: &[Twins] = &[
         theirs: Some(theirs::<kafka_protocol::messages::WriteTxnMarkersResponse>()),
         java: Some("org.apache.kafka.common.message.WriteTxnMarkersResponseData"),
     },
+    Twins { ours: ours::<wire::BalanceClusterRequest>(), theirs: None, java: None },
+    Twins { ours: ours::<wire::BalanceClusterResponse>(), theirs: None, java: None },
     Twins { ours: ours::<wire::CordonBrokerRequest>(), theirs: None, java: None },
     Twins { ours: ours::<wire::CordonBrokerResponse>(), theirs: None, java: None },
     Twins { ours: ours::<wire::DescribeBrokersRequest>(), theirs: None, java: None },

@@ -208,6 +208,8 @@ pub enum ApiKey {
     ValidateConfig = 10009,
     /// `WatchMetadata`, version 0.
     WatchMetadata = 10010,
+    /// `BalanceCluster`, version 0.
+    BalanceCluster = 10011,
 }
 
 /// What the specifications say of one API.
@@ -325,6 +327,7 @@ impl ApiKey {
         Self::ForgetBroker,
         Self::ValidateConfig,
         Self::WatchMetadata,
+        Self::BalanceCluster,
     ];
 
     pub(crate) const fn facts(self) -> Facts {
@@ -1034,6 +1037,13 @@ impl ApiKey {
             },
             Self::WatchMetadata => Facts {
                 name: "WatchMetadata",
+                first: 0,
+                last: 0,
+                latest_unstable: false,
+                flexible_from: 0,
+            },
+            Self::BalanceCluster => Facts {
+                name: "BalanceCluster",
                 first: 0,
                 last: 0,
                 latest_unstable: false,

@@ -30,10 +30,9 @@ fn join(cluster: &mut Cluster, id: i32, rack: &str) {
 /// A topic whose partitions have these replicas, `1,2/2,3`.
 fn place(cluster: &mut Cluster, name: &str, replicas: &str) {
     let ids = |of: &str| of.split(',').map(|id| id.parse().unwrap()).collect();
-    let assignments = (0..).zip(replicas.split('/')).map(|(index, of)| Assignment {
-        partition: index,
-        brokers: ids(of),
-    });
+    let assignments = (0..)
+        .zip(replicas.split('/'))
+        .map(|(index, of)| Assignment { partition: index, brokers: ids(of) });
     let mut topic = new_topic(name, -1, -1);
     topic.assignments = assignments.collect();
     let reply = cluster.run(|c| c.create_topics(vec![topic], false));
@@ -41,9 +40,8 @@ fn place(cluster: &mut Cluster, name: &str, replicas: &str) {
 }
 
 fn replicas(cluster: &Cluster, name: &str) -> String {
-    let ids = |it: &Partition| {
-        it.replicas.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
-    };
+    let ids =
+        |it: &Partition| it.replicas.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let topic = cluster.image.topic(name).unwrap();
     topic.partitions.iter().map(ids).collect::<Vec<_>>().join("/")
 }

@@ -134,8 +134,7 @@ fn alone(layout: &Layout, (from, to): (Seat, Seat), apart: u64) -> Option<(u64, 
         return None;
     }
     let size = |slot: Slot| layout.partitions[slot].bytes;
-    let may_go =
-        |slot: &Slot| (1..apart).contains(&size(*slot)) && layout.fits(*slot, from, to);
+    let may_go = |slot: &Slot| (1..apart).contains(&size(*slot)) && layout.fits(*slot, from, to);
     let slot = about(layout, from, apart / 2).take(TRIED_MAX).find(may_go)?;
     Some((size(slot), (slot, from, to)))
 }
