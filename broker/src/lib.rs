@@ -28,6 +28,7 @@ mod quorum;
 mod replication;
 mod shard;
 mod shared;
+mod throttles;
 
 pub use broker::{Broker, Running, StartError};
 pub use data_dir::DataDirError;

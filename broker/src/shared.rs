@@ -25,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::partition::{Acks, AppendOutcome, PartitionId, Settings};
 use crate::quorum::{Leadership, QuorumRef};
 use crate::shard::{Shard, ShardRef};
+use crate::throttles::Throttles;
 
 /// What every shard and the control thread share.
 pub(crate) struct Shared {
@@ -43,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) storage: StorageUse,
     pub(crate) connections: Connections,
     pub(crate) membership: Membership,
+    pub(crate) throttles: Throttles,
     pub(crate) followed: Followed,
     /// Which brokers this node hears of, while it is the active controller.
     pub(crate) sessions: SessionsRef,
@@ -137,6 +139,7 @@ impl Shared {
             storage: StorageUse::new(broker.storage_limit_bytes),
             connections: Connections::default(),
             membership: Membership::new(),
+            throttles: Throttles::default(),
             followed: Followed::new(shard_count),
             sessions,
             lease_clock: Mutex::default(),
@@ -402,6 +405,8 @@ impl Shared {
                 .filter(|ms| *ms < state.settings.broker.flush_interval_ms.unsigned_abs())
                 .map(Duration::from_millis),
             min_insync_replicas: topic_config.min_insync_replicas,
+            sends_slowly: topic_config.leader_throttled_replicas.contains(id.index, self.node.0),
+            copies_slowly: topic_config.follower_throttled_replicas.contains(id.index, self.node.0),
             me: self.node,
             place: partition.clone(),
             delete_delay: Duration::from_millis(topic_config.file_delete_delay_ms.unsigned_abs()),

@@ -61,6 +61,10 @@ pub(crate) struct Settings {
     /// How long a record may wait for it (`flush.ms`), if less than the shard lets all wait.
     pub(crate) flush_after: Option<Duration>,
     pub(crate) min_insync_replicas: i32,
+    /// Whether what followers copy that are not in sync is throttled.
+    pub(crate) sends_slowly: bool,
+    /// Whether what is copied here is throttled, while this replica is not in sync.
+    pub(crate) copies_slowly: bool,
     /// This broker.
     pub(crate) me: BrokerId,
     /// Who leads, who copies, who is in sync.

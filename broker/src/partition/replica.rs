@@ -133,6 +133,16 @@ impl Partition {
         matches!(&self.role, Role::Leader(progress) if progress.is_in_sync(follower))
     }
 
+    /// Whether what a follower copies is throttled here.
+    pub(crate) fn sends_slowly_to(&self, follower: BrokerId) -> bool {
+        self.settings.sends_slowly && !self.is_in_sync(follower)
+    }
+
+    /// Whether what is copied here is throttled.
+    pub(crate) fn copies_slowly(&self) -> bool {
+        self.settings.copies_slowly && !self.settings.place.isr.contains(&self.settings.me)
+    }
+
     /// Whether the watermark is known to be that of this leader's epoch (KIP-207).
     pub(crate) fn is_serving(&self) -> bool {
         match &self.role {

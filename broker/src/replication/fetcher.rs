@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::connection::Connection;
-use engine::Now;
 use engine::session::Wanted;
 use wire::fetch::request::ReplicaState;
 use wire::{FetchRequest, FetchResponse};
@@ -163,10 +162,9 @@ impl Fetcher {
 
     /// `None` while nothing can be asked for.
     fn request(&self, shared: &Arc<Shared>, session: &mut Session) -> Option<FetchRequest> {
-        let now = shared.now();
         let state = shared.state();
         let broker = &state.settings.broker;
-        let wishes = self.wishes(now, broker.replica_fetch_max_bytes, session.is_new());
+        let wishes = self.wishes(shared, session.is_new());
         if !session.would_want(&wishes) {
             return None;
         }
@@ -195,12 +193,9 @@ impl Fetcher {
     }
 
     /// What is wanted of the partitions where that may have changed; of all, if the leader knows nothing.
-    fn wishes(
-        &self,
-        now: Now,
-        max_bytes: i32,
-        of_all: bool,
-    ) -> BTreeMap<PartitionId, Option<Wanted>> {
+    fn wishes(&self, shared: &Shared, of_all: bool) -> BTreeMap<PartitionId, Option<Wanted>> {
+        let now = shared.now();
+        let max_bytes = shared.state().settings.broker.replica_fetch_max_bytes;
         let followed = self.followed.borrow();
         let mut paused = self.paused.borrow_mut();
         let mut looked_at = std::mem::take(&mut *self.touched.borrow_mut());
@@ -209,7 +204,16 @@ impl Fetcher {
             looked_at = followed.keys().copied().collect();
         }
         let wish = |id: PartitionId| {
-            let wish = followed.get(&id)?.borrow_mut().wants_copied(now, max_bytes);
+            let mut partition = followed.get(&id)?.borrow_mut();
+            let slowly = partition.copies_slowly().then(|| shared.throttles.follower.ask(shared));
+            let max_bytes = match slowly {
+                None => Some(max_bytes),
+                Some(Ok(bytes)) => {
+                    Some(i32::try_from(bytes).map_or(max_bytes, |it| it.min(max_bytes)))
+                }
+                Some(Err(_)) => None,
+            };
+            let wish = max_bytes.and_then(|max_bytes| partition.wants_copied(now, max_bytes));
             if wish.is_none() {
                 paused.insert(id);
             }
@@ -228,6 +232,10 @@ impl Fetcher {
                 let id = id(topic.topic_id, data.partition_index);
                 let Some(partition) = self.followed.borrow().get(&id).cloned() else { continue };
                 self.touch(id);
+                let bytes = data.records.as_ref().map_or(0, wire::Records::len);
+                if bytes > 0 && partition.borrow().copies_slowly() {
+                    shard.shared.throttles.follower.spend(&shard.shared, bytes);
+                }
                 let copied = partition.borrow_mut().take_copied(&data, now);
                 if let Some(why) = partition.borrow().log.failure() {
                     shard.shared.disk_failure.tell(why);

@@ -43,6 +43,11 @@ pub(crate) struct Cluster {
 pub(crate) const NODES: [i32; 3] = [1, 2, 3];
 const HOSTS: std::ops::RangeInclusive<i32> = 1..=5;
 
+/// Where a broker runs.
+pub(crate) fn rack(id: i32) -> String {
+    format!("rack-{id}")
+}
+
 /// Runs `test` with three brokers that have been started.
 pub(crate) fn run<T>(seed: u64, test: impl AsyncFnOnce(&Cluster) -> T) -> (T, Trace) {
     run_with(seed, &[], test)
@@ -73,16 +78,25 @@ impl Cluster {
         self.hosts[usize::try_from(id - 1).expect("ids begin with 1")]
     }
 
-    /// What a broker is told.
+    /// How clients see it.
+    pub(crate) fn clients(&self) -> client::Cluster {
+        let bootstrap = NODES.map(|id| format!("{}:{PORT}", self.host(id).address())).into();
+        let options = client::ClusterOptions { bootstrap, ..Default::default() };
+        client::Cluster::new(self.client.clone(), options)
+    }
+
+    /// What a broker is told; each is in a rack of its own.
     fn settings(&self, id: i32) -> Settings {
         let address = |id: i32| self.host(id).address();
         let voters = NODES.map(|id| format!("{id}@{}:{PORT}", address(id))).join(",");
         let (listener, node) = (format!("PLAINTEXT://{}:{PORT}", address(id)), id.to_string());
+        let rack = rack(id);
         let mut settings: config::Properties = [
             ("log.dirs", DATA),
             ("listeners", &listener),
             ("klamm.http.listener", ""),
             ("node.id", &node),
+            ("broker.rack", &rack),
             ("klamm.cluster.id", CLUSTER_ID),
             ("controller.quorum.voters", &voters),
             ("klamm.shards", "1"),

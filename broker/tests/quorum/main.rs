@@ -8,5 +8,6 @@ mod faults;
 mod formation;
 mod refusals;
 mod snapshots;
+mod throttles;
 mod upkeep;
 mod voters;

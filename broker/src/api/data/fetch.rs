@@ -108,6 +108,8 @@ struct Found {
     cold: Option<FileRead>,
     diverging: Option<(LeaderEpoch, i64)>,
     aborted: Option<AbortedSearch>,
+    /// What the follower gets is throttled, and when it may get more, if nothing now.
+    slowly: Option<Result<(), Duration>>,
     /// The follower has everything, and is in sync: it need not be looked at before there is more.
     is_quiet: bool,
     /// The error passes by itself soon.
@@ -133,6 +135,7 @@ impl Found {
             cold: None,
             diverging: None,
             aborted: None,
+            slowly: None,
             is_quiet: false,
             passes: false,
         }
@@ -250,6 +253,8 @@ async fn fetch(call: &Call, mut plan: FetchPlan, terms: &Terms) -> FetchResponse
             return finish(call, plan, found, terms).await;
         }
         let wait = FetchWait::new(terms.min_bytes - bytes);
+        let held_until = found.iter().filter_map(|one| one.slowly?.err()).min();
+        let look_again_at = held_until.map_or(deadline, |until| until.min(deadline));
         let news = terms.reader.news().filter(|_| plan.is_incremental());
         match news {
             Some(news) => news.wake(&wait),
@@ -258,7 +263,7 @@ async fn fetch(call: &Call, mut plan: FetchPlan, terms: &Terms) -> FetchResponse
         tokio::select! {
             biased;
             () = wait.ready() => {}
-            () = clock.sleep_until(deadline) => {}
+            () = clock.sleep_until(look_again_at) => {}
         }
         if let Some(news) = news {
             let mut sessions = call.shard().sessions.borrow_mut();
@@ -373,6 +378,19 @@ fn read_one(
         return Found { visible, passes: true, ..refused };
     }
     let max_bytes = budget.min(usize::try_from(wanted.max_bytes).unwrap_or(0));
+    let slowly = match reader {
+        Reader::Replica { id, .. } if partition.sends_slowly_to(*id) => {
+            Some(shard.shared.throttles.leader.ask(&shard.shared))
+        }
+        Reader::Replica { .. } | Reader::Consumer { .. } => None,
+    };
+    let (max_bytes, at_least_one) = match slowly {
+        None => (max_bytes, at_least_one),
+        Some(Ok(bytes)) => {
+            (usize::try_from(bytes).map_or(max_bytes, |it| it.min(max_bytes)), at_least_one)
+        }
+        Some(Err(_)) => (0, false),
+    };
     let outcome =
         partition.read(wanted.fetch_offset, max_bytes, at_least_one, reader.view(), shard.now());
     let mut found = Found {
@@ -381,6 +399,7 @@ fn read_one(
         log_start: outcome.log_start,
         visible: outcome.visible,
         aborted: outcome.aborted,
+        slowly: slowly.map(|asked| asked.map(|_| ())),
         ..Found::refused(*slot, ErrorCode::None)
     };
     if wanted.last_fetched_epoch >= 0 {
@@ -443,6 +462,9 @@ fn take(
             for piece in pieces {
                 found.bytes += piece.len();
                 found.records.push(piece);
+            }
+            if found.slowly.is_some() {
+                shared.throttles.leader.spend(shared, found.bytes);
             }
         }
         Err(error) => {

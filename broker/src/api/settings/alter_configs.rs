@@ -13,7 +13,7 @@ pub(crate) async fn handle(call: Call, request: AlterConfigsRequest) -> AlterCon
     let mut asked = Vec::new();
     let mut responses = Vec::new();
     for one in &request.resources {
-        match resource::read(one.resource_type, &one.resource_name, call.shared().node) {
+        match resource::read(one.resource_type, &one.resource_name) {
             Ok(resource) => asked.push(read(resource, one)),
             Err(refusal) => {
                 responses.push(answer(one.resource_type, &one.resource_name, Some(refusal)));

@@ -40,13 +40,13 @@ fn describe(
     match asked.resource_type {
         // Neither has anything to show: levels are not set by logger, metrics are not pushed yet.
         BROKER_LOGGER => {
-            resource::read(Resource::BROKER, name, node)?;
+            resource::read_known(Resource::BROKER, name, node)?;
             return Ok(Vec::new());
         }
         CLIENT_METRICS if !name.is_empty() => return Ok(Vec::new()),
         _ => {}
     }
-    let resource = resource::read(asked.resource_type, name, node)?;
+    let resource = resource::read_known(asked.resource_type, name, node)?;
     let overrides = state.image.config(&resource);
     Ok(match resource {
         Resource::Topic(name) => {

@@ -16,7 +16,7 @@ pub(crate) async fn handle(
     let mut asked = Vec::new();
     let mut responses = Vec::new();
     for one in &request.resources {
-        let read = resource::read(one.resource_type, &one.resource_name, call.shared().node)
+        let read = resource::read(one.resource_type, &one.resource_name)
             .and_then(|resource| read(resource, one));
         match read {
             Ok(change) => asked.push(change),

@@ -16,15 +16,19 @@ pub(super) const BROKER_LOGGER: i8 = 8;
 /// A code and what to say with it.
 pub(super) type Refusal = (ErrorCode, String);
 
-/// Reads type and name; a broker answers only for itself and for all.
-pub(super) fn read(code: i8, name: &str, node: BrokerId) -> Result<Resource, Refusal> {
-    let invalid = |why: String| (ErrorCode::InvalidRequest, why);
-    match Resource::parse(code, name) {
-        Ok(Resource::Broker(id)) if id != node => {
-            Err(invalid(format!("this is broker {node}, and it does not answer for broker {id}")))
+/// Reads type and name of what is to be changed: the controller answers for all brokers.
+pub(super) fn read(code: i8, name: &str) -> Result<Resource, Refusal> {
+    Resource::parse(code, name).map_err(|error| (ErrorCode::InvalidRequest, error.to_string()))
+}
+
+/// Reads type and name of what is asked about; a broker knows its own settings, and those of all.
+pub(super) fn read_known(code: i8, name: &str, node: BrokerId) -> Result<Resource, Refusal> {
+    match read(code, name)? {
+        Resource::Broker(id) if id != node => {
+            let why = format!("this is broker {node}, and it does not answer for broker {id}");
+            Err((ErrorCode::InvalidRequest, why))
         }
-        Ok(resource) => Ok(resource),
-        Err(error) => Err(invalid(error.to_string())),
+        resource => Ok(resource),
     }
 }
 
@@ -59,17 +63,19 @@ mod tests {
     use engine::BrokerId;
     use engine::metadata::Resource;
 
-    use super::{BROKER_LOGGER, CLIENT_METRICS, read};
+    use super::{BROKER_LOGGER, CLIENT_METRICS, read, read_known};
 
     #[test]
-    fn a_broker_answers_for_itself_and_for_all() {
+    fn a_broker_answers_for_itself_and_for_all_and_the_controller_for_every_broker() {
         let node = BrokerId(3);
         let broker = Resource::BROKER;
-        assert_eq!(read(broker, "3", node), Ok(Resource::Broker(node)));
-        assert_eq!(read(broker, "", node), Ok(Resource::AllBrokers));
+        assert_eq!(read_known(broker, "3", node), Ok(Resource::Broker(node)));
+        assert_eq!(read_known(broker, "", node), Ok(Resource::AllBrokers));
         for name in ["4", "-1", "three"] {
-            assert!(read(broker, name, node).is_err(), "{name}");
+            assert!(read_known(broker, name, node).is_err(), "{name}");
         }
+        assert_eq!(read(broker, "4"), Ok(Resource::Broker(BrokerId(4))));
+        assert!(read(broker, "-1").is_err());
     }
 
     #[test]
@@ -83,7 +89,7 @@ mod tests {
             (Resource::GROUP, ""),
             (99, "x"),
         ] {
-            assert!(read(code, name, BrokerId(0)).is_err(), "{code} {name:?}");
+            assert!(read(code, name).is_err(), "{code} {name:?}");
         }
     }
 }
