@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use config::{BrokerConfig, Durability};
+use config::{BrokerConfig, Durability, ReplicaSelector};
 use engine::metadata::{CONSUMER_OFFSETS, LeaseClock, Resource, TRANSACTION_STATE};
 use engine::{BrokerId, Now, TopicId, TopicPartition};
 use storage::{Checkpoint, ReadError};
@@ -407,6 +407,7 @@ impl Shared {
             min_insync_replicas: topic_config.min_insync_replicas,
             sends_slowly: topic_config.leader_throttled_replicas.contains(id.index, self.node.0),
             copies_slowly: topic_config.follower_throttled_replicas.contains(id.index, self.node.0),
+            has_far_readers: state.settings.broker.replica_selector == ReplicaSelector::RackAware,
             me: self.node,
             place: partition.clone(),
             delete_delay: Duration::from_millis(topic_config.file_delete_delay_ms.unsigned_abs()),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use client::connection::Connection;
 use engine::BrokerId;
+use engine::metadata::Controller;
 use engine::metadata::balance::{Round, Sizes};
 use futures_util::future::join_all;
 use wire::{DescribeLogDirsRequest, DescribeLogDirsResponse};
@@ -27,10 +28,9 @@ pub(crate) async fn carry_on_balance(shared: Arc<Shared>) {
         let is_active = leaderships.borrow_and_update().is_me;
         let state = Arc::clone(&states.borrow_and_update());
         let wanted = wanted(&state);
-        let pause = match is_active && wanted != (false, false) && !round(&shared).await {
-            true => PAUSE,
-            false => milliseconds(state.settings.broker.balance_interval_ms),
-        };
+        let is_done = !is_active || wanted == (false, false) || round(&shared).await;
+        let interval_ms = state.settings.broker.balance_interval_ms.unsigned_abs();
+        let pause = if is_done { Duration::from_millis(interval_ms) } else { PAUSE };
         tokio::select! {
             biased;
             changed = leaderships.changed() => if changed.is_err() { return },
@@ -38,10 +38,6 @@ pub(crate) async fn carry_on_balance(shared: Arc<Shared>) {
             () = shared.world.clock.sleep(pause) => {}
         }
     }
-}
-
-fn milliseconds(ms: i64) -> Duration {
-    Duration::from_millis(ms.unsigned_abs())
 }
 
 /// Whether somebody has asked for it, and whether it may begin by itself.
@@ -61,6 +57,12 @@ async fn other_than(states: &mut watch::Receiver<Arc<State>>, before: (bool, boo
 /// Begins what may be begun; says whether nothing is left to do.
 async fn round(shared: &Arc<Shared>) -> bool {
     let state = shared.state();
+    let controller = Controller { image: &state.image, settings: &state.settings };
+    if let Some(hold) = controller.balance_hold() {
+        // Nobody is asked for sizes that are not needed yet.
+        tracing::debug!(%hold, "the balancer waits");
+        return false;
+    }
     let moves_max = state.settings.broker.balance_moves_max;
     let moves_max = usize::try_from(moves_max).expect("the setting is at least 2");
     let sizes = partition_sizes(shared).await;

@@ -65,6 +65,8 @@ pub(crate) struct Settings {
     pub(crate) sends_slowly: bool,
     /// Whether what is copied here is throttled, while this replica is not in sync.
     pub(crate) copies_slowly: bool,
+    /// Whether consumers may read from followers.
+    pub(crate) has_far_readers: bool,
     /// This broker.
     pub(crate) me: BrokerId,
     /// Who leads, who copies, who is in sync.
@@ -328,8 +330,10 @@ impl Partition {
         let watermark = self.log.state().high_watermark();
         acknowledge(&mut self.acks, watermark, self.log.state().start());
         if moved {
-            self.followers.tell(self.id, false);
-            self.readers.credit(std::mem::take(&mut self.uncommitted_bytes));
+            // Whoever reads from a follower waits until that knows.
+            self.followers.tell(self.id, self.settings.has_far_readers);
+            // What was written is credited with the first of it that is committed; the rest is worth a look.
+            self.readers.credit(std::mem::take(&mut self.uncommitted_bytes).max(1));
         }
     }
 

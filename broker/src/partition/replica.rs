@@ -9,6 +9,7 @@ use std::time::Duration;
 use engine::log::LogState;
 use engine::replication::follower::{self, Follow};
 use engine::replication::leader::{self, Progress, Proposal};
+use engine::replication::nearest::nearest;
 use engine::session::Wanted;
 use engine::{BrokerId, LeaderEpoch, Now, Offset};
 use storage::AppendError;
@@ -143,6 +144,27 @@ impl Partition {
         self.settings.copies_slowly && !self.settings.place.isr.contains(&self.settings.me)
     }
 
+    /// Whether consumers may read here although another leads: everybody knows that this replica is in sync.
+    pub(crate) fn serves_far_readers(&self) -> bool {
+        let Settings { has_far_readers, place, me, .. } = &self.settings;
+        *has_far_readers && matches!(self.role, Role::Follower(_)) && place.isr.contains(me)
+    }
+
+    /// The follower that a consumer in `rack` should rather read from.
+    pub(crate) fn nearest<'r>(
+        &self,
+        rack: &str,
+        offset: Offset,
+        rack_of: impl Fn(BrokerId) -> Option<&'r str>,
+    ) -> Option<BrokerId> {
+        match &self.role {
+            Role::Leader(progress) if self.settings.has_far_readers => {
+                nearest(rack, self.settings.me, progress.holders(), offset, rack_of)
+            }
+            Role::Leader(_) | Role::Follower(_) | Role::Waiting => None,
+        }
+    }
+
     /// Whether the watermark is known to be that of this leader's epoch (KIP-207).
     pub(crate) fn is_serving(&self) -> bool {
         match &self.role {
@@ -268,7 +290,7 @@ impl Partition {
             }
         }
         self.known_watermark = data.high_watermark;
-        self.log.advance_high_watermark(data.high_watermark);
+        self.commit(data.high_watermark);
         if data.log_start_offset > self.log.state().start() {
             self.leader_start = data.log_start_offset;
         }

@@ -6,6 +6,7 @@ mod balance;
 mod cluster;
 mod faults;
 mod formation;
+mod nearest;
 mod refusals;
 mod snapshots;
 mod throttles;

@@ -43,7 +43,7 @@ async fn filled(cluster: &Cluster, through: i32, name: &str, on: i32) {
     produce(cluster, name, RECORDS).await;
 }
 
-async fn produce(cluster: &Cluster, name: &str, records: usize) {
+pub(crate) async fn produce(cluster: &Cluster, name: &str, records: usize) {
     let batch_bytes = usize::try_from(BATCH).expect("it is small");
     let options = ProducerOptions { batch_bytes, ..Default::default() };
     let producer = Producer::new(cluster.clients(), options);

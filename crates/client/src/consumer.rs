@@ -20,6 +20,10 @@ use crate::error::Error;
 
 /// The first version of Fetch that names topics by their id.
 const FETCH_BY_ID: i16 = 13;
+/// The first version of Fetch that says where the consumer is.
+const RACKS_SINCE: i16 = 11;
+/// After so long the leader is asked again which replica is the nearest.
+const NEAREST_MAX: Duration = Duration::from_secs(300);
 
 /// Which records of transactions are seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +50,8 @@ pub struct ConsumerOptions {
     pub isolation: Isolation,
     /// Where to go on when an offset is not there (any more); an error if `None`.
     pub on_out_of_range: Option<crate::admin::OffsetAt>,
+    /// Where we are: the leader may send us to a replica there (KIP-392).
+    pub rack: Option<String>,
 }
 
 impl Default for ConsumerOptions {
@@ -57,6 +63,7 @@ impl Default for ConsumerOptions {
             partition_max_bytes: 1 << 20,
             isolation: Isolation::Committed,
             on_out_of_range: None,
+            rack: None,
         }
     }
 }
@@ -86,6 +93,14 @@ struct Position {
     next: i64,
     /// Behind the last record that may be read; -1 before the first answer.
     end: i64,
+    /// The follower to read from that the leader has named, and until when.
+    nearest: Option<(i32, Duration)>,
+}
+
+impl Position {
+    fn at(next: i64) -> Self {
+        Self { next, end: -1, nearest: None }
+    }
 }
 
 /// Reads records.
@@ -105,13 +120,13 @@ impl Consumer {
 
     /// Reads these partitions from these offsets on, and no others.
     pub fn assign(&mut self, offsets: BTreeMap<TopicPartition, i64>) {
-        let at = |(partition, next)| (partition, Position { next, end: -1 });
+        let at = |(partition, next)| (partition, Position::at(next));
         self.positions = offsets.into_iter().map(at).collect();
     }
 
     /// Reads `partition` from `offset` on; adds it if it was not there.
     pub fn seek(&mut self, partition: TopicPartition, offset: i64) {
-        self.positions.entry(partition).or_insert(Position { next: 0, end: -1 }).next = offset;
+        self.positions.entry(partition).or_insert(Position::at(0)).next = offset;
     }
 
     /// The partitions with the offsets at which they are read next.
@@ -122,6 +137,11 @@ impl Consumer {
     /// Behind the last record that may be read, as of the last answer.
     pub fn end(&self, partition: &TopicPartition) -> Option<i64> {
         self.positions.get(partition).map(|at| at.end).filter(|end| *end >= 0)
+    }
+
+    /// The follower that `partition` is read from, if it is not its leader.
+    pub fn nearest(&self, partition: &TopicPartition) -> Option<i32> {
+        self.positions.get(partition)?.nearest.map(|(id, _)| id)
     }
 
     /// Asks once; empty if nothing came within `max_wait`. Retriable refusals are waited out, for as
@@ -141,17 +161,23 @@ impl Consumer {
 
     async fn poll_once(&mut self) -> Result<Vec<ConsumedRecord>, Error> {
         let (by_leader, ids) = self.by_leader().await?;
-        let asked =
-            by_leader.into_iter().map(|(leader, partitions)| self.fetch(leader, partitions, &ids));
+        let asked = by_leader.into_iter().map(|(broker, partitions)| {
+            let answer = self.fetch(broker, partitions, &ids);
+            async move { (broker, answer.await) }
+        });
         let answers = join_all(asked).await;
         let mut answered = Vec::new();
         let mut failure = None;
-        for answer in answers {
+        for (broker, answer) in answers {
             match answer {
                 Ok(answer) => answered.extend(answer),
-                Err(error) => failure = failure.or(Some(error)),
+                Err(error) => {
+                    self.leave(broker);
+                    failure = failure.or(Some(error));
+                }
             }
         }
+        answered.retain(|(partition, data)| !self.goes_elsewhere(partition, data));
         // First what waits: a caller that gives up meanwhile has lost no record.
         for (partition, data) in &answered {
             if data.error_code == ErrorCode::OffsetOutOfRange.number() {
@@ -176,11 +202,31 @@ impl Consumer {
         }
     }
 
+    /// Has the leader asked again for what was read from this broker.
+    fn leave(&mut self, broker: i32) {
+        for at in self.positions.values_mut() {
+            at.nearest = at.nearest.filter(|(nearest, _)| *nearest != broker);
+        }
+    }
+
+    /// Whether the next answer is to come from another replica: from one that is nearer, or from the leader
+    /// because the nearer one refuses.
+    fn goes_elsewhere(&mut self, partition: &TopicPartition, data: &PartitionData) -> bool {
+        let now = self.cluster.world().clock.tick();
+        let Some(at) = self.positions.get_mut(partition) else { return false };
+        if data.preferred_read_replica >= 0 {
+            at.nearest = Some((data.preferred_read_replica, now + NEAREST_MAX));
+            return true;
+        }
+        data.error_code != 0 && at.nearest.take().is_some()
+    }
+
     async fn by_leader(
         &self,
     ) -> Result<(BTreeMap<i32, Vec<TopicPartition>>, BTreeMap<String, Uuid>), Error> {
         let mut by_leader: BTreeMap<i32, Vec<TopicPartition>> = BTreeMap::new();
         let mut ids = BTreeMap::new();
+        let now = self.cluster.world().clock.tick();
         let from = self.turn % self.positions.len();
         for partition in self.positions.keys().cycle().skip(from).take(self.positions.len()) {
             let topic = self.cluster.topic(&partition.topic, false).await?;
@@ -191,6 +237,8 @@ impl Consumer {
                 Error::refused(partition.to_string(), ErrorCode::LeaderNotAvailable)
             })?;
             ids.insert(partition.topic.clone(), topic.id);
+            let nearest = self.positions[partition].nearest.filter(|(_, until)| now < *until);
+            let leader = nearest.map_or(leader, |(id, _)| id);
             by_leader.entry(leader).or_default().push(partition.clone());
         }
         Ok((by_leader, ids))
@@ -232,6 +280,10 @@ impl Consumer {
             max_bytes: self.options.max_bytes,
             isolation_level: i8::from(self.options.isolation == Isolation::Committed),
             session_epoch: -1,
+            rack_id: match &self.options.rack {
+                Some(rack) if version >= RACKS_SINCE => Str::from(rack),
+                _ => Str::default(),
+            },
             topics,
             ..Default::default()
         };

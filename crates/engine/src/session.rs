@@ -395,6 +395,13 @@ impl FetchSessions {
         }
     }
 
+    /// Whether a partition of an incremental fetch has another mark than the client was told.
+    pub fn is_news(&self, plan: &FetchPlan, slot: usize, outcome: &Outcome) -> bool {
+        let session = self.sessions.get(&plan.session_id());
+        let entry = session.and_then(|session| session.partitions.get(&plan.partitions[slot].0));
+        entry.is_some_and(|entry| entry.told != Told::from_outcome(outcome))
+    }
+
     /// Sessions open now.
     pub fn len(&self) -> usize {
         self.sessions.len()
@@ -697,6 +704,21 @@ mod tests {
         // What the client changes is looked at again.
         let plan = sessions.begin(ask(7, 2, &[2]), at(0)).unwrap();
         assert_eq!(planned(&plan), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_mark_is_news_until_it_was_told() {
+        let mut sessions = bounded(10, 100);
+        open(&mut sessions, &[0], at(0));
+        let later = Outcome { high_watermark: 6, last_stable_offset: 6, ..IDLE };
+        let plan = sessions.begin(ask(7, 1, &[]), at(0)).unwrap();
+        assert!(!sessions.is_news(&plan, 0, &IDLE));
+        assert!(sessions.is_news(&plan, 0, &later));
+        sessions.finish(plan, &[(0, later)], 1, at(0)).unwrap();
+        let plan = sessions.begin(ask(7, 2, &[]), at(0)).unwrap();
+        assert!(!sessions.is_news(&plan, 0, &later));
+        let whole = sessions.begin(ask(0, 0, &[0]), at(0)).unwrap();
+        assert!(!sessions.is_news(&whole, 0, &later), "it is told anyway");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use config::ReplicaSelector;
 use engine::session::{
     FetchPlan, FetchSessions, Outcome, PartitionKey, SessionRequest, TopicKey, Wanted,
 };
@@ -41,6 +42,9 @@ use crate::shared::Shared;
 /// Answers name leaders, with their addresses, from here on (KIP-951).
 const HINTS_SINCE: i16 = 16;
 
+/// From here on consumers say where they are, and may be sent to followers (KIP-392).
+const RACKS_SINCE: i16 = 11;
+
 /// The request without its partitions.
 struct Terms {
     max_wait: Duration,
@@ -54,6 +58,8 @@ struct Terms {
 enum Reader {
     Consumer {
         committed: bool,
+        /// Where it is; empty if it does not say. `None`: its version does not know of followers.
+        rack: Option<Arc<str>>,
     },
     /// A follower, and the epoch of its registration.
     Replica {
@@ -67,8 +73,8 @@ enum Reader {
 impl Reader {
     fn view(&self) -> View {
         match self {
-            Self::Consumer { committed: false } => View::Committed,
-            Self::Consumer { committed: true } => View::Stable,
+            Self::Consumer { committed: false, .. } => View::Committed,
+            Self::Consumer { committed: true, .. } => View::Stable,
             Self::Replica { .. } => View::All,
         }
     }
@@ -81,6 +87,14 @@ impl Reader {
         match self {
             Self::Consumer { .. } => None,
             Self::Replica { news, .. } => Some(news),
+        }
+    }
+
+    /// Where a consumer is that may be sent to followers.
+    fn rack(&self) -> Option<&str> {
+        match self {
+            Self::Consumer { rack, .. } => rack.as_deref(),
+            Self::Replica { .. } => None,
         }
     }
 }
@@ -107,6 +121,8 @@ struct Found {
     bytes: usize,
     cold: Option<FileRead>,
     diverging: Option<(LeaderEpoch, i64)>,
+    /// Who should rather be asked.
+    nearest: Option<BrokerId>,
     aborted: Option<AbortedSearch>,
     /// What the follower gets is throttled, and when it may get more, if nothing now.
     slowly: Option<Result<(), Duration>>,
@@ -119,7 +135,7 @@ struct Found {
 impl Found {
     /// Whether there is something to tell that waiting does not change.
     fn is_final(&self) -> bool {
-        self.diverging.is_some() || (self.error != 0 && !self.passes)
+        self.diverging.is_some() || self.nearest.is_some() || (self.error != 0 && !self.passes)
     }
 
     fn refused(slot: usize, code: ErrorCode) -> Self {
@@ -134,6 +150,7 @@ impl Found {
             bytes: 0,
             cold: None,
             diverging: None,
+            nearest: None,
             aborted: None,
             slowly: None,
             is_quiet: false,
@@ -182,7 +199,10 @@ fn read_request(call: &Call, body: &Body) -> Result<(Terms, SessionRequest), Str
                     .get(&request.session_id)
                     .map_or_else(Arc::default, Arc::clone),
             },
-            _ => Reader::Consumer { committed: request.isolation_level == 1 },
+            _ => Reader::Consumer {
+                committed: request.isolation_level == 1,
+                rack: (call.version >= RACKS_SINCE).then(|| request.rack_id.into()),
+            },
         },
     };
     let mut names = Names::default();
@@ -248,8 +268,9 @@ async fn fetch(call: &Call, mut plan: FetchPlan, terms: &Terms) -> FetchResponse
         let (asks, mut found) = resolve(&call.state(), &plan);
         read_round(call, &asks, &mut found, terms).await;
         let bytes: usize = found.iter().map(|one| one.bytes).sum();
-        let failed = found.iter().any(Found::is_final);
-        if bytes >= terms.min_bytes || failed || clock.tick() >= deadline {
+        let is_final =
+            found.iter().any(Found::is_final) || has_later_marks(call, &plan, &found, terms);
+        if bytes >= terms.min_bytes || is_final || clock.tick() >= deadline {
             return finish(call, plan, found, terms).await;
         }
         let wait = FetchWait::new(terms.min_bytes - bytes);
@@ -271,6 +292,18 @@ async fn fetch(call: &Call, mut plan: FetchPlan, terms: &Terms) -> FetchResponse
             sessions.refresh(&mut plan);
         }
     }
+}
+
+/// Whether a follower does not know yet what consumers wait for that read from it.
+fn has_later_marks(call: &Call, plan: &FetchPlan, found: &[Found], terms: &Terms) -> bool {
+    let has_far_readers =
+        || call.state().settings.broker.replica_selector == ReplicaSelector::RackAware;
+    if !terms.reader.is_replica() || !has_far_readers() {
+        return false;
+    }
+    let sessions = call.shard().sessions.borrow();
+    let is_news = |one: &Found| sessions.is_news(plan, one.slot, &one.outcome());
+    found.iter().any(|one| one.error == 0 && is_news(one))
 }
 
 /// Names to ids. What does not exist is answered without asking anybody.
@@ -358,6 +391,8 @@ fn read_one(
         Err(missing) => return Found::refused(*slot, missing.code()),
     };
     let mut partition = partition.borrow_mut();
+    let is_far = reader.rack().is_some() && partition.serves_far_readers();
+    let refusal = if is_far { far_refusal } else { refusal };
     if let Some(code) = refusal(shard, &partition, wanted.current_leader_epoch) {
         return Found::refused(*slot, code);
     }
@@ -369,13 +404,23 @@ fn read_one(
         // Before anything is read: what comes later is news.
         partition.followers.add(news);
     }
-    if !reader.is_replica() && !partition.is_serving() {
+    if !reader.is_replica() && !is_far && !partition.is_serving() {
         // An earlier leader may have told a later watermark: what consumers were told never goes back
         // (KIP-207 says so of ListOffsets). It takes until the followers have asked once. Every client asks
         // again after this error; kafka-go gives up at OFFSET_NOT_AVAILABLE.
         let visible = partition.log.state().high_watermark();
         let refused = Found::refused(*slot, ErrorCode::NotLeaderOrFollower);
         return Found { visible, passes: true, ..refused };
+    }
+    if let Some(nearest) = nearest(shard, &partition, wanted, reader) {
+        let (log, last_stable) = (partition.log.state(), partition.log.last_stable_offset());
+        return Found {
+            high_watermark: log.high_watermark(),
+            log_start: log.start(),
+            last_stable,
+            nearest: Some(nearest),
+            ..Found::refused(*slot, ErrorCode::None)
+        };
     }
     let max_bytes = budget.min(usize::try_from(wanted.max_bytes).unwrap_or(0));
     let slowly = match reader {
@@ -402,7 +447,14 @@ fn read_one(
         slowly: slowly.map(|asked| asked.map(|_| ())),
         ..Found::refused(*slot, ErrorCode::None)
     };
-    if wanted.last_fetched_epoch >= 0 {
+    if is_far && outcome.result.is_ok() && wanted.fetch_offset > outcome.high_watermark {
+        // The leader may have told that it is committed; here that is not known yet.
+        found.error = number(ErrorCode::OffsetNotAvailable);
+        found.passes = true;
+        return found;
+    }
+    // What a follower lacks, it may just not have yet.
+    if wanted.last_fetched_epoch >= 0 && !is_far {
         let asked = LeaderEpoch(wanted.last_fetched_epoch);
         found.diverging = match partition.log.end_offset_for_epoch(asked) {
             Some((epoch, end)) if epoch < asked || end < wanted.fetch_offset => Some((epoch, end)),
@@ -439,6 +491,29 @@ pub(crate) fn refusal(shard: &Shard, partition: &Partition, asked_epoch: i32) ->
         let leads = partition.is_leader() && shard.shared.membership.may_lead(shard.now());
         (!leads).then_some(ErrorCode::NotLeaderOrFollower)
     })
+}
+
+/// Why this broker does not answer for a partition that it follows, if it does not.
+fn far_refusal(shard: &Shard, partition: &Partition, asked_epoch: i32) -> Option<ErrorCode> {
+    let epoch = partition.settings.place.leader_epoch;
+    stale_epoch(asked_epoch, epoch).or_else(|| {
+        // One that the controller has not heard lately may be behind, and not know.
+        let is_heard = shard.shared.membership.may_lead(shard.now());
+        (!is_heard).then_some(ErrorCode::NotLeaderOrFollower)
+    })
+}
+
+/// The follower that a consumer should rather ask.
+fn nearest(
+    shard: &Shard,
+    partition: &Partition,
+    wanted: &Wanted,
+    reader: &Reader,
+) -> Option<BrokerId> {
+    let rack = reader.rack().filter(|rack| !rack.is_empty())?;
+    let state = shard.shared.state();
+    let rack_of = |id: BrokerId| state.image.broker(id)?.rack.as_deref();
+    partition.nearest(rack, wanted.fetch_offset, rack_of)
 }
 
 /// The client's idea of the leader epoch against ours (KIP-320).
@@ -612,7 +687,7 @@ impl Found {
             high_watermark: self.high_watermark,
             last_stable_offset: self.last_stable,
             log_start_offset: self.log_start,
-            preferred_read_replica: -1,
+            preferred_read_replica: self.nearest.map_or(-1, |id| id.0),
             diverging: self.diverging.is_some(),
         }
     }
@@ -632,7 +707,7 @@ async fn describe(call: &Call, one: Found, index: i32, committed: bool) -> Parti
         high_watermark: one.high_watermark,
         last_stable_offset: one.last_stable,
         log_start_offset: one.log_start,
-        preferred_read_replica: -1,
+        preferred_read_replica: one.nearest.map_or(-1, |id| id.0),
         records: Some(one.records),
         aborted_transactions: committed.then(|| {
             aborted

@@ -11,8 +11,8 @@ use crate::failure::Failure;
 use crate::output::{self, Format, FormatParser, Table};
 use crate::session;
 
-/// How often it is asked how far it is.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often it is asked how far it is: a plan is made anew each time.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Show how brokers would be given equal shares, or have it done.
 #[derive(Debug, clap::Args)]

@@ -59,6 +59,9 @@ pub(crate) struct ConsumeArgs {
     /// Also records of transactions that are open or were aborted
     #[arg(long)]
     uncommitted: bool,
+    /// Read from replicas in this rack, where there are some (replica.selector.class)
+    #[arg(long, value_name = "NAME")]
+    rack: Option<String>,
     #[command(flatten)]
     connect: Connect,
 }
@@ -80,7 +83,8 @@ pub(crate) fn run(args: &ConsumeArgs) -> Result<(), Failure> {
 fn reading(args: &ConsumeArgs) -> ConsumerOptions {
     let isolation = if args.uncommitted { Isolation::Uncommitted } else { Isolation::Committed };
     let on_out_of_range = args.group.is_some().then_some(OffsetAt::Earliest);
-    ConsumerOptions { isolation, on_out_of_range, ..Default::default() }
+    let rack = args.rack.clone();
+    ConsumerOptions { isolation, on_out_of_range, rack, ..Default::default() }
 }
 
 async fn alone(args: &ConsumeArgs, cluster: Cluster, printer: &mut Printer) -> Result<(), Failure> {
