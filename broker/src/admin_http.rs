@@ -65,6 +65,9 @@ async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
     if let Some(why) = shared.disk_failure.why() {
         return (StatusCode::SERVICE_UNAVAILABLE, format!("the log dir has failed: {why}\n"));
     }
+    if let Some(why) = shared.hindrance.why() {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"));
+    }
     match shared.phase() {
         Phase::Ready => (StatusCode::OK, "ready\n".to_owned()),
         phase => (StatusCode::SERVICE_UNAVAILABLE, format!("{phase}\n")),

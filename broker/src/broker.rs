@@ -29,6 +29,7 @@ use crate::controller::{
 };
 use crate::data_dir::{DataDir, DataDirError};
 use crate::disk_failure::DiskFailure;
+use crate::hindrance::Hindrance;
 use crate::metadata::{CommitError, Control, Publisher, State};
 use crate::net::{Accepted, Limits, accept, serve, until_true};
 use crate::quorum::{Identity, Leadership, OpenQuorumError, Quorum};
@@ -171,6 +172,7 @@ impl Broker {
             quorum: quorum_ref,
             leaderships: quorum.leaderships(),
             sessions,
+            hindrance: Hindrance::default(),
             states,
             recent,
             shard_count,

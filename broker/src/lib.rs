@@ -17,6 +17,7 @@ mod coordinator;
 mod damage;
 mod data_dir;
 mod disk_failure;
+mod hindrance;
 mod log_config;
 mod memory;
 mod metadata;

@@ -18,6 +18,7 @@ use world::{World, watch};
 use crate::controller::{AskError, Link, Membership, SessionsRef};
 use crate::damage::Damage;
 use crate::disk_failure::DiskFailure;
+use crate::hindrance::Hindrance;
 use crate::log_config::log_config;
 use crate::memory::Governor;
 use crate::metadata::{ControlRef, Recent, State};
@@ -61,6 +62,7 @@ pub(crate) struct Shared {
     /// one, on another shard, and must not write into a folder that is about to be removed.
     folders: Mutex<BTreeMap<TopicPartition, TopicId>>,
     pub(crate) disk_failure: DiskFailure,
+    pub(crate) hindrance: Hindrance,
     producer_ids: Mutex<ProducerIds>,
     states: watch::Receiver<Arc<State>>,
     /// The newest decisions, for brokers that follow this one.
@@ -98,6 +100,7 @@ pub(crate) struct Parts {
     pub(crate) recent: Arc<Recent>,
     pub(crate) leaderships: watch::Receiver<Leadership>,
     pub(crate) sessions: SessionsRef,
+    pub(crate) hindrance: Hindrance,
     pub(crate) shard_count: usize,
 }
 
@@ -120,6 +123,7 @@ impl Shared {
             recent,
             leaderships,
             sessions,
+            hindrance,
             shard_count,
         } = parts;
         let settings = states.borrow().settings.clone();
@@ -151,6 +155,7 @@ impl Shared {
             checkpointed: Arc::default(),
             folders: Mutex::default(),
             disk_failure: DiskFailure::default(),
+            hindrance,
             producer_ids: Mutex::default(),
             states,
             recent,

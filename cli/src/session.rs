@@ -66,3 +66,12 @@ pub(crate) async fn stop_asked() -> Result<(), Failure> {
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     crds::Span(text.to_owned()).duration().map_err(|error| error.to_string())
 }
+
+/// Reads `key=value`.
+pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    if key.trim().is_empty() {
+        return Err("the key is empty".to_owned());
+    }
+    Ok((key.trim().to_owned(), value.to_owned()))
+}

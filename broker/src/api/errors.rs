@@ -3,8 +3,8 @@
 use engine::group::GroupError;
 use engine::log::{AdmitError, SequenceError};
 use engine::metadata::{
-    AlterConfigsError, CreatePartitionsError, CreateTopicError, DeleteTopicError, ElectLeaderError,
-    ReassignError, UnknownBroker,
+    AlterConfigsError, CreatePartitionsError, CreateTopicError, DeleteTopicError, DrainBrokerError,
+    ElectLeaderError, ReassignError, UnknownBroker,
 };
 use storage::{AppendError, ReadError};
 use wire::ErrorCode;
@@ -198,6 +198,15 @@ impl KafkaCode for ReassignError {
 impl KafkaCode for UnknownBroker {
     fn code(&self) -> ErrorCode {
         ErrorCode::BrokerIdNotRegistered
+    }
+}
+
+impl KafkaCode for DrainBrokerError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Unknown(unknown) => unknown.code(),
+            Self::LevelTooLow(_) => ErrorCode::UnsupportedVersion,
+        }
     }
 }
 

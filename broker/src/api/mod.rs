@@ -115,6 +115,7 @@ switchboard! {
         AddRaftVoter => cluster::add_raft_voter,
         RemoveRaftVoter => cluster::remove_raft_voter,
         UnregisterBroker => cluster::unregister_broker,
+        UpdateFeatures => cluster::update_features,
         RestartCheck => upkeep::restart_check,
         DisruptionLease => upkeep::disruption_lease,
         DrainBroker => upkeep::drain_broker,

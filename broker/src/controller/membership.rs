@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use engine::Now;
+use engine::metadata::SupportedFeature;
 use tokio::sync::Notify;
 use wire::broker_registration::request as registration;
 use wire::{
@@ -113,6 +114,7 @@ pub(crate) async fn join(shared: &Arc<Shared>, link: &Link, who: &Introduction) 
         match link.ask(registration_of(shared, who), TIMEOUT).await {
             Ok(answer) if answer.error_code == 0 => {
                 shared.membership.epoch.store(answer.broker_epoch, Ordering::Release);
+                shared.hindrance.clear();
                 return answer.broker_epoch;
             }
             Ok(answer) => {
@@ -120,15 +122,41 @@ pub(crate) async fn join(shared: &Arc<Shared>, link: &Link, who: &Introduction) 
                 let name = code.map_or("an unknown error", ErrorCode::name);
                 if told != Some(answer.error_code) {
                     told = Some(answer.error_code);
+                    let why = why_not_registered(shared, code);
                     tracing::warn!(
                         error = name,
+                        why,
                         "the controller does not register this broker; trying on"
                     );
+                    shared.hindrance.tell(format!("not registered: {why} ({name})"));
                 }
             }
             Err(error) => tracing::debug!(%error, "cannot register yet"),
         }
         shared.world.clock.sleep(PAUSE).await;
+    }
+}
+
+/// What a person can do about it.
+fn why_not_registered(shared: &Shared, code: Option<ErrorCode>) -> String {
+    match code {
+        Some(ErrorCode::UnsupportedVersion) => {
+            let ours = SupportedFeature::of_this_build();
+            let ours = ours.iter().map(|it| format!("{} {} to {}", it.name, it.min, it.max));
+            let ours = ours.collect::<Vec<_>>().join(", ");
+            let state = shared.state();
+            let finalized = state.image.features().map(|(name, level)| format!("{name} {level}"));
+            let finalized = finalized.collect::<Vec<_>>().join(", ");
+            format!(
+                "this build supports {ours}, and the cluster has finalized another level ({finalized}); \
+                 hint: run a newer version of klamm"
+            )
+        }
+        Some(ErrorCode::DuplicateBrokerRegistration) => {
+            "another process with this node.id is registered, with another data directory"
+                .to_owned()
+        }
+        code => code.map_or("an unknown error", ErrorCode::text).to_owned(),
     }
 }
 
@@ -139,11 +167,19 @@ fn registration_of(shared: &Shared, who: &Introduction) -> BrokerRegistrationReq
         port: listener.port,
         ..Default::default()
     });
+    let features = SupportedFeature::of_this_build();
+    let features = features.iter().map(|feature| registration::Feature {
+        name: Str::from(&*feature.name),
+        min_supported_version: feature.min,
+        max_supported_version: feature.max,
+        ..Default::default()
+    });
     BrokerRegistrationRequest {
         broker_id: shared.node.0,
         cluster_id: Str::from(&*shared.cluster_id),
         incarnation_id: shared.incarnation,
         listeners: listeners.collect(),
+        features: features.collect(),
         rack: who.rack.as_deref().map(Str::from),
         log_dirs: vec![who.directory],
         previous_broker_epoch: who.previous_epoch,

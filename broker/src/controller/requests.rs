@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use engine::metadata::{
-    AlterPartition, AlterPartitionError, Heartbeat, Record, RegisterBrokerError, Registration,
+    AlterPartition, AlterPartitionError, Heartbeat, RegisterBrokerError, Registration,
+    SupportedFeature,
 };
 use engine::{BrokerId, LeaderEpoch};
 use wire::alter_partition::response::{PartitionData, TopicData};
@@ -36,12 +37,18 @@ impl Ask for BrokerRegistrationRequest {
             host: listener.host.to_string(),
             port: listener.port,
         });
+        let features = self.features.iter().map(|feature| SupportedFeature {
+            name: (*feature.name).into(),
+            min: feature.min_supported_version,
+            max: feature.max_supported_version,
+        });
         let registration = Registration {
             id,
             incarnation: self.incarnation_id,
             directory: self.log_dirs.first().copied().unwrap_or(Uuid::ZERO),
             listeners: listeners.collect(),
             rack: self.rack.as_deref().map(Into::into),
+            features: features.collect(),
             previous_epoch: self.previous_broker_epoch,
             predecessor_is_alive: false,
         };
@@ -51,11 +58,7 @@ impl Ask for BrokerRegistrationRequest {
             // Whoever is not fenced was heard of within its session.
             let predecessor_is_alive = known.is_some_and(|known| !known.fenced);
             let registration = Registration { predecessor_is_alive, ..registration };
-            let mut decision = controller.register_broker(registration);
-            if controller.image.cluster_id().is_none() {
-                decision.records.insert(0, Record::Cluster { cluster_id });
-            }
-            decision
+            controller.register_in(&cluster_id, registration)
         });
         match decided.await {
             Ok(Ok(broker_epoch)) => {
@@ -66,6 +69,7 @@ impl Ask for BrokerRegistrationRequest {
                 tracing::warn!(%error, "a broker is not registered");
                 refused(match error {
                     RegisterBrokerError::Duplicate { .. } => ErrorCode::DuplicateBrokerRegistration,
+                    RegisterBrokerError::Feature { .. } => ErrorCode::UnsupportedVersion,
                     RegisterBrokerError::NoListeners { .. } => ErrorCode::InvalidRegistration,
                 })
             }

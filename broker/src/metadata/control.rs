@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use engine::BrokerId;
-use engine::metadata::{Controller, Decision, Record};
+use engine::metadata::{Controller, Decision, Image, METADATA_VERSION, Record};
 use tokio::sync::{mpsc, oneshot};
 use world::watch;
 
@@ -82,6 +82,19 @@ pub(crate) struct Control {
     asks: mpsc::UnboundedReceiver<Ask>,
 }
 
+/// What some brokers could not read is not decided: the engine refuses what needs a higher level.
+fn assert_readable(records: &[Record], before: &Image) {
+    let mut level = before.metadata_version();
+    for record in records {
+        assert!(record.level() <= level, "level {level} is finalized: {record:?}");
+        if let Record::Feature { name, level: finalized } = record
+            && **name == *METADATA_VERSION
+        {
+            level = level.max(*finalized);
+        }
+    }
+}
+
 impl Control {
     /// A controller that reads the quorum's states.
     #[expect(clippy::disallowed_methods, reason = "its bound is what may arrive (ADR 0006)")]
@@ -111,6 +124,7 @@ impl Control {
         for ask in asks {
             let controller = Controller { image: &next.image, settings: &next.settings };
             let Some((records, answer)) = ask(Ok(&controller)) else { continue };
+            assert_readable(&records, &next.image);
             encode_records(&records, &mut all);
             next.apply(&records, self.quorum.node());
             answers.push(answer);

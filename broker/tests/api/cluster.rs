@@ -41,7 +41,7 @@ fn every_version_of_api_versions_tells_the_same_apis() {
             let request = if version < 3 { ApiVersionsRequest::default() } else { hello() };
             let answer = peer.ask(request, version).await;
             assert_eq!(answer.error_code, 0, "v{version}");
-            assert_eq!(answer.api_keys.len(), 34, "v{version}");
+            assert_eq!(answer.api_keys.len(), 35, "v{version}");
             assert!(answer.api_keys.iter().all(|one| one.api_key < 10_000), "v{version}");
             for one in &answer.api_keys {
                 let key = ApiKey::from_number(one.api_key).unwrap();

@@ -19,13 +19,14 @@ fn hello() -> ApiVersionsRequest {
 }
 
 #[test]
-fn no_feature_is_supported_or_finalized() {
+fn no_feature_of_kafka_is_supported_or_finalized() {
     with_broker(async |peer| {
         for version in 3..=5 {
             let answer = peer.ask(hello(), version).await;
-            assert!(answer.supported_features.is_empty());
-            assert!(answer.finalized_features.is_empty());
-            assert_eq!(answer.finalized_features_epoch, -1);
+            let supported = answer.supported_features.iter().map(|it| &*it.name);
+            let finalized = answer.finalized_features.iter().map(|it| &*it.name);
+            assert!(supported.eq(["klamm.metadata.version"]));
+            assert!(finalized.eq(["klamm.metadata.version"]));
             assert!(!answer.zk_migration_ready);
         }
     });

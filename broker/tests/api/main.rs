@@ -7,6 +7,7 @@ mod damage;
 mod data;
 mod elections;
 mod exchange;
+mod features;
 mod flushing;
 mod groups;
 mod later_features;

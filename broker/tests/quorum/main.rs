@@ -5,6 +5,7 @@ mod administration;
 mod balance;
 mod cluster;
 mod faults;
+mod features;
 mod formation;
 mod nearest;
 mod refusals;

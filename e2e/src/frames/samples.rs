@@ -104,6 +104,18 @@ fn cluster(frames: &mut Vec<Frame>, id: Uuid) -> Result<()> {
         voter_directory_id: directory,
         ..Default::default()
     })?;
+    // Mutated, it must not lower what the other requests need.
+    add(frames, |v| UpdateFeaturesRequest {
+        feature_updates: vec![update_features::request::FeatureUpdateKey {
+            feature: text("klamm.metadata.version"),
+            max_version_level: 2,
+            allow_downgrade: false,
+            upgrade_type: 1,
+            ..Default::default()
+        }],
+        validate_only: v >= 1,
+        ..Default::default()
+    })?;
     add(frames, |_| UnregisterBrokerRequest { broker_id, ..Default::default() })?;
     add(frames, |v| MetadataRequest {
         topics: Some(vec![

@@ -1,23 +1,13 @@
 //! Answers ApiKey 18, ApiVersions: what this broker speaks. It is the one request that must be answered
 //! even at a version that nobody knows ([`unsupported`], KIP-511).
 
+use engine::metadata::{FEATURES, Feature};
 use wire::api_versions::response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
 use wire::{ApiKey, ApiVersionsRequest, ApiVersionsResponse, ErrorCode, Str};
 
 use super::super::context::Call;
 use super::super::{SERVED, advertised, encode, number};
 use crate::net::Reply;
-
-/// A feature that this build can switch on (KIP-584).
-struct Feature {
-    name: &'static str,
-    /// The levels that it can have.
-    levels: std::ops::RangeInclusive<i16>,
-}
-
-/// None yet: transactions, the consumer protocol and share groups each bring theirs, and a client
-/// that sees one finalized uses it.
-const FEATURES: &[Feature] = &[];
 
 /// From here on, clients read a feature whose least level is 0 (KAFKA-17011).
 const LEVEL_ZERO_SINCE: i16 = 4;
@@ -43,6 +33,8 @@ pub(crate) async fn handle(call: Call, request: ApiVersionsRequest) -> ApiVersio
         api_keys: public_keys(),
         supported_features,
         finalized_features,
+        // Which state of the cluster they are read from: a client keeps the newest that it was told.
+        finalized_features_epoch: i64::try_from(state.version).unwrap_or(i64::MAX),
         ..Default::default()
     }
 }

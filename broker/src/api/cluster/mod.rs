@@ -15,3 +15,4 @@ pub(super) mod operations;
 pub(super) mod quorum_message;
 pub(super) mod remove_raft_voter;
 pub(super) mod unregister_broker;
+pub(super) mod update_features;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use engine::BrokerId;
 use engine::metadata::{Broker, Decision, Drain, DrainProgress, Load, loads};
-use wire::describe_brokers::response::DescribedBroker;
+use wire::describe_brokers::response::{DescribedBroker, SupportedFeature};
 use wire::{DescribeBrokersRequest, DescribeBrokersResponse, Str};
 
 use super::super::context::Call;
@@ -66,6 +66,12 @@ fn describe(call: &Call, facts: Facts) -> DescribedBroker {
     let obstacles = obstacles.map(|(obstacle, (count, first))| {
         Str::from(format!("{obstacle}: {count} partitions, as {first}"))
     });
+    let features = broker.features.iter().map(|feature| SupportedFeature {
+        name: Str::from(&*feature.name),
+        min_level: feature.min,
+        max_level: feature.max,
+        ..Default::default()
+    });
     DescribedBroker {
         broker_id: id.0,
         broker_epoch: broker.epoch,
@@ -83,6 +89,7 @@ fn describe(call: &Call, facts: Facts) -> DescribedBroker {
         in_sync: count(load.in_sync),
         preferred: count(load.preferred),
         preferred_led: count(load.preferred_led),
+        features: features.collect(),
         ..Default::default()
     }
 }

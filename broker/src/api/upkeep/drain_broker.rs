@@ -2,7 +2,7 @@
 //! that follow are taken in `controller/drains.rs`.
 
 use engine::BrokerId;
-use engine::metadata::Drain;
+use engine::metadata::{Drain, DrainBrokerError};
 use wire::{DrainBrokerRequest, DrainBrokerResponse, ErrorCode, Str};
 
 use super::super::context::Call;
@@ -27,7 +27,10 @@ pub(crate) async fn handle(call: Call, request: DrainBrokerRequest) -> DrainBrok
     let decided = call.shared().control.decide(move |c| c.drain_broker(id, drain));
     match decided.await {
         Ok(Ok(())) => DrainBrokerResponse { error_message: None, ..Default::default() },
-        Ok(Err(error)) => refused(error.code(), format!("broker {id} is not registered")),
+        Ok(Err(DrainBrokerError::Unknown(unknown))) => {
+            refused(unknown.code(), format!("broker {id} is not registered"))
+        }
+        Ok(Err(error)) => refused(error.code(), error.to_string()),
         Err(error) => refused(error.code(), error.to_string()),
     }
 }

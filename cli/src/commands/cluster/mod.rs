@@ -11,8 +11,10 @@ use crate::{output, session};
 
 mod balance;
 mod change;
+mod features;
 mod lease;
 mod show;
+mod validate_config;
 
 /// Look at brokers, and take them out of service without anybody noticing.
 #[derive(Debug, clap::Args)]
@@ -49,6 +51,12 @@ enum ClusterCommand {
     Balance(balance::BalanceArgs),
     /// Forget a broker that is stopped and empty
     Unregister(change::UnregisterArgs),
+    /// Show which feature levels are finalized, and which the brokers support
+    Features(features::FeaturesArgs),
+    /// Finalize a feature level: the end of an upgrade
+    Finalize(features::FinalizeArgs),
+    /// Say whether settings could be set, and set nothing
+    ValidateConfig(validate_config::ValidateConfigArgs),
     /// End a broker of `klamm up` as a crash would
     Kill(LocalArgs),
     /// Stop a broker of `klamm up` in order
@@ -80,6 +88,9 @@ pub(crate) fn run(args: &ClusterArgs) -> Result<(), Failure> {
         ClusterCommand::Uncordon(args) => change::cordon(args, false),
         ClusterCommand::Balance(args) => balance::run(args),
         ClusterCommand::Unregister(args) => change::unregister(args),
+        ClusterCommand::Features(args) => features::features(args),
+        ClusterCommand::Finalize(args) => features::finalize(args),
+        ClusterCommand::ValidateConfig(args) => validate_config::run(args),
         ClusterCommand::Kill(args) => local(args, Action::Kill, "killed"),
         ClusterCommand::Stop(args) => local(args, Action::Stop, "stopped"),
         ClusterCommand::Start(args) => local(args, Action::Start, "started"),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use client::admin::{ConfigResource, NewTopic, OffsetAt};
 use client::{Isolation, TopicPartition};
 
-use super::{checked, key_value};
+use super::checked;
 use crate::args::Connect;
 use crate::commands::consume::start;
 use crate::failure::Failure;
@@ -24,7 +24,7 @@ pub(super) struct CreateArgs {
     #[arg(short, long, value_name = "COUNT", value_parser = clap::value_parser!(i16).range(1..))]
     replicas: Option<i16>,
     /// A setting, for example retention.ms=3600000; may be repeated
-    #[arg(short, long, value_name = "KEY=VALUE", value_parser = key_value)]
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = session::key_value)]
     config: Vec<(String, String)>,
     /// Succeed if a topic exists already
     #[arg(long)]
@@ -72,7 +72,7 @@ pub(super) struct AlterArgs {
     /// The topic's name
     topic: String,
     /// Set this; may be repeated
-    #[arg(short = 'c', long = "config", value_name = "KEY=VALUE", value_parser = key_value)]
+    #[arg(short = 'c', long = "config", value_name = "KEY=VALUE", value_parser = session::key_value)]
     set: Vec<(String, String)>,
     /// Go back to the default of this setting; may be repeated
     #[arg(short, long, value_name = "KEY")]

@@ -82,15 +82,6 @@ pub(crate) fn run(args: &TopicArgs) -> Result<(), Failure> {
     }
 }
 
-/// Reads `key=value`.
-fn key_value(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
-    if key.trim().is_empty() {
-        return Err("the key is empty".to_owned());
-    }
-    Ok((key.trim().to_owned(), value.to_owned()))
-}
-
 /// Settings of the command line, checked before brokers are asked.
 fn checked(pairs: &[(String, String)]) -> Result<BTreeMap<String, String>, Failure> {
     let config: BTreeMap<_, _> = pairs.iter().cloned().collect();

@@ -9,6 +9,7 @@ use crate::error::Error;
 
 pub mod brokers;
 pub mod configs;
+pub mod features;
 pub mod groups;
 pub mod offsets;
 pub mod replicas;
@@ -17,6 +18,7 @@ pub mod upkeep;
 
 pub use brokers::{BrokerFacts, ClusterFacts, LogDirFacts};
 pub use configs::{ConfigEntry, ConfigResource, ConfigSource};
+pub use features::{FeatureFacts, LevelChange};
 pub use groups::{GroupDescription, GroupListing, GroupReset, MemberDescription, ResetDone};
 pub use offsets::{Committed, FoundOffset, OffsetAt};
 pub use replicas::{PerPartition, ReplicaMove};

@@ -8,6 +8,7 @@ use config::Listener;
 use crate::ids::BrokerId;
 
 use super::controller::{Controller, Decision};
+use super::features::{SupportedFeature, covers};
 use super::image::{Broker, Drain, Partition, Topic};
 use super::partitions::Change;
 use super::record::{Record, Resource};
@@ -28,6 +29,8 @@ pub struct Registration {
     pub listeners: Vec<Listener>,
     /// Where it runs.
     pub rack: Option<Arc<str>>,
+    /// Which levels of which features it can go along with.
+    pub features: Vec<SupportedFeature>,
     /// The epoch under which its logs were last known to be whole; -1 if they may have lost something
     /// (KIP-966): the machine has crashed, or nobody knows.
     pub previous_epoch: i64,
@@ -43,6 +46,19 @@ pub enum RegisterBrokerError {
     Duplicate {
         /// The id.
         id: BrokerId,
+    },
+    /// It could not read what the others write.
+    #[error(
+        "broker {id} does not support level {level} of {feature}, which is finalized; hint: run a newer \
+         version there"
+    )]
+    Feature {
+        /// The id.
+        id: BrokerId,
+        /// The feature.
+        feature: Arc<str>,
+        /// The finalized level.
+        level: i16,
     },
     /// Nobody could reach it.
     #[error("broker {id} names no listener")]
@@ -71,29 +87,23 @@ pub struct ProducerIdBlock {
     pub len: i64,
 }
 
-/// The metadata belong to another cluster.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "these metadata belong to the cluster {found}, not to {asked}; hint: klamm.cluster.id, log.dirs"
-)]
-pub struct OtherCluster {
-    /// The id that the metadata have.
-    pub found: Arc<str>,
-    /// The id asked for.
-    pub asked: Arc<str>,
-}
-
 impl Controller<'_> {
-    /// Gives a new cluster its id, and checks that an old one has it.
-    pub fn name_cluster(&self, cluster_id: &str) -> Decision<Result<(), OtherCluster>> {
-        let asked: Arc<str> = cluster_id.into();
-        match self.image.cluster_id() {
-            None => {
-                Decision { records: vec![Record::Cluster { cluster_id: asked }], reply: Ok(()) }
-            }
-            Some(found) if *found == asked => Decision::nothing(Ok(())),
-            Some(found) => Decision::nothing(Err(OtherCluster { found: found.clone(), asked })),
+    /// As [`Self::register_broker`], in the cluster `cluster_id`, which the first broker makes begin.
+    pub fn register_in(
+        &self,
+        cluster_id: &Arc<str>,
+        registration: Registration,
+    ) -> Decision<Result<i64, RegisterBrokerError>> {
+        let mut records = self.beginning(cluster_id);
+        let mut image = self.image.clone();
+        records.iter().for_each(|record| image.apply(record));
+        let begun = Controller { image: &image, settings: self.settings };
+        let mut decision = begun.register_broker(registration);
+        if decision.reply.is_ok() {
+            records.append(&mut decision.records);
+            decision.records = records;
         }
+        decision
     }
 
     /// Registers a broker, fenced, and answers its epoch. Unless it proves that its logs are what its last
@@ -105,13 +115,20 @@ impl Controller<'_> {
         &self,
         registration: Registration,
     ) -> Decision<Result<i64, RegisterBrokerError>> {
-        let Registration { id, incarnation, directory, listeners, rack, .. } = registration;
+        let Registration { id, incarnation, directory, listeners, rack, features, .. } =
+            registration;
         if listeners.is_empty() {
             return Decision::nothing(Err(RegisterBrokerError::NoListeners { id }));
         }
+        if let Some((feature, level)) =
+            self.image.features().find(|(name, level)| !covers(&features, name, *level))
+        {
+            let feature = feature.into();
+            return Decision::nothing(Err(RegisterBrokerError::Feature { id, feature, level }));
+        }
         let known = self.image.broker(id).map(|broker| &**broker);
         if let Some(known) = known.filter(|known| known.incarnation == incarnation) {
-            let broker = Broker { directory, listeners, rack, ..known.clone() };
+            let broker = Broker { directory, listeners, rack, features, ..known.clone() };
             let (epoch, is_news) = (broker.epoch, *known != broker);
             let records = is_news.then_some(Record::RegisterBroker { id, broker });
             return Decision { records: records.into_iter().collect(), reply: Ok(epoch) };
@@ -129,6 +146,7 @@ impl Controller<'_> {
             directory,
             listeners,
             rack,
+            features,
             fenced: true,
             in_controlled_shutdown: false,
             cordoned: known.is_some_and(|known| known.cordoned),
@@ -254,16 +272,6 @@ mod tests {
     use crate::ids::BrokerId;
     use crate::metadata::Image;
     use crate::metadata::invariants_test::{Cluster, registration};
-
-    #[test]
-    fn a_cluster_keeps_its_id() {
-        let mut cluster = Cluster::of(0);
-        assert_eq!(cluster.run(|c| c.name_cluster("one")), Ok(()));
-        assert_eq!(cluster.run(|c| c.name_cluster("one")), Ok(()));
-        let error = cluster.run(|c| c.name_cluster("two")).unwrap_err().to_string();
-        assert!(error.starts_with("these metadata belong to the cluster one, not to two"));
-        assert_eq!(cluster.image.cluster_id().map(AsRef::as_ref), Some("one"));
-    }
 
     #[test]
     fn a_new_process_is_fenced_and_a_repeated_request_changes_nothing() {

@@ -13,6 +13,7 @@ use config::Listener;
 
 use crate::ids::{BrokerId, LeaderEpoch};
 
+use super::features::SupportedFeature;
 use super::image::{Broker, Drain, Lease, Partition};
 use super::record::{Record, Resource};
 
@@ -46,8 +47,10 @@ pub enum DecodeRecordError {
     },
 }
 
-/// The one version of every kind so far.
+/// The version of every kind but one.
 const VERSION: u8 = 0;
+/// That of [`REGISTER_BROKER`]: from 1 on with features.
+const REGISTER_BROKER_VERSION: u8 = 1;
 
 const CLUSTER: u8 = 1;
 const FEATURE: u8 = 2;
@@ -89,7 +92,7 @@ impl Record {
                 w.bytes(&level.to_be_bytes());
             }
             Self::RegisterBroker { id, broker } => {
-                w.head(REGISTER_BROKER);
+                w.bytes(&[REGISTER_BROKER, REGISTER_BROKER_VERSION]);
                 w.i32(id.0);
                 w.broker(broker);
             }
@@ -161,14 +164,15 @@ impl Record {
         let mut r = Reader { left: bytes };
         let kind = r.u8("kind")?;
         let version = r.u8("version")?;
-        if version != VERSION {
+        let newest = if kind == REGISTER_BROKER { REGISTER_BROKER_VERSION } else { VERSION };
+        if version > newest {
             return Err(DecodeRecordError::Unknown { kind, version });
         }
         let record = match kind {
             CLUSTER => Self::Cluster { cluster_id: r.text("cluster id")? },
             FEATURE => Self::Feature { name: r.text("feature")?, level: r.i16("level")? },
             REGISTER_BROKER => {
-                Self::RegisterBroker { id: r.broker_id("broker")?, broker: r.broker()? }
+                Self::RegisterBroker { id: r.broker_id("broker")?, broker: r.broker(version)? }
             }
             CHANGE_BROKER => Self::ChangeBroker {
                 id: r.broker_id("broker")?,
@@ -276,6 +280,12 @@ impl Writer<'_> {
         self.bool(broker.fenced);
         self.bool(broker.in_controlled_shutdown);
         self.bool(broker.cordoned);
+        self.len(broker.features.len());
+        for SupportedFeature { name, min, max } in &broker.features {
+            self.text(name);
+            self.bytes(&min.to_be_bytes());
+            self.bytes(&max.to_be_bytes());
+        }
     }
 
     fn partition(&mut self, partition: &Partition) {
@@ -408,7 +418,7 @@ impl<'a> Reader<'a> {
         (0..len).map(|_| self.broker_id(field)).collect()
     }
 
-    fn broker(&mut self) -> Result<Broker, DecodeRecordError> {
+    fn broker(&mut self, version: u8) -> Result<Broker, DecodeRecordError> {
         let epoch = self.i64("epoch")?;
         let incarnation = self.uuid("incarnation")?;
         let directory = self.uuid("directory")?;
@@ -433,7 +443,21 @@ impl<'a> Reader<'a> {
             fenced: self.bool("fenced")?,
             in_controlled_shutdown: self.bool("in controlled shutdown")?,
             cordoned: self.bool("cordoned")?,
+            features: if version > 0 { self.features()? } else { Vec::new() },
         })
+    }
+
+    fn features(&mut self) -> Result<Vec<SupportedFeature>, DecodeRecordError> {
+        // An empty name and two levels.
+        let features = self.len(8, "features")?;
+        let features = (0..features).map(|_| {
+            Ok(SupportedFeature {
+                name: self.text("feature")?,
+                min: self.i16("least level")?,
+                max: self.i16("newest level")?,
+            })
+        });
+        features.collect()
     }
 
     fn partition(&mut self) -> Result<Partition, DecodeRecordError> {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{DecodeRecordError, Record};
 use crate::ids::{BrokerId, LeaderEpoch};
-use crate::metadata::{Broker, Drain, Lease, Partition, Resource};
+use crate::metadata::{Broker, Drain, Lease, Partition, Resource, SupportedFeature};
 
 fn broker_ids() -> impl Strategy<Value = Vec<BrokerId>> {
     prop::collection::vec((0..=i32::MAX).prop_map(BrokerId), 0..5)
@@ -45,13 +45,17 @@ fn broker() -> impl Strategy<Value = Broker> {
         .prop_map(|(name, host, port)| config::Listener { name, host, port });
     let listeners = prop::collection::vec(listener, 0..3);
     let ids = any::<[[u8; 16]; 2]>();
-    (any::<i64>(), ids, listeners, prop::option::of(".*"), any::<[bool; 3]>()).prop_map(
-        |(epoch, [incarnation, directory], listeners, rack, is)| Broker {
+    let feature = (".*", any::<i16>(), any::<i16>())
+        .prop_map(|(name, min, max)| SupportedFeature { name: name.into(), min, max });
+    let texts = (prop::option::of(".*"), prop::collection::vec(feature, 0..3));
+    (any::<i64>(), ids, listeners, texts, any::<[bool; 3]>()).prop_map(
+        |(epoch, [incarnation, directory], listeners, (rack, features), is)| Broker {
             epoch,
             incarnation: wire::Uuid(incarnation),
             directory: wire::Uuid(directory),
             listeners,
             rack: rack.map(Into::into),
+            features,
             fenced: is[0],
             in_controlled_shutdown: is[1],
             cordoned: is[2],
@@ -156,6 +160,22 @@ fn a_newer_build_is_named() {
         let error = Record::decode(&bytes).unwrap_err();
         assert_eq!(error, DecodeRecordError::Unknown { kind, version });
     }
+}
+
+#[test]
+fn a_broker_that_was_registered_before_there_were_features_supports_none() {
+    let mut bytes = vec![super::REGISTER_BROKER, 0];
+    bytes.extend([0, 0, 0, 4]);
+    bytes.extend(9i64.to_be_bytes());
+    bytes.extend([1; 16]);
+    bytes.extend([2; 16]);
+    bytes.extend([0, 0, 0, 0]);
+    bytes.extend([0, 1, 0, 1]);
+    let Ok(Record::RegisterBroker { id, broker }) = Record::decode(&bytes) else {
+        panic!("it is one: {:?}", Record::decode(&bytes));
+    };
+    assert_eq!((id, broker.epoch, broker.fenced, broker.cordoned), (BrokerId(4), 9, true, true));
+    assert_eq!(broker.features, []);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use config::{Listener, Properties};
 
 use crate::ids::{BrokerId, LeaderEpoch, TopicId};
 
+use super::features::SupportedFeature;
 use super::record::{Record, Resource};
 
 /// The state after some prefix of the metadata log.
@@ -43,6 +44,8 @@ pub struct Broker {
     pub listeners: Vec<Listener>,
     /// Where it runs.
     pub rack: Option<Arc<str>>,
+    /// Which levels of which features it can go along with.
+    pub features: Vec<SupportedFeature>,
     /// Whether it may neither lead nor be in sync.
     pub fenced: bool,
     /// Whether it is about to stop: it joins no in-sync replicas, and leads only what nobody else can.
@@ -308,6 +311,11 @@ impl Image {
     /// The finalized features and their levels.
     pub fn features(&self) -> impl Iterator<Item = (&str, i16)> {
         self.features.iter().map(|(name, level)| (&**name, *level))
+    }
+
+    /// The level at which a feature is finalized, if it is.
+    pub fn feature(&self, name: &str) -> Option<i16> {
+        self.features.get(name).copied()
     }
 
     /// A broker.

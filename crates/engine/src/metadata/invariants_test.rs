@@ -8,8 +8,9 @@ use super::brokers::changed;
 use super::partitions::is_live;
 use super::{
     AlterConfigs, AlterPartition, AlterPartitionError, Broker, ConfigChange, ConfigOperation,
-    Controller, Decision, Drain, Election, Heartbeat, Image, IncrementalAlterConfigs, Lease,
-    NewPartitions, NewTopic, Partition, Reassignment, Record, Registration, Resource, TopicRef,
+    Controller, Decision, Drain, Election, FeatureUpdate, Heartbeat, Image,
+    IncrementalAlterConfigs, Lease, METADATA_VERSION, NewPartitions, NewTopic, Partition,
+    Reassignment, Record, Registration, Resource, SupportedFeature, TopicRef, UpdateType,
 };
 use crate::ids::{BrokerId, LeaderEpoch};
 
@@ -27,7 +28,7 @@ impl Cluster {
         let settings = Settings::resolve(Properties::new()).unwrap();
         let mut cluster = Self { image: Image::default(), settings, log: Vec::new() };
         for id in 1..=brokers {
-            cluster.run(|controller| controller.register_broker(registration(id, 1))).unwrap();
+            cluster.run(|c| c.register_in(&"test".into(), registration(id, 1))).unwrap();
             cluster.beat(id);
         }
         cluster
@@ -112,7 +113,10 @@ impl Cluster {
     pub(super) fn run<R>(&mut self, decide: impl FnOnce(Controller<'_>) -> Decision<R>) -> R {
         let controller = Controller { image: &self.image, settings: &self.settings };
         let Decision { records, reply } = decide(controller);
+        let level = self.image.metadata_version();
         for record in records {
+            let begins = matches!(record, Record::Cluster { .. } | Record::Feature { .. });
+            assert!(begins || record.level() <= level, "level {level}: {record:?}");
             self.apply(record);
         }
         self.check();
@@ -198,6 +202,7 @@ pub(super) fn registration(id: i32, incarnation: u8) -> Registration {
         listeners: vec![format!("PLAINTEXT://host-{id}:9092").parse().unwrap()],
         directory: wire::Uuid([id.to_be_bytes()[3]; 16]),
         rack: None,
+        features: SupportedFeature::of_this_build(),
         previous_epoch: -1,
         predecessor_is_alive: false,
     }
@@ -230,6 +235,7 @@ enum Event {
     Balance { is_asked: bool },
     Return { percentage: i32 },
     Lease { id: i32, is_over: bool },
+    Level { level: i16, update: UpdateType },
     ProducerIds,
 }
 
@@ -298,6 +304,10 @@ fn event() -> impl Strategy<Value = Event> {
         2 => any::<bool>().prop_map(|is_asked| Event::Balance { is_asked }),
         1 => (0..100i32).prop_map(|percentage| Event::Return { percentage }),
         1 => (brokers(), any::<bool>()).prop_map(|(id, is_over)| Event::Lease { id, is_over }),
+        1 => (0..4i16, 0..3usize).prop_map(|(level, update)| Event::Level {
+            level,
+            update: [UpdateType::Upgrade, UpdateType::SafeDowngrade, UpdateType::UnsafeDowngrade][update],
+        }),
         1 => Just(Event::ProducerIds),
     ]
 }
@@ -392,6 +402,12 @@ fn happen(cluster: &mut Cluster, event: Event, dice: u64) {
             let lease = Lease { broker: BrokerId(id), holder: "a".into(), ttl_ms: 1000 };
             // It may be held, or refused.
             let _ = cluster.run(|controller| controller.acquire_lease(lease, is_over, &[]));
+        }
+        Event::Level { level, update } => {
+            let name = METADATA_VERSION.to_owned();
+            let update = FeatureUpdate { name, level, update };
+            // It may be lower, or something would be lost.
+            let _ = cluster.run(|controller| controller.update_features(&[update], false));
         }
         Event::ProducerIds => {
             let before = cluster.image.next_producer_id();

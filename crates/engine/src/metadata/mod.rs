@@ -19,6 +19,7 @@ mod brokers;
 mod codec;
 mod configs;
 mod controller;
+mod features;
 mod heartbeat;
 mod image;
 mod internal;
@@ -31,15 +32,17 @@ mod record;
 mod topics;
 mod upkeep;
 
-pub use brokers::{
-    OtherCluster, ProducerIdBlock, RegisterBrokerError, Registration, UnknownBroker,
-};
+pub use brokers::{ProducerIdBlock, RegisterBrokerError, Registration, UnknownBroker};
 pub use codec::DecodeRecordError;
 pub use configs::{
     AlterConfigs, AlterConfigsError, AlterConfigsReply, ConfigChange, ConfigOperation,
     IncrementalAlterConfigs,
 };
 pub use controller::{Controller, Decision};
+pub use features::{
+    FEATURES, Feature, FeatureProblem, FeatureUpdate, LevelTooLow, METADATA_VERSION,
+    SupportedFeature, UpdateFeaturesError, UpdateType,
+};
 pub use heartbeat::{Heartbeat, HeartbeatReply};
 pub use image::{Broker, Drain, Image, Lease, Partition, Topic, TopicChange};
 pub use internal::{CONSUMER_OFFSETS, TRANSACTION_STATE, is_internal, new_internal_topic};
@@ -55,6 +58,6 @@ pub use topics::{
     TooManyPartitions, TopicRef,
 };
 pub use upkeep::{
-    AcquireLeaseError, DrainProgress, ForgetBrokerError, Harm, LeaseClock, Load, NotHeld, Obstacle,
-    RestartCheck, Voter, loads,
+    AcquireLeaseError, DrainBrokerError, DrainProgress, ForgetBrokerError, Harm, LeaseClock, Load,
+    NotHeld, Obstacle, RestartCheck, Voter, loads,
 };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::ids::{BrokerId, TopicId};
 
+use super::features::{LEVEL_OF_DRAINS, LEVEL_OF_THE_FIRST};
 use super::image::{Broker, Drain, Lease, Partition};
 
 /// One change.
@@ -19,7 +20,7 @@ pub enum Record {
     },
     /// A feature is finalized at this level (KIP-584); 0 removes it.
     Feature {
-        /// Kafka's name, such as `group.version`.
+        /// Its name, such as `klamm.metadata.version`.
         name: Arc<str>,
         /// The finalized level.
         level: i16,
@@ -131,6 +132,26 @@ pub enum Subject {
 }
 
 impl Record {
+    /// The level of [`METADATA_VERSION`](super::METADATA_VERSION) from which on it may be written.
+    pub fn level(&self) -> i16 {
+        match self {
+            Self::Drain { .. } => LEVEL_OF_DRAINS,
+            Self::Cluster { .. }
+            | Self::Feature { .. }
+            | Self::RegisterBroker { .. }
+            | Self::ChangeBroker { .. }
+            | Self::UnregisterBroker { .. }
+            | Self::Lease { .. }
+            | Self::BrokerEpochs { .. }
+            | Self::Topic { .. }
+            | Self::Partition { .. }
+            | Self::RemoveTopic { .. }
+            | Self::ClaimTopic { .. }
+            | Self::Config { .. }
+            | Self::ProducerIds { .. } => LEVEL_OF_THE_FIRST,
+        }
+    }
+
     /// What it says something new of; `None` if only controllers need to know.
     pub fn subject(&self) -> Option<Subject> {
         match self {

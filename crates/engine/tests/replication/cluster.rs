@@ -354,6 +354,7 @@ impl Cluster {
             directory: wire::Uuid([node.disk.directory; 16]),
             listeners: vec![format!("PLAINTEXT://host-{id}:9092").parse().unwrap()],
             rack: None,
+            features: Vec::new(),
             previous_epoch: if forgets { known } else { node.disk.whole_under },
             predecessor_is_alive: false,
         };

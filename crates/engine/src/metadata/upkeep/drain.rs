@@ -12,10 +12,22 @@ use crate::ids::{BrokerId, TopicPartition};
 
 use super::super::brokers::UnknownBroker;
 use super::super::controller::{Controller, Decision};
+use super::super::features::{LEVEL_OF_DRAINS, LevelTooLow};
 use super::super::image::{Drain, Image, Partition};
 use super::super::partitions::{Change, begin, is_live, may_take_over};
 use super::super::placement::Candidate;
 use super::super::record::Record;
+
+/// Why a broker is not drained.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DrainBrokerError {
+    /// There is no such broker.
+    #[error(transparent)]
+    Unknown(#[from] UnknownBroker),
+    /// Some brokers may not know yet what a drain is.
+    #[error(transparent)]
+    LevelTooLow(#[from] LevelTooLow),
+}
 
 /// What a broker carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -124,12 +136,15 @@ impl Controller<'_> {
         &self,
         id: BrokerId,
         drain: Option<Drain>,
-    ) -> Decision<Result<(), UnknownBroker>> {
+    ) -> Decision<Result<(), DrainBrokerError>> {
         if self.image.broker(id).is_none() {
-            return Decision::nothing(Err(UnknownBroker { id, epoch: -1 }));
+            return Decision::nothing(Err(UnknownBroker { id, epoch: -1 }.into()));
         }
         if self.image.drain(id) == drain {
             return Decision::nothing(Ok(()));
+        }
+        if let Err(too_low) = self.needs_level(LEVEL_OF_DRAINS) {
+            return Decision::nothing(Err(too_low.into()));
         }
         let record = Record::Drain { id, drain };
         let records = self.with_partitions_of(id, record, |change| match drain {

@@ -245,7 +245,8 @@ proptest! {
         let mut cluster = Cluster::of(0);
         for (id, rack) in (1..).zip(&racks) {
             let rack = (!rack.is_empty()).then(|| (*rack).into());
-            cluster.run(|c| c.register_broker(Registration { rack, ..registration(id, 1) })).unwrap();
+            let broker = Registration { rack, ..registration(id, 1) };
+            cluster.run(|c| c.register_in(&"test".into(), broker)).unwrap();
             cluster.beat(id);
         }
         for (n, (partitions, replicas)) in topics.iter().enumerate() {

@@ -11,7 +11,7 @@ mod forget;
 mod lease;
 mod restart_check;
 
-pub use drain::{DrainProgress, Load, Obstacle, loads};
+pub use drain::{DrainBrokerError, DrainProgress, Load, Obstacle, loads};
 pub use forget::ForgetBrokerError;
 pub use lease::{AcquireLeaseError, LeaseClock, NotHeld};
 pub use restart_check::{Harm, RestartCheck, Voter};

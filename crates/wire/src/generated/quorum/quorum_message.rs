@@ -16,6 +16,10 @@ pub mod request {
         /// In every version.
         pub to_directory: Uuid,
         /// In every version.
+        pub recoveries: i32,
+        /// In every version.
+        pub recovery: Uuid,
+        /// In every version.
         pub kind: i8,
         /// In every version.
         pub body: Bytes,
@@ -30,6 +34,8 @@ pub mod request {
                 from: r.i32()?,
                 from_directory: r.uuid()?,
                 to_directory: r.uuid()?,
+                recoveries: r.i32()?,
+                recovery: r.uuid()?,
                 kind: r.i8()?,
                 body: r.bytes(true)?,
                 unknown: r.tags(true)?,
@@ -41,6 +47,8 @@ pub mod request {
             w.i32(self.from);
             w.uuid(self.from_directory);
             w.uuid(self.to_directory);
+            w.i32(self.recoveries);
+            w.uuid(self.recovery);
             w.i8(self.kind);
             w.bytes(true, &self.body)?;
             w.tags(true, &self.unknown, "QuorumMessageRequest", v)

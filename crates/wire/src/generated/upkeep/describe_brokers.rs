@@ -50,7 +50,7 @@ pub mod response {
             Ok(Self {
                 error_code: r.i16()?,
                 error_message: r.str_opt(true)?,
-                brokers: r.array(true, 47, |r| DescribedBroker::read(r, v))?,
+                brokers: r.array(true, 48, |r| DescribedBroker::read(r, v))?,
                 unknown: r.tags(true)?,
             })
         }
@@ -102,12 +102,14 @@ pub mod response {
         pub preferred: i32,
         /// In every version.
         pub preferred_led: i32,
+        /// In every version.
+        pub features: Vec<SupportedFeature>,
         /// Tagged fields that this build does not know.
         pub unknown: TaggedFields,
     }
 
     impl DescribedBroker {
-        fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
+        fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
             Ok(Self {
                 broker_id: r.i32()?,
                 broker_epoch: r.i64()?,
@@ -127,6 +129,7 @@ pub mod response {
                 in_sync: r.i32()?,
                 preferred: r.i32()?,
                 preferred_led: r.i32()?,
+                features: r.array(true, 6, |r| SupportedFeature::read(r, v))?,
                 unknown: r.tags(true)?,
             })
         }
@@ -150,7 +153,39 @@ pub mod response {
             w.i32(self.in_sync);
             w.i32(self.preferred);
             w.i32(self.preferred_led);
+            w.array(true, &self.features, |w, x| x.write(w, v))?;
             w.tags(true, &self.unknown, "DescribedBroker", v)
+        }
+    }
+
+    /// `SupportedFeature` of [`DescribeBrokersResponse`].
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct SupportedFeature {
+        /// In every version.
+        pub name: Str,
+        /// In every version.
+        pub min_level: i16,
+        /// In every version.
+        pub max_level: i16,
+        /// Tagged fields that this build does not know.
+        pub unknown: TaggedFields,
+    }
+
+    impl SupportedFeature {
+        fn read(r: &mut Reader, _v: i16) -> Result<Self, DecodeError> {
+            Ok(Self {
+                name: r.str(true)?,
+                min_level: r.i16()?,
+                max_level: r.i16()?,
+                unknown: r.tags(true)?,
+            })
+        }
+
+        fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
+            w.str(true, &self.name)?;
+            w.i16(self.min_level);
+            w.i16(self.max_level);
+            w.tags(true, &self.unknown, "SupportedFeature", v)
         }
     }
 
