@@ -159,9 +159,15 @@ impl Broker {
         let (publisher, states, recent) = Publisher::new(State::new(&settings));
         let identity =
             Identity { cluster_id: Arc::clone(&cluster_id), node, directory: data_dir.directory };
-        let metadata = data_dir.path.join("__cluster_metadata");
-        let (quorum, quorum_ref) =
-            Quorum::open(world.clone(), identity, &metadata, publisher).await?;
+        let hindrance = Hindrance::default();
+        let (quorum, quorum_ref) = Quorum::open(
+            world.clone(),
+            identity,
+            &data_dir.metadata(),
+            publisher,
+            hindrance.clone(),
+        )
+        .await?;
         let (control, control_ref) = Control::new(quorum.clone(), states.clone());
         let (sessions, heard) = SessionsRef::new();
         let shared = Shared::new(Parts {
@@ -172,7 +178,7 @@ impl Broker {
             quorum: quorum_ref,
             leaderships: quorum.leaderships(),
             sessions,
-            hindrance: Hindrance::default(),
+            hindrance,
             states,
             recent,
             shard_count,

@@ -46,6 +46,14 @@ pub enum DataDirError {
         /// Its format.
         found: String,
     },
+    /// Nobody has ever used it.
+    #[error(
+        "{path} is no data directory of a broker: it has no meta.properties; hint: its log.dirs"
+    )]
+    Nobodys {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The identity file is damaged.
     #[error("{path}: {problem}; hint: restore meta.properties from a backup")]
     Damaged {
@@ -93,13 +101,12 @@ impl DataDir {
         let disk = &*world.disk;
         let failed = |source| DataDirError::Io { path: path.to_owned(), source };
         disk.create_dir_all_synced(path).map_err(failed)?;
-        let lock = disk.lock(&path.join(".lock")).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => DataDirError::InUse { path: path.to_owned() },
-            _ => failed(error),
-        })?;
-        let file = path.join("meta.properties");
+        let lock = lock(disk, path)?;
+        let file = path.join(IDENTITY);
         let (cluster_id, directory) = if disk.exists(&file) {
-            check(disk, path, &file, node, cluster_id)?
+            let identity = Identity::read(disk, path, &file)?;
+            identity.check(path, node, cluster_id)?;
+            (identity.cluster_id, identity.directory)
         } else {
             let fresh = || fresh_id(world).to_string();
             let cluster_id = cluster_id.map_or_else(fresh, str::to_owned);
@@ -113,6 +120,34 @@ impl DataDir {
         };
         Ok(Self { path: path.to_owned(), cluster_id, directory, _lock: lock })
     }
+
+    /// Takes the directory that a broker has left; says which.
+    pub(crate) fn existing(world: &World, path: &Path) -> Result<(Self, BrokerId), DataDirError> {
+        let disk = &*world.disk;
+        let file = path.join(IDENTITY);
+        if !disk.exists(&file) {
+            return Err(DataDirError::Nobodys { path: path.to_owned() });
+        }
+        let lock = lock(disk, path)?;
+        let Identity { node, cluster_id, directory } = Identity::read(disk, path, &file)?;
+        let node = node.parse().map(BrokerId).map_err(|_| DataDirError::Damaged {
+            path: file,
+            problem: format!("node.id is no number: {node}"),
+        })?;
+        Ok((Self { path: path.to_owned(), cluster_id, directory, _lock: lock }, node))
+    }
+
+    /// Where the quorum's files are.
+    pub(crate) fn metadata(&self) -> PathBuf {
+        self.path.join("__cluster_metadata")
+    }
+}
+
+fn lock(disk: &dyn Disk, path: &Path) -> Result<Box<dyn LockGuard>, DataDirError> {
+    disk.lock(&path.join(".lock")).map_err(|source| match source.kind() {
+        io::ErrorKind::WouldBlock => DataDirError::InUse { path: path.to_owned() },
+        _ => DataDirError::Io { path: path.to_owned(), source },
+    })
 }
 
 fn fresh_id(world: &World) -> Uuid {
@@ -121,38 +156,57 @@ fn fresh_id(world: &World) -> Uuid {
     Uuid(id)
 }
 
-fn check(
-    disk: &dyn Disk,
-    path: &Path,
-    file: &Path,
-    node: BrokerId,
-    cluster_id: Option<&str>,
-) -> Result<(String, Uuid), DataDirError> {
-    let bytes = disk.read(file).map_err(|source| DataDirError::Io { path: path.into(), source })?;
-    let damaged = |problem: String| DataDirError::Damaged { path: file.to_owned(), problem };
-    let text = String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
-    let said: BTreeMap<String, String> =
-        config::properties::parse(&text).map_err(|error| damaged(error.to_string()))?;
-    let get = |key: &str| said.get(key).ok_or_else(|| damaged(format!("{key} is missing")));
-    let format = get("klamm.format")?;
-    if format.parse::<u32>().map_or(true, |format| format > FORMAT) {
-        return Err(DataDirError::Newer { path: path.to_owned(), found: format.clone() });
+/// Says whose the directory is.
+const IDENTITY: &str = "meta.properties";
+
+/// What that file says.
+struct Identity {
+    node: String,
+    cluster_id: String,
+    directory: Uuid,
+}
+
+impl Identity {
+    fn read(disk: &dyn Disk, path: &Path, file: &Path) -> Result<Self, DataDirError> {
+        let failed = |source| DataDirError::Io { path: path.into(), source };
+        let damaged = |problem: String| DataDirError::Damaged { path: file.to_owned(), problem };
+        let text = String::from_utf8(disk.read(file).map_err(failed)?);
+        let text = text.map_err(|error| damaged(error.to_string()))?;
+        let said: BTreeMap<String, String> =
+            config::properties::parse(&text).map_err(|error| damaged(error.to_string()))?;
+        let get = |key: &str| {
+            let value = said.get(key).cloned();
+            value.ok_or_else(|| damaged(format!("{key} is missing")))
+        };
+        let format = get("klamm.format")?;
+        if format.parse::<u32>().map_or(true, |format| format > FORMAT) {
+            return Err(DataDirError::Newer { path: path.to_owned(), found: format });
+        }
+        let directory = get("directory.id")?;
+        let directory =
+            directory.parse().map_err(|error| damaged(format!("directory.id: {error}")))?;
+        Ok(Self { node: get("node.id")?, cluster_id: get("cluster.id")?, directory })
     }
-    let foreign = |key, found: &String, wanted: String| DataDirError::Foreign {
-        path: path.to_owned(),
-        key,
-        found: found.clone(),
-        wanted,
-    };
-    let found = get("node.id")?;
-    if *found != node.to_string() {
-        return Err(foreign("node.id", found, node.to_string()));
-    }
-    let directory = get("directory.id")?;
-    let directory = directory.parse().map_err(|error| damaged(format!("directory.id: {error}")))?;
-    let found = get("cluster.id")?;
-    match cluster_id {
-        Some(wanted) if wanted != found => Err(foreign("cluster.id", found, wanted.to_owned())),
-        Some(_) | None => Ok((found.clone(), directory)),
+
+    /// Whether it is that of this broker.
+    fn check(
+        &self,
+        path: &Path,
+        node: BrokerId,
+        cluster_id: Option<&str>,
+    ) -> Result<(), DataDirError> {
+        let foreign = |key, found: &str, wanted: String| {
+            let (path, found) = (path.to_owned(), found.to_owned());
+            Err(DataDirError::Foreign { path, key, found, wanted })
+        };
+        if self.node != node.to_string() {
+            return foreign("node.id", &self.node, node.to_string());
+        }
+        match cluster_id {
+            Some(wanted) if *wanted != *self.cluster_id => {
+                foreign("cluster.id", &self.cluster_id, wanted.to_owned())
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 }

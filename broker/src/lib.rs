@@ -33,3 +33,4 @@ mod throttles;
 
 pub use broker::{Broker, Running, StartError};
 pub use data_dir::DataDirError;
+pub use quorum::{Found, RecoverError, Recovery};

@@ -53,6 +53,12 @@ impl Failure {
         self
     }
 
+    /// The same, unless it says already what to do.
+    #[must_use]
+    pub(crate) fn or_hint(self, hint: &str) -> Self {
+        if self.hint.is_some() { self } else { self.hint(hint) }
+    }
+
     /// Tells the person, and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         if self.kind != Kind::OutputClosed {

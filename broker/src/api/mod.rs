@@ -146,6 +146,14 @@ pub(crate) fn start(context: &Rc<Context>, frame: BytesMut) -> LocalFuture<Reply
     let shared = &context.shard.shared;
     let may_forward = !shared.leadership().is_me;
     start_with(context, frame, |call, key, body| {
+        if key == ApiKey::DescribeBrokers
+            && let Some(why) = shared.hindrance.why()
+        {
+            // Whoever operates it asks this first, and nobody else can answer.
+            let answer = upkeep::describe_brokers::hindered(&why);
+            let encoded = encode(&answer, call.version, call.correlation_id);
+            return Box::pin(std::future::ready(encoded));
+        }
         if !BETWEEN_BROKERS.contains(&key) && key != ApiKey::ApiVersions && !shared.is_serving() {
             // As if nobody listened yet: clients try again, here or elsewhere. Of a connection that is
             // closed in order some believe that they are not wanted, and give up.

@@ -1,13 +1,14 @@
-//! How the quorum's three files lie on disk.
+//! How the quorum's files lie on disk.
 //!
 //! ```text
 //! quorum.vote        "KLMV" version u32 │ crc32c u32 │ vote
 //! quorum.snapshot    "KLMS" version u32 │ crc32c u32 │ last entry, membership, state
+//! quorum.history     "KLMH" version u32 │ crc32c u32 │ which history, if not the first
 //! quorum.log         "KLML" version u32 │ crc32c u32 │ last purged entry │ entry │ entry │ …
 //! entry              length u32 │ index u64 │ synced u64 │ crc32c u32 │ payload
 //! ```
 //!
-//! The first two are replaced whole. Entries before the index `synced` were known to be synced when the
+//! All but the log are replaced whole. Entries before the index `synced` were known to be synced when the
 //! entry was written. A power loss can tear what was not synced, and nothing else: a bad entry is cut off,
 //! with all behind it, unless a sound one follows that was written after it had been synced. Then it is
 //! rot, and refused.
@@ -20,7 +21,7 @@ use bytes::Bytes;
 use super::codec::{Code, Malformed};
 use super::proposal::{Entry, LogId};
 
-/// Layout of all three files; a higher one comes from a newer Klamm and is refused.
+/// Layout of all files; a higher one comes from a newer Klamm and is refused.
 const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 12;
 const ENTRY_HEADER_BYTES: usize = 24;
@@ -30,14 +31,18 @@ const ENTRY_HEADER_BYTES: usize = 24;
 pub(super) enum Kind {
     Vote,
     Snapshot,
+    History,
     Log,
 }
 
 impl Kind {
+    pub(super) const ALL: [Self; 4] = [Self::Vote, Self::Snapshot, Self::History, Self::Log];
+
     fn magic(self) -> &'static [u8; 4] {
         match self {
             Self::Vote => b"KLMV",
             Self::Snapshot => b"KLMS",
+            Self::History => b"KLMH",
             Self::Log => b"KLML",
         }
     }
@@ -46,6 +51,7 @@ impl Kind {
         match self {
             Self::Vote => "quorum.vote",
             Self::Snapshot => "quorum.snapshot",
+            Self::History => "quorum.history",
             Self::Log => "quorum.log",
         }
     }
@@ -69,6 +75,11 @@ pub(crate) enum StoreError {
          hint: restore the file from a backup, nothing was changed"
     )]
     DamagedEntry { path: PathBuf, index: u64, position: usize },
+    #[error(
+        "{path}: a recovery was begun and not finished; hint: `klamm cluster recover --data-dir {}` again",
+        path.parent().unwrap_or(path).display()
+    )]
+    HalfRecovered { path: PathBuf },
     #[error("{path}: {source}; hint: run the newer version of klamm")]
     Unreadable { path: PathBuf, source: Malformed },
 }

@@ -8,9 +8,12 @@
 //! | empty | one with data names this disk a voter | it goes on as that voter |
 //! | empty | one with data names another disk, or none | it follows, and asks to be given a vote (`voters`) |
 //! | empty | one that does not answer | it waits |
-//! | with data | a majority of them lost theirs | it waits: what was decided may be gone |
+//! | any | a majority of those that one with data knows lost their disks | nothing: what was decided may be gone, and a person decides (`recover`) |
+//! | with data | one has data of a newer history | it starts over, and follows that one |
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +23,8 @@ use wire::Uuid;
 
 use super::Core;
 use super::codec::{Code, Malformed};
+use super::history::{History, Relation, is_only_voter};
+use super::leadership::is_led;
 use super::proposal::Voter;
 use super::transport::{AskError, Kind, Peer};
 
@@ -42,6 +47,8 @@ pub(super) struct Hello {
     pub(super) is_empty: bool,
     /// The disks of the voters that it knows of, if it is not empty.
     pub(super) members: Vec<(u64, Uuid)>,
+    /// Which history its data belong to.
+    pub(super) history: History,
 }
 
 impl Code for Hello {
@@ -50,6 +57,7 @@ impl Code for Hello {
         self.voters.write(out);
         self.is_empty.write(out);
         self.members.write(out);
+        self.history.write(out);
     }
 
     fn read(from: &mut Bytes) -> Result<Self, Malformed> {
@@ -58,6 +66,7 @@ impl Code for Hello {
             voters: Code::read(from)?,
             is_empty: Code::read(from)?,
             members: Code::read(from)?,
+            history: Code::read(from)?,
         })
     }
 }
@@ -71,37 +80,53 @@ enum Verdict {
     GoOn,
     /// Ask again; the reason is told if it lasts.
     Wait(String),
+    /// A majority of the disks that node `with_data` knows is gone: those of the nodes `lost`.
+    Lost { with_data: u64, lost: Vec<u64> },
+    /// This node's history is over: node `successor` has data of a newer one.
+    StartOver { successor: u64 },
 }
 
 /// Looks at what every initial voter says; `None` is one that does not answer.
 fn judge(me: u64, mine: &Hello, others: &BTreeMap<u64, Option<Hello>>) -> Verdict {
-    let answers = || others.iter().filter_map(|(id, hello)| Some((id, hello.as_ref()?)));
-    let voters = others.len() + 1;
-    if !mine.is_empty {
-        let names = |id: &u64| mine.members.iter().find(|(member, _)| member == id);
-        let lost = answers()
-            .filter(|(id, hello)| names(id).is_some_and(|(_, disk)| *disk != hello.directory));
-        let lost: Vec<String> = lost.map(|(id, _)| id.to_string()).collect();
-        return if lost.len() > voters / 2 {
-            Verdict::Wait(format!(
-                "the disks of a majority of voters are not those that were used before (nodes {}): \
-                 what was decided may be lost, so nothing is served; hint: bring their disks back",
-                lost.join(", ")
-            ))
-        } else {
-            Verdict::GoOn
-        };
+    let answers = || others.iter().filter_map(|(id, hello)| Some((*id, hello.as_ref()?)));
+    let elsewhere = answers().filter(|(_, hello)| !hello.is_empty);
+    let newest = elsewhere.max_by_key(|(id, it)| (it.history.recoveries, Reverse(*id)));
+    if let Some((successor, newest)) = newest.filter(|_| !mine.is_empty) {
+        match mine.history.relation_of(newest.history) {
+            Relation::Newer => return Verdict::StartOver { successor },
+            Relation::Rival => {
+                return Verdict::Wait(format!(
+                    "the quorum was recovered here and on node {successor}, which do not know of each \
+                     other; hint: empty the data directory of the one that is to follow"
+                ));
+            }
+            Relation::Same | Relation::Older => {}
+        }
     }
-    if let Some((id, with_data)) = answers().find(|(_, hello)| !hello.is_empty) {
-        return match with_data.members.iter().find(|(member, _)| *member == me) {
+    // Whose word counts: that of this node, else of who has the newest data.
+    let base = if mine.is_empty { newest } else { Some((me, mine)) };
+    if let Some((with_data, base)) = base {
+        let disk_of = |id: u64| match others.get(&id) {
+            Some(other) => other.as_ref().map(|hello| hello.directory),
+            None => (id == me).then_some(mine.directory),
+        };
+        let is_lost = |(id, disk): &&(u64, Uuid)| disk_of(*id).is_some_and(|now| now != *disk);
+        let lost: Vec<u64> = base.members.iter().filter(is_lost).map(|(id, _)| *id).collect();
+        if lost.len() * 2 > base.members.len() {
+            return Verdict::Lost { with_data, lost };
+        }
+        if !mine.is_empty {
+            return Verdict::GoOn;
+        }
+        return match base.members.iter().find(|(member, _)| *member == me) {
             Some((_, disk)) if *disk == mine.directory => Verdict::GoOn,
             Some(_) => Verdict::Wait(format!(
-                "node {id} knows node {me} with another disk, and this one is empty: it has no vote \
-                 before the others have given it one"
+                "node {with_data} knows node {me} with another disk, and this one is empty: it has no \
+                 vote before the others have given it one"
             )),
             None => Verdict::Wait(format!(
-                "node {id} has data and does not know node {me}: it has no vote before the others have \
-                 given it one"
+                "node {with_data} has data and does not know node {me}: it has no vote before the \
+                 others have given it one"
             )),
         };
     }
@@ -123,47 +148,104 @@ fn judge(me: u64, mine: &Hello, others: &BTreeMap<u64, Option<Hello>>) -> Verdic
         return Verdict::Wait("the voter with the lowest id has yet to begin".to_owned());
     }
     let mut disks: BTreeMap<u64, Uuid> =
-        answers().map(|(id, hello)| (*id, hello.directory)).collect();
+        answers().map(|(id, hello)| (id, hello.directory)).collect();
     disks.insert(me, mine.directory);
     Verdict::Begin(disks)
 }
 
-/// Forms the quorum, or finds that it is formed. Ends once somebody leads.
+/// Why nothing is served, and what a person can do about it. `dir`: the data directory, if it is here.
+fn lost_text(with_data: u64, lost: &[u64], dir: Option<&Path>) -> String {
+    let lost = lost.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    let dir = dir.map_or("LOG_DIRS".to_owned(), |dir| dir.display().to_string());
+    format!(
+        "the disks of a majority of voters are not those that were used before (nodes {lost}): what was \
+         decided may be lost, so nothing is served; hint: bring these disks back; if they are gone for \
+         good, stop node {with_data}, run `klamm cluster recover --data-dir {dir}` there, and start it again"
+    )
+}
+
+/// What was told to people, while nobody leads.
+#[derive(Default)]
+struct Told {
+    since: Option<Duration>,
+    last: Option<(Duration, String)>,
+}
+
+impl Told {
+    /// Tells why nobody leads, if it lasts: others may be starting as well, which is no news.
+    fn tell(&mut self, now: Duration, why: &str) {
+        let since = *self.since.get_or_insert(now);
+        let is_news =
+            self.last.as_ref().is_none_or(|(at, what)| *what != *why || now >= *at + TELL);
+        if now >= since + PATIENCE && is_news {
+            tracing::warn!("not voting yet: {why}");
+            self.last = Some((now, why.to_owned()));
+        }
+    }
+}
+
+/// Forms the quorum, or finds that it is formed; and looks again whenever nobody leads.
 pub(super) async fn form(core: Core) {
-    let me = core.identity.id();
     let clock = &core.world.clock;
-    let others = core.voters.keys().filter(|id| **id != me);
+    let others = core.voters.keys().filter(|id| **id != core.identity.id());
     let peers: BTreeMap<u64, Peer> =
         others.map(|id| (*id, core.way.to(*id, Uuid::ZERO, ""))).collect();
-    let began = clock.tick();
-    let mut told: Option<(Duration, String)> = None;
-    while core.raft.metrics().borrow_watched().current_leader.is_none() {
-        let others = join_all(peers.iter().map(|(id, peer)| async move {
-            let answer: Result<Hello, AskError> = peer.ask(Kind::Hello, &(), ANSWER_TIME_MAX).await;
-            let answer = answer.inspect_err(|error| {
-                tracing::debug!(node = id, %error, "a voter does not answer");
-            });
-            (*id, answer.ok())
-        }));
-        let others = others.await.into_iter().collect();
-        match judge(me, &hello(&core), &others) {
-            // Nobody else will ask for its vote.
-            Verdict::GoOn if peers.is_empty() => drop(core.raft.trigger().elect(true).await),
-            Verdict::GoOn => {}
-            Verdict::Begin(disks) => begin(&core, disks).await,
-            Verdict::Wait(why) => {
-                let now = clock.tick();
-                // Others may be starting as well: that is no news.
-                let is_news = now >= began + PATIENCE
-                    && told.as_ref().is_none_or(|(at, what)| *what != why || now >= *at + TELL);
-                if is_news {
-                    tracing::warn!("not voting yet: {why}");
-                    told = Some((now, why));
+    let mut told = Told::default();
+    let mut is_hindered = false;
+    loop {
+        if is_led(&core) {
+            told = Told::default();
+            if std::mem::take(&mut is_hindered) {
+                core.hindrance.clear();
+            }
+        } else {
+            let why = look(&core, &peers).await;
+            if let Some(Unformed { why, is_lost }) = why {
+                told.tell(clock.tick(), &why);
+                if is_lost {
+                    is_hindered = true;
+                    core.hindrance.tell(why);
                 }
             }
         }
         clock.sleep(ROUND).await;
     }
+}
+
+/// Why nobody leads yet.
+struct Unformed {
+    why: String,
+    is_lost: bool,
+}
+
+/// Asks the other voters, and does what follows.
+async fn look(core: &Core, peers: &BTreeMap<u64, Peer>) -> Option<Unformed> {
+    let me = core.identity.id();
+    let others = join_all(peers.iter().map(|(id, peer)| async move {
+        let answer: Result<Hello, AskError> = peer.ask(Kind::Hello, &(), ANSWER_TIME_MAX).await;
+        let answer = answer.inspect_err(|error| {
+            tracing::debug!(node = id, %error, "a voter does not answer");
+        });
+        (*id, answer.ok())
+    }));
+    let others = others.await.into_iter().collect();
+    match judge(me, &hello(core), &others) {
+        Verdict::GoOn => {
+            if is_only_voter(core) {
+                // Nobody else will ask for its vote.
+                drop(core.raft.trigger().elect(true).await);
+            }
+        }
+        Verdict::Begin(disks) => begin(core, disks).await,
+        Verdict::StartOver { successor } => core.histories.is_over_by(successor),
+        Verdict::Wait(why) => return Some(Unformed { why, is_lost: false }),
+        Verdict::Lost { with_data, lost } => {
+            let dir = core.histories.data_dir().filter(|_| with_data == me);
+            let why = lost_text(with_data, &lost, dir);
+            return Some(Unformed { why, is_lost: true });
+        }
+    }
+    None
 }
 
 async fn begin(core: &Core, disks: BTreeMap<u64, Uuid>) {
@@ -188,6 +270,7 @@ pub(super) fn hello(core: &Core) -> Hello {
         voters: core.voters_text(),
         is_empty: core.log.is_empty(),
         members: members.map(|(id, voter)| (*id, voter.directory)).collect(),
+        history: core.histories.own(),
     }
 }
 
@@ -197,7 +280,9 @@ mod tests {
 
     use wire::Uuid;
 
-    use super::{Hello, Verdict, judge};
+    use std::path::Path;
+
+    use super::{Hello, History, Verdict, judge, lost_text};
 
     fn disk(id: u8) -> Uuid {
         Uuid([id; 16])
@@ -205,7 +290,8 @@ mod tests {
 
     fn empty(id: u8) -> Hello {
         let voters = "1,2,3".to_owned();
-        Hello { directory: disk(id), voters, is_empty: true, members: Vec::new() }
+        let (members, history) = (Vec::new(), History::default());
+        Hello { directory: disk(id), voters, is_empty: true, members, history }
     }
 
     fn with_data(id: u8) -> Hello {
@@ -245,8 +331,6 @@ mod tests {
         waits(&judged(1, &replaced, [Some(with_data(2)), None]), "another disk");
         let without = Hello { members: vec![(2, disk(2))], ..with_data(2) };
         waits(&judged(1, &empty(1), [Some(without), None]), "does not know node 1");
-        // Two of three are empty: no new cluster while the third has data.
-        waits(&judged(1, &replaced, [Some(empty(8)), Some(with_data(3))]), "another disk");
     }
 
     #[test]
@@ -254,7 +338,35 @@ mod tests {
         assert_eq!(judged(1, &with_data(1), [None, None]), Verdict::GoOn);
         assert_eq!(judged(1, &with_data(1), [Some(empty(9)), None]), Verdict::GoOn);
         assert_eq!(judged(1, &with_data(1), [Some(empty(2)), Some(empty(3))]), Verdict::GoOn);
-        let verdict = judged(1, &with_data(1), [Some(empty(8)), Some(empty(9))]);
-        waits(&verdict, "nodes 2, 3");
+    }
+
+    #[test]
+    fn a_lost_majority_is_a_persons_business_and_everybody_says_so() {
+        let lost = |with_data, lost: [u64; 2]| Verdict::Lost { with_data, lost: lost.into() };
+        assert_eq!(judged(1, &with_data(1), [Some(empty(8)), Some(empty(9))]), lost(1, [2, 3]));
+        assert_eq!(judged(1, &empty(9), [Some(empty(8)), Some(with_data(3))]), lost(3, [1, 2]));
+        // One who does not answer may still have its disk.
+        assert_eq!(judged(1, &with_data(1), [Some(empty(8)), None]), Verdict::GoOn);
+        let text = lost_text(1, &[2, 3], Some(Path::new("/data")));
+        assert!(text.contains("`klamm cluster recover --data-dir /data`"), "{text}");
+        assert!(text.contains("(nodes 2, 3)") && text.contains("stop node 1"), "{text}");
+    }
+
+    /// Recovered on node 3, which alone votes.
+    fn recovered(id: u8) -> Hello {
+        let history = History { recoveries: 1, id: disk(id) };
+        Hello { members: vec![(3, disk(3))], history, ..with_data(3) }
+    }
+
+    #[test]
+    fn a_newer_history_ends_the_older_one() {
+        let over = Verdict::StartOver { successor: 3 };
+        assert_eq!(judged(1, &with_data(1), [Some(with_data(2)), Some(recovered(5))]), over);
+        // The other way round it does not matter, and who is empty follows the newer one.
+        assert_eq!(judged(3, &recovered(5), [Some(with_data(1)), Some(empty(9))]), Verdict::GoOn);
+        let verdict = judged(1, &empty(9), [Some(with_data(2)), Some(recovered(5))]);
+        waits(&verdict, "node 3 has data and does not know node 1");
+        let rival = Hello { directory: disk(2), ..recovered(6) };
+        waits(&judged(3, &recovered(5), [None, Some(rival)]), "do not know of each other");
     }
 }

@@ -43,6 +43,7 @@ impl Leadership {
         let failure = metrics.running_state.as_ref().err();
         let failure = failure.filter(|fatal| !matches!(fatal, Fatal::Stopped));
         let failure = failure.map(|fatal| fatal.to_string().into());
+        let failure = core.histories.why_over().or(failure);
         let leader = if core.hears_leader() {
             metrics.current_leader.filter(|_| is_running).map(node_of)
         } else {
@@ -91,6 +92,12 @@ pub(super) fn watch(core: &Core) -> watch::Receiver<Leadership> {
         sender.send(Leadership { leader: None, is_me: false, ..last });
     });
     receiver
+}
+
+/// Whether somebody leads whom a majority hears, as far as this node can know.
+pub(super) fn is_led(core: &Core) -> bool {
+    let leads = core.raft.metrics().borrow_watched().current_leader == Some(core.identity.id());
+    if leads { has_lease(core) } else { core.hears_leader() }
 }
 
 /// Whether a majority has heard of this leader so lately that nobody else was elected.

@@ -18,6 +18,7 @@
 //! | `log_store`, `state_machine` | vote and log; state and snapshot |
 //! | `transport`, `serve` | messages to voters, and from them |
 //! | `formation` | how it begins, once |
+//! | `history`, `recover` | how it goes on from a minority, if a person wants that |
 //! | `voters` | who votes, changed while the quorum goes on |
 //! | `observer` | how a node follows without a vote |
 //! | `leadership` | who the active controller is |
@@ -25,10 +26,12 @@
 mod codec;
 mod format;
 mod formation;
+mod history;
 mod leadership;
 mod log_store;
 mod observer;
 mod proposal;
+mod recover;
 mod runtime;
 mod serve;
 mod state_machine;
@@ -56,8 +59,10 @@ use openraft::{AsyncRuntime, Config, Raft, SnapshotPolicy};
 use tokio::sync::Notify;
 use world::{World, watch};
 
+use crate::hindrance::Hindrance;
 use crate::metadata::{CommitError, Publisher};
 
+use self::history::Histories;
 use self::log_store::LogStore;
 use self::proposal::{Outcome, Proposal, Runtime, Types};
 use self::state_machine::StateMachine;
@@ -65,6 +70,7 @@ use self::transport::{Way, id_of, node_of};
 
 pub(crate) use self::format::StoreError;
 pub(crate) use self::leadership::{Leadership, Progress, VoterProgress};
+pub use self::recover::{Found, RecoverError, Recovery};
 pub(crate) use self::serve::QuorumRef;
 pub(crate) use self::transport::Identity;
 pub(crate) use self::voters::{VoterChange, VoterError};
@@ -117,6 +123,9 @@ struct Core {
     log: LogStore,
     raft: Raft<Types, StateMachine>,
     publisher: Publisher,
+    histories: Rc<Histories>,
+    /// What people are told when the quorum is lost.
+    hindrance: Hindrance,
     /// When a leader spoke to this node.
     heard: Rc<Cell<Option<Duration>>>,
     /// Who leads, as others say, while none does.
@@ -217,9 +226,10 @@ impl Quorum {
         identity: Identity,
         folder: &Path,
         publisher: Publisher,
+        hindrance: Hindrance,
     ) -> Result<(Self, QuorumRef), OpenQuorumError> {
         let seed = world.dice.next_u64("quorum");
-        let opened = Self::open_seeded(world, identity, folder, publisher);
+        let opened = Self::open_seeded(world, identity, folder, publisher, hindrance);
         Box::pin(Runtime::scope(seed, opened)).await
     }
 
@@ -228,13 +238,17 @@ impl Quorum {
         identity: Identity,
         folder: &Path,
         publisher: Publisher,
+        hindrance: Hindrance,
     ) -> Result<(Self, QuorumRef), OpenQuorumError> {
+        history::prepare(&*world.disk, folder)?;
+        let histories = Rc::new(Histories::open(world.clone(), folder)?);
         let (node, id) = (identity.node, identity.id());
         let voters = Rc::new(voters(&publisher.newest().settings.broker, node));
         let is_voter = voters.contains_key(&id);
         let log = LogStore::open(world.clone(), folder)?;
         let state_machine = StateMachine::new(world.clone(), folder, node, publisher.clone());
-        let way = Way::new(world.clone(), identity.clone(), (*voters).clone());
+        let way =
+            Way::new(world.clone(), identity.clone(), (*voters).clone(), Rc::clone(&histories));
         let config = config(&identity.cluster_id, is_voter && voters.len() == 1).validate();
         let config = Arc::new(config.map_err(|error| OpenQuorumError::Raft(error.to_string()))?);
         let raft = Raft::new(id, config, way.clone(), log.clone(), state_machine).await;
@@ -247,6 +261,8 @@ impl Quorum {
             log,
             raft,
             publisher,
+            histories,
+            hindrance,
             heard: Rc::default(),
             observed: Rc::default(),
             stirred: Rc::default(),
@@ -256,6 +272,7 @@ impl Quorum {
             Core::spawn(formation::form(core.clone()));
             Core::spawn(voters::enlist(core.clone()));
         }
+        Core::spawn(history::watch(core.clone()));
         Core::spawn(observer::observe(core.clone()));
         let quorum = Self { core, leaderships };
         let quorum_ref = serve::start(quorum.clone());

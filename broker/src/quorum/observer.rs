@@ -49,7 +49,7 @@ impl From<client::Error> for ObserveError {
 struct Source {
     /// Who led when it was last told.
     leader: Option<u64>,
-    /// Counts the questions that nobody answered: others are asked in turn.
+    /// Counts the questions that led to no leader: others are asked in turn.
     turn: usize,
     connection: RefCell<Option<(u64, Connection)>>,
 }
@@ -71,6 +71,8 @@ pub(super) async fn observe(core: Core) {
         match source.ask(&core).await {
             Ok(leader) => {
                 source.leader = leader;
+                // Who knows nobody may be waiting for this node to know somebody.
+                source.turn += usize::from(leader.is_none());
                 core.observed(leader.map(node_of));
             }
             Err(error) => {

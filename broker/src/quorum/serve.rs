@@ -1,6 +1,7 @@
 //! What other voters say to this one: checked, then given to openraft.
 
 use bytes::Bytes;
+use engine::BrokerId;
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
     VoteRequest,
@@ -10,10 +11,11 @@ use wire::{ErrorCode, QuorumMessageRequest, QuorumMessageResponse, Str};
 
 use super::codec::Code;
 use super::formation::hello;
+use super::history::{History, Relation};
 use super::leadership::{Progress, progress};
 use super::proposal::{Types, Vote};
 use super::state_machine::{Meta, Snapshot};
-use super::transport::Kind;
+use super::transport::{Kind, OUTDATED, id_of};
 use super::voters::{self, VoterChange, VoterError};
 use super::{Core, Quorum};
 
@@ -143,10 +145,48 @@ async fn answer(core: &Core, request: QuorumMessageRequest) -> QuorumMessageResp
         let why = "the disk that is meant is not in use here any more";
         return refused(ErrorCode::InvalidVoterKey, why);
     }
+    if kind != Kind::Hello
+        && let Err(refusal) = agree_on_history(core, &request).await
+    {
+        return refusal;
+    }
     match reply(core, kind, request.body).await {
         Ok(body) => QuorumMessageResponse { body: body.into(), ..Default::default() },
         Err(Unanswered::Malformed(error)) => refused(ErrorCode::InvalidRequest, &error.to_string()),
         Err(Unanswered::Raft(why)) => refused(ErrorCode::UnknownServerError, &why),
+    }
+}
+
+/// Whether both are of one history; a node that has stored nothing takes on the other's.
+async fn agree_on_history(
+    core: &Core,
+    request: &QuorumMessageRequest,
+) -> Result<(), QuorumMessageResponse> {
+    let (Ok(recoveries), true) = (u32::try_from(request.recoveries), request.from >= 0) else {
+        return Err(refused(ErrorCode::InvalidRequest, "a number is negative"));
+    };
+    let theirs = History { recoveries, id: request.recovery };
+    match core.histories.own().relation_of(theirs) {
+        Relation::Same => Ok(()),
+        Relation::Newer if core.log.is_empty() => {
+            let adopted = core.histories.adopt(theirs).await;
+            adopted.map_err(|error| refused(ErrorCode::KafkaStorageError, &error.to_string()))
+        }
+        Relation::Newer => {
+            core.histories.is_over_by(id_of(BrokerId(request.from)));
+            Err(refused(ErrorCode::NotController, "this node has yet to start over"))
+        }
+        Relation::Older => {
+            Err(refused(OUTDATED, "the quorum was recovered, and the sender is of before"))
+        }
+        Relation::Rival => {
+            tracing::error!(
+                node = request.from,
+                "the quorum was recovered on two nodes that do not know of each other; hint: empty the \
+                 data directory of the one that is to follow"
+            );
+            Err(refused(ErrorCode::InconsistentClusterId, "of another recovery"))
+        }
     }
 }
 

@@ -20,10 +20,11 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
-use wire::{QuorumMessageRequest, Str, Uuid};
+use wire::{ErrorCode, QuorumMessageRequest, Str, Uuid};
 use world::World;
 
 use super::codec::{Code, Malformed};
+use super::history::Histories;
 use super::proposal::{Types, Vote, Voter};
 use super::state_machine::Snapshot;
 
@@ -31,6 +32,9 @@ use super::state_machine::Snapshot;
 const APPEND_TIME_MAX: Duration = Duration::from_secs(1);
 /// How long a whole snapshot may take to a voter.
 const SNAPSHOT_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// The answer to whoever speaks for a history that is over.
+pub(super) const OUTDATED: ErrorCode = ErrorCode::StaleControllerEpoch;
 
 /// What a message is about; the number is the request's `Kind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +92,8 @@ pub(super) enum AskError {
     TimedOut,
     #[error("refused: {0}")]
     Refused(Str),
+    #[error("this node's metadata are of before a recovery")]
+    Outdated,
     #[error("cannot be read: {0}")]
     Malformed(#[from] Malformed),
 }
@@ -101,6 +107,7 @@ struct Shared {
     identity: Identity,
     /// Where voters are, as this node's settings say.
     addresses: BTreeMap<u64, (String, u16)>,
+    histories: Rc<Histories>,
 }
 
 impl Way {
@@ -108,8 +115,9 @@ impl Way {
         world: World,
         identity: Identity,
         addresses: BTreeMap<u64, (String, u16)>,
+        histories: Rc<Histories>,
     ) -> Self {
-        Self(Rc::new(Shared { world, identity, addresses }))
+        Self(Rc::new(Shared { world, identity, addresses, histories }))
     }
 
     /// The way to node `target`, whose disk is `directory`; zero if that is to be found out. It is where
@@ -142,12 +150,15 @@ impl Peer {
         question: &Q,
         time: Duration,
     ) -> Result<A, AskError> {
-        let Shared { world, identity, .. } = &*self.way.0;
+        let Shared { world, identity, histories, .. } = &*self.way.0;
+        let history = histories.own();
         let request = QuorumMessageRequest {
             cluster_id: Str::from(&*identity.cluster_id),
             from: identity.node.0,
             from_directory: identity.directory,
             to_directory: self.directory,
+            recoveries: i32::try_from(history.recoveries).expect("a person makes each of them"),
+            recovery: history.id,
             kind: kind as i8,
             body: question.to_bytes().into(),
             ..Default::default()
@@ -163,6 +174,10 @@ impl Peer {
         })?;
         match answer.error_code {
             0 => Ok(A::from_bytes(answer.body)?),
+            code if code == OUTDATED.number() => {
+                histories.is_over_by(self.target);
+                Err(AskError::Outdated)
+            }
             _ => Err(AskError::Refused(answer.error_message.unwrap_or_default())),
         }
     }

@@ -27,6 +27,8 @@ struct Process {
     stop: Notify,
     /// Why it ended by itself.
     failure: RefCell<Option<String>>,
+    /// Why it did not start.
+    start_failure: RefCell<Option<String>>,
     is_careful: Cell<bool>,
 }
 
@@ -116,7 +118,13 @@ impl Cluster {
             (self.settings(id), self.simulation.clone(), self.host(id));
         self.simulation.start(host, move |world| {
             Box::pin(async move {
-                let running = Broker::start(world, settings).await.expect("it starts");
+                let running = match Broker::start(world, settings).await {
+                    Ok(running) => running,
+                    Err(error) => {
+                        *process.start_failure.borrow_mut() = Some(error.to_string());
+                        return simulation.kill(host);
+                    }
+                };
                 let failed = running.failed();
                 *process.running.borrow_mut() = Some(running);
                 tokio::select! {
@@ -151,6 +159,11 @@ impl Cluster {
     /// Why a broker ended by itself, if it did.
     pub(crate) fn failure(&self, id: i32) -> Option<String> {
         self.processes.borrow().get(&id)?.failure.borrow().clone()
+    }
+
+    /// Why a broker did not start.
+    pub(crate) fn start_failure(&self, id: i32) -> Option<String> {
+        self.processes.borrow().get(&id)?.start_failure.borrow().clone()
     }
 
     /// Has a broker stop by itself.

@@ -8,6 +8,7 @@ mod faults;
 mod features;
 mod formation;
 mod nearest;
+mod recover;
 mod refusals;
 mod snapshots;
 mod throttles;

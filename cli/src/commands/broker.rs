@@ -64,7 +64,7 @@ pub(crate) fn run(args: &BrokerArgs) -> Result<(), Failure> {
             asked = stop_asked => asked?,
             why = running.failed() => {
                 let hint = "give its log.dirs room, or another disk, and start it again";
-                return Err(Failure::new(why).hint(hint));
+                return Err(Failure::new(why).or_hint(hint));
             }
         }
         output::note("stopping");

@@ -1,9 +1,9 @@
 //! Three brokers on one machine: taken out of service, killed and brought back while a producer runs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
-use std::process::{Child, Command};
+use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -11,20 +11,21 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::process::{Ports, Said, Shell, Up, eventually, klamm, signal};
+use crate::process::{Said, Shell, Up, eventually, signal};
+use crate::processes::Processes;
 
 const THREE: &str = "apiVersion: klamm.io/v1alpha1\nkind: Cluster\nmetadata: {name: demo}\n\
                      spec: {replicas: 3, storage: {size: 1Gi}}\n";
 
 /// A producer that is fed until it is told to end.
-struct Orders {
+pub(crate) struct Orders {
     child: Child,
     feeding: JoinHandle<u32>,
     is_over: Arc<AtomicBool>,
 }
 
 impl Orders {
-    fn begin(shell: &impl Shell) -> Self {
+    pub(crate) fn begin(shell: &impl Shell) -> Self {
         let mut child = shell.begin("produce orders -K :");
         let mut stdin = child.stdin.take().expect("it is piped");
         let is_over = Arc::new(AtomicBool::new(false));
@@ -43,7 +44,7 @@ impl Orders {
     }
 
     /// Ends it; gives how many were sent. None of them may have failed.
-    fn end(self) -> usize {
+    pub(crate) fn end(self) -> usize {
         self.is_over.store(true, Ordering::Relaxed);
         let sent = self.feeding.join().expect("it fed all");
         let said: Said = self.child.wait_with_output().expect("it is our child").into();
@@ -52,19 +53,19 @@ impl Orders {
     }
 }
 
-fn json(shell: &impl Shell, line: &str) -> Value {
+pub(crate) fn json(shell: &impl Shell, line: &str) -> Value {
     serde_json::from_str(&shell.ok(line)).expect("it is JSON")
 }
 
 /// What one field of one broker says.
-fn broker(shell: &impl Shell, id: i64, field: &str) -> Value {
+pub(crate) fn broker(shell: &impl Shell, id: i64, field: &str) -> Value {
     let said = shell.run("cluster brokers -o json").out;
     let all: Value = serde_json::from_str(&said).unwrap_or_default();
     let found = all.as_array().into_iter().flatten().find(|it| it["id"] == id);
     found.map(|it| it[field].clone()).unwrap_or_default()
 }
 
-fn all_in_sync(shell: &impl Shell) -> bool {
+pub(crate) fn all_in_sync(shell: &impl Shell) -> bool {
     let is_back =
         |id| broker(shell, id, "state") == "up" && broker(shell, id, "inSyncPercent") == 100;
     (1..=3).all(is_back)
@@ -76,13 +77,13 @@ fn with_orders(replicas: u8) -> Up {
     up
 }
 
-fn create_orders(shell: &impl Shell, replicas: u8) {
+pub(crate) fn create_orders(shell: &impl Shell, replicas: u8) {
     let min_isr = replicas - 1;
     shell.ok(&format!("topic create orders -p 6 -r {replicas} -c min.insync.replicas={min_isr}"));
     eventually("all replicas are in sync", || all_in_sync(shell));
 }
 
-fn read_all(shell: &impl Shell) -> usize {
+pub(crate) fn read_all(shell: &impl Shell) -> usize {
     shell.ok("consume orders --from beginning --exit-at-end").lines().count()
 }
 
@@ -176,68 +177,6 @@ fn brokers_get_equal_shares_under_load_once_the_plan_is_applied() {
     let held = up.ok("cluster balance");
     assert!(held.contains("nothing begins now: first holds the disruption lease"), "{held}");
     assert_eq!(orders.end(), read_all(&up));
-}
-
-/// Three processes of `klamm broker`, as on three machines.
-struct Processes {
-    dir: tempfile::TempDir,
-    ports: Ports,
-    children: BTreeMap<u16, Child>,
-}
-
-impl Processes {
-    fn start() -> Self {
-        let dir = tempfile::tempdir().expect("there is room for a folder");
-        let mut all = Self { dir, ports: Ports::take(3), children: BTreeMap::new() };
-        (1..=3).for_each(|id| all.start_one(id));
-        eventually("three brokers serve", || {
-            let said = all.run("cluster status -o json").out;
-            let said: Value = serde_json::from_str(&said).unwrap_or_default();
-            said["brokersUp"] == 3
-        });
-        all
-    }
-
-    fn address(&self, id: u16) -> String {
-        format!("127.0.0.1:{}", self.ports.first + id - 1)
-    }
-
-    fn start_one(&mut self, id: u16) {
-        let voters: Vec<_> = (1..=3).map(|id| format!("{id}@{}", self.address(id))).collect();
-        let mut command = klamm(self.dir.path());
-        command.arg("broker").env("KLAMM_LOG", "warn");
-        for setting in [
-            format!("node.id={id}"),
-            format!("log.dirs=data-{id}"),
-            format!("listeners=PLAINTEXT://{}", self.address(id)),
-            format!("controller.quorum.voters={}", voters.join(",")),
-            "klamm.cluster.id=AAAAAAAAAAAAAAAAAAAAAQ".to_owned(),
-            "klamm.http.listener=".to_owned(),
-            "offsets.topic.num.partitions=3".to_owned(),
-        ] {
-            command.args(["--set", &setting]);
-        }
-        self.children.insert(id, command.spawn().expect("klamm starts"));
-    }
-}
-
-impl Shell for Processes {
-    fn command(&self, line: &str) -> Command {
-        let all: Vec<_> = (1..=3).map(|id| self.address(id)).collect();
-        let mut command = klamm(self.dir.path());
-        command.args(line.split(' ')).env("KLAMM_BOOTSTRAP", all.join(","));
-        command
-    }
-}
-
-impl Drop for Processes {
-    fn drop(&mut self) {
-        for child in self.children.values_mut() {
-            // It may have ended already.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
 }
 
 #[test]

@@ -3,5 +3,7 @@
 mod broker;
 mod cluster;
 mod commands;
+mod operations;
 mod process;
+mod processes;
 mod up;

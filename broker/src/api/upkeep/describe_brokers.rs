@@ -6,7 +6,7 @@ use std::sync::Arc;
 use engine::BrokerId;
 use engine::metadata::{Broker, Decision, Drain, DrainProgress, Load, loads};
 use wire::describe_brokers::response::{DescribedBroker, SupportedFeature};
-use wire::{DescribeBrokersRequest, DescribeBrokersResponse, Str};
+use wire::{DescribeBrokersRequest, DescribeBrokersResponse, ErrorCode, Str};
 
 use super::super::context::Call;
 use super::super::errors::KafkaCode;
@@ -52,6 +52,15 @@ pub(crate) async fn handle(call: Call, request: DescribeBrokersRequest) -> Descr
     });
     let brokers = brokers.collect();
     DescribeBrokersResponse { error_message: None, brokers, ..Default::default() }
+}
+
+/// The answer of a broker that cannot serve.
+pub(in crate::api) fn hindered(why: &str) -> DescribeBrokersResponse {
+    DescribeBrokersResponse {
+        error_code: number(ErrorCode::BrokerNotAvailable),
+        error_message: text(&why),
+        ..Default::default()
+    }
 }
 
 fn describe(call: &Call, facts: Facts) -> DescribedBroker {

@@ -10,7 +10,7 @@ use crate::shared::Shared;
 
 pub(super) mod balance_cluster;
 pub(super) mod cordon_broker;
-pub(super) mod describe_brokers;
+pub(in crate::api) mod describe_brokers;
 pub(super) mod disruption_lease;
 pub(super) mod drain_broker;
 pub(super) mod forget_broker;

@@ -13,6 +13,7 @@ mod balance;
 mod change;
 mod features;
 mod lease;
+mod recover;
 mod show;
 mod validate_config;
 
@@ -57,6 +58,8 @@ enum ClusterCommand {
     Finalize(features::FinalizeArgs),
     /// Say whether settings could be set, and set nothing
     ValidateConfig(validate_config::ValidateConfigArgs),
+    /// Go on from what one stopped broker has, when a majority of the voters' disks is gone for good
+    Recover(recover::RecoverArgs),
     /// End a broker of `klamm up` as a crash would
     Kill(LocalArgs),
     /// Stop a broker of `klamm up` in order
@@ -91,6 +94,7 @@ pub(crate) fn run(args: &ClusterArgs) -> Result<(), Failure> {
         ClusterCommand::Features(args) => features::features(args),
         ClusterCommand::Finalize(args) => features::finalize(args),
         ClusterCommand::ValidateConfig(args) => validate_config::run(args),
+        ClusterCommand::Recover(args) => recover::run(args),
         ClusterCommand::Kill(args) => local(args, Action::Kill, "killed"),
         ClusterCommand::Stop(args) => local(args, Action::Stop, "stopped"),
         ClusterCommand::Start(args) => local(args, Action::Start, "started"),

@@ -29,6 +29,7 @@ mod names;
 mod partitions;
 pub mod placement;
 mod record;
+mod recovered;
 mod topics;
 mod upkeep;
 
