@@ -130,6 +130,7 @@ reasons! {
         Available: "Every broker that was asked for serves.",
         Creating: "Brokers are starting.",
         NotEnoughBrokers: "Fewer brokers run than were asked for, because this place cannot run more.",
+        Draining: "Brokers that are too many give away what they hold; then they are stopped.",
         BrokerDown: "A broker does not run, or does not answer.",
         InvalidConfig: "The brokers refused a setting.",
         InvalidSpec: "The spec breaks a rule.",

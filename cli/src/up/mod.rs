@@ -28,6 +28,7 @@ mod platform;
 mod resources;
 mod seat;
 mod settings;
+mod shrink;
 pub(crate) mod status_file;
 mod view;
 

@@ -2,11 +2,12 @@
 //! file and on the screen.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use client::admin::DrainMode;
 use client::{Cluster, ClusterOptions};
 use crds::{Key, Kind, Resource};
 use operator::platform::{BrokerFailure, Brokers, Event, Limits, PlatformError, Running, Working};
@@ -19,7 +20,7 @@ use super::resources::Resources;
 use super::seat::{Here, Seat};
 use super::settings::CommandLine;
 use super::status_file::{self, StatusFile};
-use super::{UpArgs, data_dir_of, deletions, settings};
+use super::{UpArgs, data_dir_of, deletions, settings, shrink};
 use crate::failure::Failure;
 
 /// The cluster without files.
@@ -32,6 +33,8 @@ const RETRY_FOR: Duration = Duration::from_secs(2);
 const BROKERS_MAX: i32 = 5;
 /// Holds the id of a cluster with several brokers.
 const CLUSTER_ID: &str = "cluster.id";
+/// What a broker's data directory says of itself.
+const IDENTITY: &str = "meta.properties";
 /// Events that are remembered for the screen.
 const EVENTS_MAX: usize = 100;
 
@@ -61,6 +64,8 @@ struct Local {
     asked: Brokers,
     /// By id; none if they could not be started.
     seats: BTreeMap<i32, Seat>,
+    /// Those that are too many, and give away what they hold.
+    leaving: BTreeSet<i32>,
     failure: Option<BrokerFailure>,
     bootstrap: String,
     client: Option<client::Admin>,
@@ -135,7 +140,7 @@ impl Laptop {
                     failure
                 })
             }
-            Some(BrokerFailure::InvalidConfig(_)) | None => Ok(()),
+            Some(BrokerFailure::InvalidConfig(_) | BrokerFailure::Draining(_)) | None => Ok(()),
         }
     }
 
@@ -301,12 +306,93 @@ impl Laptop {
             let bytes = disk.read(&path).map_err(failed)?;
             return Ok(String::from_utf8_lossy(&bytes).trim().to_owned());
         }
+        // One that began with a single broker has the id that this one drew.
+        let identity = dir.join(IDENTITY);
+        if disk.exists(&identity) {
+            let bytes = disk.read(&identity).map_err(failed)?;
+            let said = config::properties::parse(&String::from_utf8_lossy(&bytes));
+            let id = said.ok().and_then(|said| said.get("cluster.id").cloned());
+            // If there is none, the broker says what is wrong with the file.
+            return Ok(id.unwrap_or_default());
+        }
         let mut id = [0; 16];
         self.world.dice.fill("cluster-id", &mut id);
         let id = wire::Uuid(id).to_string();
         disk.create_dir_all(dir).map_err(failed)?;
         disk.write_atomic(&path, id.as_bytes()).map_err(failed)?;
         Ok(id)
+    }
+
+    /// Whether the brokers run as wanted, and none of them is about to go.
+    fn runs(&self, wanted: &Brokers) -> bool {
+        let state = self.state.borrow();
+        let is_as = |it: &Local| {
+            it.asked == *wanted && !it.seats.is_empty() && it.leaving.is_empty()
+        };
+        state.local.as_ref().is_some_and(is_as)
+    }
+
+    /// Lets so many brokers be left, without those that are too many; says whether that is done.
+    async fn fit(&self, count: i32) -> bool {
+        let (admin, leaving, returning) = {
+            let mut state = self.state.borrow_mut();
+            let Some(local) = state.local.as_mut() else { return true };
+            let Some(admin) = local.client.clone() else { return true };
+            local.leaving.extend(local.seats.keys().filter(|id| **id > count));
+            let (leaving, returning): (BTreeSet<i32>, BTreeSet<i32>) =
+                local.leaving.iter().copied().partition(|id| *id > count);
+            (admin, leaving, returning)
+        };
+        let result = self.let_go(&admin, &leaving, &returning).await;
+        let failure = result.map_err(BrokerFailure::Draining).err();
+        let is_done = failure.is_none();
+        self.with_local(|local| local.failure = failure);
+        is_done
+    }
+
+    /// The next step towards being without `leaving`; those who are `returning` stay after all.
+    async fn let_go(
+        &self,
+        admin: &client::Admin,
+        leaving: &BTreeSet<i32>,
+        returning: &BTreeSet<i32>,
+    ) -> Result<(), String> {
+        let told = |error: client::Error| error.to_string();
+        for id in returning {
+            admin.drain_broker(*id, DrainMode::Nothing).await.map_err(told)?;
+            self.with_local(|local| local.leaving.remove(id));
+        }
+        if leaving.is_empty() {
+            return Ok(());
+        }
+        if let Some(left) = shrink::empty(admin, leaving).await.map_err(told)? {
+            return Err(left);
+        }
+        for id in leaving {
+            let here = self.with_seat(*id, Seat::take)?;
+            if let Some(here) = here {
+                here.stop().await.map_err(|error| error.to_string())?;
+            }
+        }
+        for id in leaving {
+            let forgotten = admin.forget_broker(*id, None).await;
+            let is_unknown = |error: &client::Error| {
+                error.code() == Some(wire::ErrorCode::BrokerIdNotRegistered)
+            };
+            if let Err(error) = forgotten
+                && !is_unknown(&error)
+            {
+                return Err(error.to_string());
+            }
+            let dir = self.with_local(|local| local.dir.clone()).unwrap_or_default();
+            shrink::set_aside(&*self.world.disk, &dir, *id).map_err(|error| error.to_string())?;
+            self.with_local(|local| (local.seats.remove(id), local.leaving.remove(id)));
+        }
+        Ok(())
+    }
+
+    fn with_local<T>(&self, work: impl FnOnce(&mut Local) -> T) -> Option<T> {
+        self.state.borrow_mut().local.as_mut().map(work)
     }
 
     fn connect(&self, seats: &BTreeMap<i32, Seat>) -> (String, client::Admin) {
@@ -328,18 +414,24 @@ impl Laptop {
 
     async fn run(&self, cluster: &Key, wanted: &Brokers) -> Result<(), PlatformError> {
         let dir = self.data_dir.clone().unwrap_or_else(|| data_dir_of(&cluster.name));
-        let running = {
-            let mut state = self.state.borrow_mut();
-            match &mut state.local {
-                Some(local) if local.cluster != *cluster => {
-                    let message = format!("{} runs here; one `klamm up` runs one", local.cluster);
-                    return Err(PlatformError(message));
-                }
-                Some(local) if local.asked == *wanted && !local.seats.is_empty() => return Ok(()),
-                Some(local) => local.take_running(),
-                None => Vec::new(),
-            }
-        };
+        if let Some(local) = &self.state.borrow().local
+            && local.cluster != *cluster
+        {
+            let message = format!("{} runs here; one `klamm up` runs one", local.cluster);
+            return Err(PlatformError(message));
+        }
+        if self.runs(wanted) {
+            return Ok(());
+        }
+        if !self.fit(wanted.count).await || self.runs(wanted) {
+            return Ok(());
+        }
+        let is_start = self.state.borrow().local.as_ref().is_none_or(|it| it.seats.is_empty());
+        let kept = if is_start { shrink::found(&*self.world.disk, &dir) } else { 0 };
+        // There may be more than are wanted: they run until they are drained.
+        let wanted = &Brokers { count: wanted.count.max(kept), ..wanted.clone() };
+        let running = self.state.borrow_mut().local.as_mut().map(Local::take_running);
+        let running = running.unwrap_or_default();
         if !running.is_empty() {
             tracing::info!("restarting the brokers with other settings");
             stop_all(running).await.map_err(|error| PlatformError(error.to_string()))?;
@@ -350,6 +442,7 @@ impl Laptop {
             dir,
             asked: wanted.clone(),
             seats: BTreeMap::new(),
+            leaving: BTreeSet::new(),
             failure: None,
             bootstrap: String::new(),
             client: None,

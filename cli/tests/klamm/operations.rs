@@ -57,6 +57,53 @@ fn a_cluster_whose_majority_has_lost_its_disks_goes_on_from_the_one_that_is_left
     assert_eq!(read_all(&all), sent + more);
 }
 
+/// As a person edits the file.
+fn declare(up: &Up, replicas: u8) {
+    crate::process::write(
+        &up.file(),
+        &ONE.replace("replicas: 1", &format!("replicas: {replicas}")),
+    );
+}
+
+/// Whether so many brokers are up and all of them vote, and nobody else does.
+fn runs_with(up: &Up, count: usize) -> bool {
+    let brokers = up.run("cluster brokers -o json").out;
+    let brokers: serde_json::Value = serde_json::from_str(&brokers).unwrap_or_default();
+    let is_whole = |it: &serde_json::Value| it["state"] == "up" && it["voter"] == true;
+    brokers.as_array().is_some_and(|all| all.len() == count && all.iter().all(is_whole))
+}
+
+#[test]
+fn a_laptops_cluster_grows_and_shrinks_under_load() {
+    let up = Up::with_brokers(3, ONE);
+    up.ok("topic create orders -p 3 -r 1");
+    let orders = Orders::begin(&up);
+    eventually("some orders are there", || read_all(&up) > 100);
+    declare(&up, 3);
+    eventually("three brokers vote", || runs_with(&up, 3));
+    up.ok("topic set-replicas orders --to 3 --wait --within 60s");
+    eventually("all replicas are in sync", || all_in_sync(&up));
+    declare(&up, 1);
+    eventually("it says what is in the way", || {
+        let said = up.run("get cluster -o json").out;
+        said.contains("brokers 2, 3 are being drained") && said.contains("klamm topic set-replicas")
+    });
+    // Thought better of it.
+    declare(&up, 3);
+    let drains = || json(&up, "cluster brokers -o json");
+    eventually("nobody is drained", || {
+        drains().as_array().is_some_and(|all| all.iter().all(|it| it["drain"] == "none"))
+    });
+    declare(&up, 1);
+    up.ok("topic set-replicas orders --to 1");
+    eventually("one broker is left", || runs_with(&up, 1));
+    assert_eq!(orders.end(), read_all(&up), "no error, and nothing lost");
+    let up = up.restart();
+    eventually("it comes back alone", || runs_with(&up, 1));
+    declare(&up, 3);
+    eventually("and grows again", || runs_with(&up, 3));
+}
+
 #[test]
 fn a_level_is_finalized_and_lowered_again() {
     let up = Up::with(ONE);

@@ -71,6 +71,7 @@ fn verdict(
         Some(BrokerFailure::InvalidConfig(why)) => {
             return (ClusterReason::InvalidConfig, why.clone());
         }
+        Some(BrokerFailure::Draining(why)) => return (ClusterReason::Draining, why.clone()),
         Some(BrokerFailure::Down(why)) => return (ClusterReason::BrokerDown, why.clone()),
         None => {}
     }
@@ -102,7 +103,7 @@ fn set_conditions(
     use ClusterReason as R;
     let (ready, reconciling, stalled) = match reason {
         R::Available => (true, false, false),
-        R::Creating | R::BrokerDown | R::Deleting => (false, true, false),
+        R::Creating | R::Draining | R::BrokerDown | R::Deleting => (false, true, false),
         R::NotEnoughBrokers | R::InvalidConfig | R::InvalidSpec => (false, false, true),
         R::Paused => (status.ready_replicas > 0, false, false),
     };

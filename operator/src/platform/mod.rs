@@ -88,11 +88,13 @@ pub struct Running {
     pub bootstrap: String,
 }
 
-/// Why brokers do not run.
+/// Why brokers do not run as wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BrokerFailure {
     /// They refused a setting.
     InvalidConfig(String),
+    /// Fewer are wanted, and those that are to go are not empty yet.
+    Draining(String),
     /// Anything else: a port in use, a full disk, a locked directory, a crash.
     Down(String),
 }

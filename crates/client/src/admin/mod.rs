@@ -12,6 +12,7 @@ pub mod configs;
 pub mod features;
 pub mod groups;
 pub mod offsets;
+mod quorum;
 pub mod replicas;
 pub mod topics;
 pub mod upkeep;
