@@ -32,7 +32,7 @@ fn kafkas_tool_shows_lowers_and_raises_a_level() -> Result<()> {
         return Ok(());
     }
     let Some(kafka) = Kafka::find()? else { return Ok(()) };
-    let server = Server::start(&[], &[])?;
+    let server = Server::start(&[])?;
     let tool = Tool { kafka: &kafka, address: server.address() };
     let shown = tool.finalized()?;
     for what in ["SupportedMinVersion: 1", "SupportedMaxVersion: 2", "FinalizedVersionLevel: 2"] {

@@ -4,7 +4,7 @@ use engine::group::GroupError;
 use engine::log::{AdmitError, SequenceError};
 use engine::metadata::{
     AlterConfigsError, CreatePartitionsError, CreateTopicError, DeleteTopicError, DrainBrokerError,
-    ElectLeaderError, ReassignError, UnknownBroker,
+    ElectLeaderError, LevelTooLow, ReassignError, UnknownBroker,
 };
 use storage::{AppendError, ReadError};
 use wire::ErrorCode;
@@ -201,11 +201,17 @@ impl KafkaCode for UnknownBroker {
     }
 }
 
+impl KafkaCode for LevelTooLow {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::UnsupportedVersion
+    }
+}
+
 impl KafkaCode for DrainBrokerError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Unknown(unknown) => unknown.code(),
-            Self::LevelTooLow(_) => ErrorCode::UnsupportedVersion,
+            Self::LevelTooLow(too_low) => too_low.code(),
         }
     }
 }

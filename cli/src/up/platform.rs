@@ -326,9 +326,8 @@ impl Laptop {
     /// Whether the brokers run as wanted, and none of them is about to go.
     fn runs(&self, wanted: &Brokers) -> bool {
         let state = self.state.borrow();
-        let is_as = |it: &Local| {
-            it.asked == *wanted && !it.seats.is_empty() && it.leaving.is_empty()
-        };
+        let is_as =
+            |it: &Local| it.asked == *wanted && !it.seats.is_empty() && it.leaving.is_empty();
         state.local.as_ref().is_some_and(is_as)
     }
 

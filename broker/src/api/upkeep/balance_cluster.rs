@@ -40,10 +40,12 @@ pub(crate) async fn handle(call: Call, request: BalanceClusterRequest) -> Balanc
         }
     };
     let shared = call.shared();
-    if let Some(is_asked) = is_asked
-        && let Err(error) = shared.control.decide(move |c| c.ask_for_balance(is_asked)).await
-    {
-        return refused(error.code(), &error);
+    if let Some(is_asked) = is_asked {
+        match shared.control.decide(move |c| c.ask_for_balance(is_asked)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(too_low)) => return refused(too_low.code(), &too_low),
+            Err(error) => return refused(error.code(), &error),
+        }
     }
     let sizes = partition_sizes(shared).await;
     let state = shared.state();

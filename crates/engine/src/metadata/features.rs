@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::ids::BrokerId;
 
 use super::controller::{Controller, Decision};
-use super::image::{Broker, Drain, Image};
+use super::image::{Broker, Image};
 use super::record::Record;
 
 /// The feature whose level says which records the metadata log may hold: Klamm's counterpart of Kafka's
@@ -19,8 +19,8 @@ use super::record::Record;
 pub const METADATA_VERSION: &str = "klamm.metadata.version";
 /// The records that every build reads.
 pub(super) const LEVEL_OF_THE_FIRST: i16 = 1;
-/// [`Record::Drain`].
-pub(super) const LEVEL_OF_DRAINS: i16 = 2;
+/// [`Record::Drain`] and [`Record::Balance`].
+pub(super) const LEVEL_OF_UPKEEP: i16 = 2;
 
 /// A feature that this build knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct Feature {
 
 /// All features that this build knows.
 pub const FEATURES: &[Feature] =
-    &[Feature { name: METADATA_VERSION, levels: LEVEL_OF_THE_FIRST..=LEVEL_OF_DRAINS }];
+    &[Feature { name: METADATA_VERSION, levels: LEVEL_OF_THE_FIRST..=LEVEL_OF_UPKEEP }];
 
 /// The levels of a feature that a broker can go along with, as it says when it registers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,21 +231,28 @@ impl Controller<'_> {
             UpdateType::Upgrade => Err(FeatureProblem::Downgrade(now)),
             _ if level > now => Err(FeatureProblem::Upgrade(now)),
             UpdateType::SafeDowngrade => match self.lost_below(level).first() {
-                Some((id, _)) => Err(FeatureProblem::Lost(format!("broker {id} is being drained"))),
+                Some((what, _)) => Err(FeatureProblem::Lost(what.clone())),
                 None => Ok(vec![change]),
             },
             UpdateType::UnsafeDowngrade => {
-                let lost = self.lost_below(level).into_iter();
-                let dropped = lost.map(|(id, _)| Record::Drain { id, drain: None });
+                let dropped = self.lost_below(level).into_iter().map(|(_, end)| end);
                 Ok(dropped.chain([change]).collect())
             }
         }
     }
 
-    /// What there is that a level of the metadata does not have.
-    fn lost_below(&self, level: i16) -> Vec<(BrokerId, Drain)> {
-        let has_drains = level >= LEVEL_OF_DRAINS;
-        self.image.drains().filter(|_| !has_drains).collect()
+    /// What there is that a level of the metadata does not have, and what ends it.
+    fn lost_below(&self, level: i16) -> Vec<(String, Record)> {
+        if level >= LEVEL_OF_UPKEEP {
+            return Vec::new();
+        }
+        let drains = self.image.drains().map(|(id, _)| {
+            (format!("broker {id} is being drained"), Record::Drain { id, drain: None })
+        });
+        let balance = self.image.is_balance_asked().then(|| {
+            ("the brokers are being balanced".to_owned(), Record::Balance { is_asked: false })
+        });
+        drains.chain(balance).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which levels are finalized, and who is refused because of them.
 
 use super::{
-    FEATURES, FeatureProblem, FeatureUpdate, LEVEL_OF_DRAINS, LEVEL_OF_THE_FIRST, METADATA_VERSION,
+    FEATURES, FeatureProblem, FeatureUpdate, LEVEL_OF_THE_FIRST, LEVEL_OF_UPKEEP, METADATA_VERSION,
     SupportedFeature, UpdateFeaturesError, UpdateType,
 };
 use crate::ids::BrokerId;
@@ -125,13 +125,22 @@ fn what_needs_a_level_is_refused_below_it_and_ends_with_it() {
     let (id, drain) = (BrokerId(1), Some(Drain::All));
     let mut cluster = Cluster::of(2).at_level(1);
     let refused = cluster.run(|c| c.drain_broker(id, drain)).unwrap_err();
-    assert!(matches!(&refused, DrainBrokerError::LevelTooLow(it) if it.needed == LEVEL_OF_DRAINS));
+    assert!(matches!(&refused, DrainBrokerError::LevelTooLow(it) if it.needed == LEVEL_OF_UPKEEP));
     assert!(refused.to_string().contains("hint: `klamm cluster finalize`"), "{refused}");
     assert_eq!(cluster.run(|c| c.drain_broker(id, None)), Ok(()), "there is none to end");
+    let refused = cluster.run(|c| c.ask_for_balance(true)).unwrap_err();
+    assert_eq!(refused.needed, LEVEL_OF_UPKEEP);
+    assert_eq!(cluster.run(|c| c.ask_for_balance(false)), Ok(()), "there is none to end");
     cluster.update(2, UpdateType::Upgrade).unwrap();
     cluster.run(|c| c.drain_broker(id, drain)).unwrap();
     let lost = cluster.update(1, UpdateType::SafeDowngrade).unwrap_err();
     assert!(lost.to_string().starts_with("broker 1 is being drained; hint: "), "{lost}");
     cluster.update(1, UpdateType::UnsafeDowngrade).unwrap();
     assert_eq!((cluster.image.metadata_version(), cluster.image.drain(id)), (1, None));
+    cluster.update(2, UpdateType::Upgrade).unwrap();
+    cluster.run(|c| c.ask_for_balance(true)).unwrap();
+    let lost = cluster.update(1, UpdateType::SafeDowngrade).unwrap_err();
+    assert!(lost.to_string().starts_with("the brokers are being balanced; hint: "), "{lost}");
+    cluster.update(1, UpdateType::UnsafeDowngrade).unwrap();
+    assert!(!cluster.image.is_balance_asked());
 }

@@ -392,7 +392,7 @@ fn happen(cluster: &mut Cluster, event: Event, dice: u64) {
         }
         Event::CarryOn => cluster.run(|controller| controller.carry_on_drains(2)),
         Event::Balance { is_asked } => {
-            cluster.run(|controller| controller.ask_for_balance(is_asked));
+            let _ = cluster.run(|controller| controller.ask_for_balance(is_asked));
             cluster.run(|controller| controller.carry_on_balance(&Sizes::new(), 2));
         }
         Event::Return { percentage } => {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::ids::{BrokerId, TopicId};
 
-use super::features::{LEVEL_OF_DRAINS, LEVEL_OF_THE_FIRST};
+use super::features::{LEVEL_OF_THE_FIRST, LEVEL_OF_UPKEEP};
 use super::image::{Broker, Drain, Lease, Partition};
 
 /// One change.
@@ -135,7 +135,7 @@ impl Record {
     /// The level of [`METADATA_VERSION`](super::METADATA_VERSION) from which on it may be written.
     pub fn level(&self) -> i16 {
         match self {
-            Self::Drain { .. } => LEVEL_OF_DRAINS,
+            Self::Drain { .. } | Self::Balance { .. } => LEVEL_OF_UPKEEP,
             Self::Cluster { .. }
             | Self::Feature { .. }
             | Self::RegisterBroker { .. }

@@ -246,7 +246,7 @@ fn nothing_begins_while_something_else_is_under_way() {
 fn what_was_asked_for_ends_when_nothing_is_left() {
     let mut cluster = Cluster::of(2);
     place(&mut cluster, "t", "1/1");
-    cluster.run(|c| c.ask_for_balance(true));
+    cluster.run(|c| c.ask_for_balance(true)).unwrap();
     assert_eq!(controller(&cluster).ask_for_balance(true).records, []);
     assert!(cluster.run(|c| c.carry_on_balance(&Sizes::new(), 2)).begun > 0);
     catch_up(&mut cluster);

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crate::ids::{BrokerId, TopicId, TopicPartition};
 
 use super::super::controller::{Controller, Decision};
+use super::super::features::{LEVEL_OF_UPKEEP, LevelTooLow};
 use super::super::image::{Drain, Image, Partition, Topic};
 use super::super::partitions::{Change, begin, may_take_over};
 use super::super::record::Record;
@@ -90,10 +91,14 @@ impl Controller<'_> {
     }
 
     /// Has the balancer run until nothing is left to do, whatever its settings say; or no longer.
-    pub fn ask_for_balance(&self, is_asked: bool) -> Decision<()> {
-        let is_news = self.image.is_balance_asked() != is_asked;
-        let record = is_news.then_some(Record::Balance { is_asked });
-        Decision { records: record.into_iter().collect(), reply: () }
+    pub fn ask_for_balance(&self, is_asked: bool) -> Decision<Result<(), LevelTooLow>> {
+        if self.image.is_balance_asked() == is_asked {
+            return Decision::nothing(Ok(()));
+        }
+        if let Err(too_low) = self.needs_level(LEVEL_OF_UPKEEP) {
+            return Decision::nothing(Err(too_low));
+        }
+        Decision { records: vec![Record::Balance { is_asked }], reply: Ok(()) }
     }
 
     /// The next step: so many moves, and once there are none left, leaders. If nothing is left at all,

@@ -12,7 +12,7 @@ use crate::ids::{BrokerId, TopicPartition};
 
 use super::super::brokers::UnknownBroker;
 use super::super::controller::{Controller, Decision};
-use super::super::features::{LEVEL_OF_DRAINS, LevelTooLow};
+use super::super::features::{LEVEL_OF_UPKEEP, LevelTooLow};
 use super::super::image::{Drain, Image, Partition};
 use super::super::partitions::{Change, begin, is_live, may_take_over};
 use super::super::placement::Candidate;
@@ -143,7 +143,7 @@ impl Controller<'_> {
         if self.image.drain(id) == drain {
             return Decision::nothing(Ok(()));
         }
-        if let Err(too_low) = self.needs_level(LEVEL_OF_DRAINS) {
+        if let Err(too_low) = self.needs_level(LEVEL_OF_UPKEEP) {
             return Decision::nothing(Err(too_low.into()));
         }
         let record = Record::Drain { id, drain };
