@@ -13,7 +13,7 @@ use bytes::Bytes;
 use hdrhistogram::Histogram;
 
 use crate::connection::Connection;
-use crate::load::{FETCH_VERSION, Target, check_produced, fetch_request, produce_frame};
+use crate::load::{FETCH_VERSION, Led, Target, check_produced, fetch_request, produce_frame};
 use crate::payload::{self, Template};
 use crate::server::{Cost, Meter};
 
@@ -52,22 +52,34 @@ pub(crate) struct Measured {
 pub(crate) fn run(args: &Args) -> Result<Measured> {
     let epoch = Instant::now();
     let batches = args.rate * (args.seconds + args.warm_up) / args.batch_records;
-    let total = batches * args.batch_records;
     let skipped = args.rate * args.warm_up / args.batch_records * args.batch_records;
     let every_ns = 1_000_000_000 / args.rate;
-    let (mut receiver, mut sender) = Connection::open(&args.target.broker)?.split();
-    let consumer = Connection::open(&args.target.broker)?;
+    let leaders = args.target.leaders()?;
+    let partitions = u64::from(args.target.partitions.unsigned_abs());
+    let partition_of = |number: u64| i32::try_from(number % partitions).unwrap_or(0);
     let (histogram, cost) = std::thread::scope(|scope| -> Result<_> {
-        let consuming = scope.spawn(move || consume(args, consumer, epoch, total, skipped));
-        let acknowledged = scope.spawn(move || -> Result<()> {
-            (0..batches).try_for_each(|_| check_produced(receiver.receive()?))
-        });
+        let (mut senders, mut acknowledging, mut consuming) = (BTreeMap::new(), vec![], vec![]);
+        for (place, led) in leaders.iter().enumerate() {
+            let (mut receiver, sender) = Connection::open(&led.broker)?.split();
+            let is_here = |number: &u64| led.partitions.contains(&partition_of(*number));
+            let count = (0..batches).filter(is_here).count();
+            acknowledging.push(scope.spawn(move || -> Result<()> {
+                (0..count).try_for_each(|_| check_produced(receiver.receive()?))
+            }));
+            let consumer = Connection::open(&led.broker)?;
+            let wanted = Wanted { epoch, total: count as u64 * args.batch_records, skipped };
+            consuming.push(scope.spawn(move || consume(args, consumer, led, wanted)));
+            senders.insert(place, sender);
+        }
+        let of = |partition: i32| {
+            leaders.iter().position(|led| led.partitions.contains(&partition)).unwrap_or(0)
+        };
         let mut template = Template::new(usize::try_from(args.batch_records)?, args.record_bytes);
         let mut meter = None;
         for number in 0..batches {
             let first = number * args.batch_records;
             if first == skipped {
-                meter = Some(Meter::start(args.target.pid)?);
+                meter = Some(Meter::start(&args.target.pids)?);
             }
             // Sent when the last of them is due: the first has waited, and that counts.
             let due = Duration::from_nanos((first + args.batch_records - 1) * every_ns);
@@ -75,13 +87,18 @@ pub(crate) fn run(args: &Args) -> Result<Measured> {
                 std::thread::sleep(early);
             }
             let batch = template.stamp(0, first, first * every_ns, every_ns);
-            let partition =
-                i32::try_from(number % u64::from(args.target.partitions.unsigned_abs()))?;
+            let partition = partition_of(number);
             let batch = Bytes::copy_from_slice(batch);
+            let sender = senders.get_mut(&of(partition)).context("somebody leads it")?;
             sender.write_all(&produce_frame(&args.target.topic, partition, batch)?)?;
         }
-        acknowledged.join().expect("a receiver does not panic")?;
-        let histogram = consuming.join().expect("a consumer does not panic")?;
+        for one in acknowledging {
+            one.join().expect("a receiver does not panic")?;
+        }
+        let mut histogram = histogram()?;
+        for one in consuming {
+            histogram.add(one.join().expect("a consumer does not panic")?)?;
+        }
         Ok((histogram, meter.context("nothing was measured")?.stop()?))
     })?;
     let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e6;
@@ -96,16 +113,28 @@ pub(crate) fn run(args: &Args) -> Result<Measured> {
     })
 }
 
-/// Reads until all records came; every one is checked to come once and in order.
-fn consume(
-    args: &Args,
-    mut connection: Connection,
+fn histogram() -> Result<Histogram<u64>> {
+    Ok(Histogram::new_with_bounds(1_000, 60_000_000_000, 3)?)
+}
+
+/// How many records are to come, and those that do not count yet.
+#[derive(Clone, Copy)]
+struct Wanted {
     epoch: Instant,
     total: u64,
     skipped: u64,
+}
+
+/// Reads until all records of one leader came; every one is checked to come once and in order.
+fn consume(
+    args: &Args,
+    mut connection: Connection,
+    led: &Led,
+    wanted: Wanted,
 ) -> Result<Histogram<u64>> {
-    let mut histogram = Histogram::new_with_bounds(1_000, 60_000_000_000, 3)?;
-    let mut next: BTreeMap<i32, i64> = (0..args.target.partitions).map(|at| (at, 0)).collect();
+    let Wanted { epoch, total, skipped } = wanted;
+    let mut histogram = histogram()?;
+    let mut next: BTreeMap<i32, i64> = led.partitions.iter().map(|at| (*at, 0)).collect();
     let mut seen_last: BTreeMap<i32, u64> = BTreeMap::new();
     let mut count = 0;
     while count < total {

@@ -9,10 +9,11 @@ use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use wire::create_topics::request::{CreatableTopic, CreatableTopicConfig};
 use wire::fetch::request::{FetchPartition, FetchTopic};
+use wire::metadata::request::MetadataRequestTopic;
 use wire::produce::request::{PartitionProduceData, TopicProduceData};
 use wire::{
-    CreateTopicsRequest, DeleteTopicsRequest, ErrorCode, FetchRequest, ProduceRequest,
-    ProduceResponse, Records, Str, frame,
+    CreateTopicsRequest, DeleteTopicsRequest, ErrorCode, FetchRequest, MetadataRequest,
+    ProduceRequest, ProduceResponse, Records, Str, frame,
 };
 
 use crate::connection::Connection;
@@ -22,6 +23,7 @@ use crate::server::{Cost, Meter};
 /// Versions that every broker of the comparison speaks.
 pub(crate) const PRODUCE_VERSION: i16 = 9;
 pub(crate) const FETCH_VERSION: i16 = 12;
+const METADATA_VERSION: i16 = 9;
 /// How often a broker is asked, a hundred times a second, until it serves.
 const ANSWERS_ASKED_FOR: usize = 3_000;
 
@@ -37,9 +39,73 @@ pub(crate) struct Target {
     /// How many partitions it has.
     #[arg(long, default_value_t = 12)]
     pub(crate) partitions: i32,
-    /// The broker's process, to measure what it uses.
-    #[arg(long)]
-    pub(crate) pid: Option<u32>,
+    /// How many replicas each of them has.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) replicas: i16,
+    /// The brokers' processes, to measure what they use.
+    #[arg(long = "pid", value_delimiter = ',')]
+    pub(crate) pids: Vec<u32>,
+}
+
+/// Partitions of one leader, as `HOST:PORT`.
+#[derive(Clone, Debug)]
+pub(crate) struct Led {
+    pub(crate) broker: String,
+    pub(crate) partitions: Vec<i32>,
+}
+
+impl Target {
+    /// Who leads what, as the broker says.
+    pub(crate) fn leaders(&self) -> Result<Vec<Led>> {
+        // The floor knows one request only, and leads everything.
+        if self.replicas == 1 {
+            let partitions = (0..self.partitions).collect();
+            return Ok(vec![Led { broker: self.broker.clone(), partitions }]);
+        }
+        let topic = MetadataRequestTopic {
+            name: Some(Str::from(self.topic.as_str())),
+            ..Default::default()
+        };
+        let request = MetadataRequest { topics: Some(vec![topic]), ..Default::default() };
+        let response = Connection::open(&self.broker)?.ask(&request, METADATA_VERSION)?;
+        let mut led: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+        for partition in response.topics.iter().flat_map(|topic| &topic.partitions) {
+            led.entry(partition.leader_id).or_default().push(partition.partition_index);
+        }
+        let address = |id: i32| {
+            let broker = response.brokers.iter().find(|broker| broker.node_id == id);
+            broker.map(|broker| format!("{}:{}", &*broker.host, broker.port))
+        };
+        led.into_iter()
+            .map(|(leader, partitions)| {
+                let broker =
+                    address(leader).with_context(|| format!("nobody leads {partitions:?}"))?;
+                Ok(Led { broker, partitions })
+            })
+            .collect()
+    }
+
+    /// Waits until each partition has a leader and all its replicas in sync.
+    fn wait_until_in_sync(&self) -> Result<()> {
+        let topic = MetadataRequestTopic {
+            name: Some(Str::from(self.topic.as_str())),
+            ..Default::default()
+        };
+        let request = MetadataRequest { topics: Some(vec![topic]), ..Default::default() };
+        let mut connection = Connection::open(&self.broker)?;
+        for _ in 0..ANSWERS_ASKED_FOR {
+            let response = connection.ask(&request, METADATA_VERSION)?;
+            let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+            let is_whole = |isr: &[i32]| isr.len() == usize::from(self.replicas.unsigned_abs());
+            let whole =
+                partitions.filter(|it| it.leader_id >= 0 && is_whole(&it.isr_nodes)).count();
+            if whole == usize::try_from(self.partitions)? {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        bail!("the replicas of {} are not in sync", self.topic)
+    }
 }
 
 #[derive(clap::Args)]
@@ -59,8 +125,13 @@ impl TopicArgs {
 /// Creates the topic, with settings as `key=value`, and waits until every partition answers.
 pub(crate) fn prepare_topic(target: &Target, settings: &[String]) -> Result<()> {
     create_topic(target, settings)?;
-    let mut connection = Connection::open(&target.broker)?;
-    let from = (0..target.partitions).map(|partition| (partition, 0)).collect();
+    target.wait_until_in_sync()?;
+    target.leaders()?.iter().try_for_each(|led| wait_until_served(target, led))
+}
+
+fn wait_until_served(target: &Target, led: &Led) -> Result<()> {
+    let mut connection = Connection::open(&led.broker)?;
+    let from = led.partitions.iter().map(|partition| (*partition, 0)).collect();
     let request = FetchRequest { max_wait_ms: 0, ..fetch_request(&target.topic, &from, 1) };
     for _ in 0..ANSWERS_ASKED_FOR {
         let response = connection.ask(&request, FETCH_VERSION)?;
@@ -70,7 +141,7 @@ pub(crate) fn prepare_topic(target: &Target, settings: &[String]) -> Result<()> 
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    bail!("{} does not answer for all partitions of {}", target.broker, target.topic)
+    bail!("{} does not answer for all that it leads of {}", led.broker, target.topic)
 }
 
 fn create_topic(target: &Target, settings: &[String]) -> Result<()> {
@@ -88,7 +159,7 @@ fn create_topic(target: &Target, settings: &[String]) -> Result<()> {
     let topic = CreatableTopic {
         name: Str::from(target.topic.as_str()),
         num_partitions: target.partitions,
-        replication_factor: 1,
+        replication_factor: target.replicas,
         configs,
         ..Default::default()
     };
@@ -178,27 +249,55 @@ pub(crate) struct Produced {
 /// Sends, and tells what it cost once the last acknowledgement is here.
 pub(crate) fn produce(args: &ProduceArgs) -> Result<Produced> {
     let per_batch = (args.batch_records * args.record_bytes) as u64;
-    let per_lane = args.bytes.div_ceil(per_batch * u64::from(args.connections));
-    let meter = Meter::start(args.target.pid)?;
+    let lanes = lanes(&args.target.leaders()?, args.connections)?;
+    let count = lanes.len() as u64;
+    let per_lane = args.bytes.div_ceil(per_batch * count);
+    let meter = Meter::start(&args.target.pids)?;
     std::thread::scope(|scope| -> Result<()> {
-        let lanes: Vec<_> = (0..args.connections)
-            .map(|lane| scope.spawn(move || produce_lane(args, lane, per_lane)))
+        let lanes: Vec<_> = (0..)
+            .zip(&lanes)
+            .map(|(number, lane)| {
+                let share = Share { number, count, batches: per_lane };
+                scope.spawn(move || produce_lane(args, lane, share))
+            })
             .collect();
         lanes.into_iter().try_for_each(|lane| lane.join().expect("a lane does not panic"))
     })?;
     let cost = meter.stop()?;
-    let batches = per_lane * u64::from(args.connections);
+    let batches = per_lane * count;
     let records = batches * args.batch_records as u64;
     Ok(Produced { records, bytes: batches * per_batch, cost })
 }
 
-fn produce_lane(args: &ProduceArgs, lane: u32, batches: u64) -> Result<()> {
-    let (mut receiver, mut sender) = Connection::open(&args.target.broker)?.split();
+/// Deals the partitions out to `connections`, or to one connection per leader if those are more.
+fn lanes(leaders: &[Led], connections: u32) -> Result<Vec<Led>> {
+    let each = usize::try_from(connections)?.div_ceil(leaders.len().max(1));
+    let mut lanes = Vec::new();
+    for led in leaders {
+        let mut dealt = vec![Vec::new(); each];
+        for (place, partition) in led.partitions.iter().enumerate() {
+            dealt[place % each].push(*partition);
+        }
+        ensure!(dealt.iter().all(|lane| !lane.is_empty()), "more connections than partitions");
+        let lane = |partitions| Led { broker: led.broker.clone(), partitions };
+        lanes.extend(dealt.into_iter().map(lane));
+    }
+    Ok(lanes)
+}
+
+/// What a lane has to send, and as which of how many.
+#[derive(Clone, Copy)]
+struct Share {
+    number: u32,
+    count: u64,
+    batches: u64,
+}
+
+fn produce_lane(args: &ProduceArgs, lane: &Led, share: Share) -> Result<()> {
+    let (mut receiver, mut sender) = Connection::open(&lane.broker)?.split();
     let mut template = Template::new(args.batch_records, args.record_bytes);
-    let partitions: Vec<i32> = (0..args.target.partitions)
-        .filter(|index| index.unsigned_abs() % args.connections == lane % args.connections)
-        .collect();
-    ensure!(!partitions.is_empty(), "more connections than partitions");
+    let partitions = &lane.partitions;
+    let Share { number: lane, count, batches } = share;
     let (slot, slots) = mpsc::sync_channel::<()>(args.inflight);
     std::thread::scope(|scope| -> Result<()> {
         let acknowledged = scope.spawn(move || -> Result<()> {
@@ -211,7 +310,7 @@ fn produce_lane(args: &ProduceArgs, lane: u32, batches: u64) -> Result<()> {
         let begun = Instant::now();
         for number in 0..batches {
             if let Some(rate) = args.rate {
-                let before = number * template.records() as u64 * u64::from(args.connections);
+                let before = number * template.records() as u64 * count;
                 let due = Duration::from_nanos(before * 1_000_000_000 / rate);
                 if let Some(early) = due.checked_sub(begun.elapsed()) {
                     std::thread::sleep(early);
@@ -289,15 +388,23 @@ pub(crate) struct Fetched {
 
 /// Reads every partition from its start, and tells what it cost.
 pub(crate) fn fetch(args: &FetchArgs) -> Result<Fetched> {
-    let mut connection = Connection::open(&args.target.broker)?;
-    let meter = Meter::start(args.target.pid)?;
-    let mut next: BTreeMap<i32, i64> = (0..args.target.partitions).map(|at| (at, 0)).collect();
+    let mut sources = Vec::new();
+    for led in args.target.leaders()? {
+        let next: BTreeMap<i32, i64> = led.partitions.iter().map(|at| (*at, 0)).collect();
+        sources.push((Connection::open(&led.broker)?, next));
+    }
+    let meter = Meter::start(&args.target.pids)?;
     let mut last: BTreeMap<(i32, u32), u64> = BTreeMap::new();
     let (mut records, mut bytes) = (0, 0);
+    let (mut turn, mut idle) = (0, 0);
     while records < args.records {
         let before = records;
+        let of = turn % sources.len();
+        let count = sources.len();
+        let (connection, next) = &mut sources[of];
+        turn += 1;
         let response = connection
-            .ask(&fetch_request(&args.target.topic, &next, args.max_bytes), FETCH_VERSION)?;
+            .ask(&fetch_request(&args.target.topic, next, args.max_bytes), FETCH_VERSION)?;
         for partition in response.responses.into_iter().flat_map(|topic| topic.partitions) {
             ensure!(partition.error_code == 0, "fetch: error {}", partition.error_code);
             let index = partition.partition_index;
@@ -328,7 +435,8 @@ pub(crate) fn fetch(args: &FetchArgs) -> Result<Fetched> {
                 next.insert(index, end);
             }
         }
-        ensure!(records > before, "only {records} of {} records are there", args.records);
+        idle = if records > before { 0 } else { idle + 1 };
+        ensure!(idle < count, "only {records} of {} records are there", args.records);
     }
     ensure!(records == args.records, "{records} records, expected {}", args.records);
     Ok(Fetched { records, bytes, verified: args.verify, cost: meter.stop()? })

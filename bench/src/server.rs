@@ -37,6 +37,13 @@ pub(crate) fn cpu_seconds(pid: u32) -> Result<(f64, f64)> {
     Ok((stat.user, stat.system))
 }
 
+fn cpu_of(pids: &[u32]) -> Result<(f64, f64)> {
+    pids.iter().try_fold((0.0, 0.0), |(user, system), pid| {
+        let (more_user, more_system) = cpu_seconds(*pid)?;
+        Ok((user + more_user, system + more_system))
+    })
+}
+
 /// Resident bytes of a process.
 pub(crate) fn resident_bytes(pid: u32) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -89,7 +96,7 @@ impl Everyone {
 
 /// Measures what happens between two calls.
 pub(crate) struct Meter {
-    pid: Option<u32>,
+    pids: Vec<u32>,
     server: (f64, f64),
     own: (f64, f64),
     everyone: Everyone,
@@ -107,7 +114,7 @@ pub(crate) struct Cost {
     pub(crate) kernel_cpu: f64,
     /// Of processes that take no part, and what a hypervisor took.
     pub(crate) foreign_cpu: f64,
-    /// Bytes.
+    /// Bytes, of all processes together.
     pub(crate) server_resident: u64,
 }
 
@@ -124,19 +131,21 @@ impl Cost {
 }
 
 impl Meter {
-    pub(crate) fn start(pid: Option<u32>) -> Result<Self> {
+    /// Of these processes together.
+    pub(crate) fn start(pids: &[u32]) -> Result<Self> {
         let everyone = Everyone::now()?;
-        let server = pid.map_or(Ok((0.0, 0.0)), cpu_seconds)?;
+        let server = cpu_of(pids)?;
         let own = cpu_seconds(std::process::id())?;
-        Ok(Self { pid, server, own, everyone, begun: std::time::Instant::now() })
+        let pids = pids.to_vec();
+        Ok(Self { pids, server, own, everyone, begun: std::time::Instant::now() })
     }
 
     pub(crate) fn stop(&self) -> Result<Cost> {
         let seconds = self.begun.elapsed().as_secs_f64();
-        let server = self.pid.map_or(Ok((0.0, 0.0)), cpu_seconds)?;
+        let server = cpu_of(&self.pids)?;
         let own = cpu_seconds(std::process::id())?;
         let everyone = Everyone::now()?;
-        let ours: Vec<u32> = self.pid.into_iter().chain([std::process::id()]).collect();
+        let ours: Vec<u32> = self.pids.iter().copied().chain([std::process::id()]).collect();
         Ok(Cost {
             seconds,
             server_user: server.0 - self.server.0,
@@ -144,7 +153,10 @@ impl Meter {
             client_cpu: own.0 + own.1 - self.own.0 - self.own.1,
             kernel_cpu: everyone.kernel - self.everyone.kernel,
             foreign_cpu: everyone.foreign_since(&self.everyone, &ours),
-            server_resident: self.pid.map_or(Ok(0), resident_bytes)?,
+            server_resident: self
+                .pids
+                .iter()
+                .try_fold(0, |sum, pid| anyhow::Ok(sum + resident_bytes(*pid)?))?,
         })
     }
 }

@@ -4,6 +4,7 @@
 //! 10.77.0.254, broker 3 at 10.77.0.3.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::cache::run;
-use crate::process::Process;
+use crate::process::{Process, around};
 use crate::room;
 
 /// What it needs beside root.
@@ -84,16 +85,8 @@ impl Network {
 
     /// `command`, to be run where broker `id` is.
     pub fn within(&self, id: i32, command: &Command) -> Command {
-        let mut within = Command::new("ip");
-        within.args(["netns", "exec", &name(id)]);
-        within.arg(command.get_program()).args(command.get_args());
-        for (variable, value) in command.get_envs() {
-            match value {
-                Some(value) => within.env(variable, value),
-                None => within.env_remove(variable),
-            };
-        }
-        within
+        let name = name(id);
+        around(&["ip", "netns", "exec", &name].map(OsString::from), command)
     }
 
     /// Has connections from broker to broker pass through forwarders, which can delay them: this program,

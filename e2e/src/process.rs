@@ -3,6 +3,7 @@
 //! A process is ended by its id, never by its name, and never outlives its [`Process`].
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -44,6 +45,20 @@ pub struct Process<E = Event> {
     input: Option<mpsc::Sender<String>>,
     said: Arc<Mutex<Said<E>>>,
     readers: Vec<thread::JoinHandle<()>>,
+}
+
+/// The command that `prefix`, a program and its first arguments, runs `command` by.
+pub fn around(prefix: &[OsString], command: &Command) -> Command {
+    let mut words = prefix.iter().map(OsString::as_os_str).chain([command.get_program()]);
+    let mut whole = Command::new(words.next().unwrap_or_default());
+    whole.args(words).args(command.get_args());
+    for (variable, value) in command.get_envs() {
+        match value {
+            Some(value) => whole.env(variable, value),
+            None => whole.env_remove(variable),
+        };
+    }
+    whole
 }
 
 impl<E: Send + 'static> Process<E> {

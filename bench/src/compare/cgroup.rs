@@ -1,7 +1,7 @@
 //! A memory limit for a process and the page cache that it fills, the same for every contestant.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
@@ -33,14 +33,11 @@ impl MemoryGroup {
         Ok(group)
     }
 
-    /// Makes `command` run inside.
-    pub(crate) fn around(&self, command: &Command) -> Command {
-        let mut inside = Command::new("sh");
+    /// What is put before a command so that it runs inside.
+    pub(crate) fn prefix(&self) -> Vec<OsString> {
         // The shell moves itself, then becomes the program: not a page is billed elsewhere.
-        inside.args(["-c", r#"echo $$ > "$0" && exec "$@""#]);
-        inside.arg(self.folder.join("cgroup.procs"));
-        inside.arg(command.get_program()).args(command.get_args());
-        inside
+        let shell = ["sh", "-c", r#"echo $$ > "$0" && exec "$@""#].map(OsString::from);
+        shell.into_iter().chain([self.folder.join("cgroup.procs").into()]).collect()
     }
 }
 

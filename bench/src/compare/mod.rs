@@ -6,6 +6,7 @@
 //! twentieth of the machine does not count, and fewer than five pairs give no ratio.
 
 mod cgroup;
+mod cluster;
 mod peer;
 mod verdict;
 
@@ -16,6 +17,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::kafka::{KAFKA_VERSION, Kafka};
 use serde::Serialize;
 
+use self::cluster::Trio;
 use self::peer::Peer;
 use self::verdict::{FOREIGN_MAX, PAIRS_MIN, median};
 use crate::latency::{self, Measured};
@@ -56,7 +58,7 @@ pub(crate) struct Args {
     /// Bytes on disk at a restart after kill -9.
     #[arg(long, default_value_t = 12 * GB)]
     restart_bytes: u64,
-    /// Only these parts: start, replicated, fsync, restart.
+    /// Only these parts: start, replicated, fsync, restart, cluster.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Also write each round there, as a line of JSON.
@@ -74,6 +76,9 @@ struct Mode {
     rate: u64,
 }
 
+/// What can be compared. The last one is three brokers each: three replicas, of which two must be in sync.
+const PARTS: [&str; 5] = ["start", "replicated", "fsync", "restart", "cluster"];
+
 /// 10 MB/s of 1 KiB records, and a tenth of that where each is synced.
 const MODES: [Mode; 2] = [
     Mode { name: "replicated", klamm: "klamm.durability=replicated", kafka: None, rate: 9_765 },
@@ -84,6 +89,29 @@ const MODES: [Mode; 2] = [
         rate: 976,
     },
 ];
+
+/// Three replicas at the defaults of both.
+const REPLICAS: Mode =
+    Mode { name: "cluster", klamm: "klamm.durability=replicated", kafka: None, rate: 9_765 };
+
+/// Who is compared: brokers that run.
+trait Contestant {
+    /// In tables.
+    fn name(&self) -> &'static str;
+
+    /// A topic of theirs.
+    fn target(&self, topic: &str, partitions: i32) -> Result<Target>;
+}
+
+impl Contestant for Peer {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn target(&self, topic: &str, partitions: i32) -> Result<Target> {
+        Peer::target(self, topic, partitions)
+    }
+}
 
 /// What one contestant did in one turn.
 #[derive(Debug, Serialize)]
@@ -110,10 +138,7 @@ impl Round {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     for part in &args.only {
-        ensure!(
-            ["start", "replicated", "fsync", "restart"].contains(&part.as_str()),
-            "no part {part}; there are start, replicated, fsync, restart"
-        );
+        ensure!(PARTS.contains(&part.as_str()), "no part {part}; there are {}", PARTS.join(", "));
     }
     let jars = Kafka::find()?.context("the comparison needs java and mvn")?;
     let scratch = tempfile::Builder::new().prefix("klamm-bench-").tempdir()?;
@@ -153,6 +178,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             restart(args, peer)?;
         }
     }
+    drop((klamm, kafka));
+    if wanted("cluster") { clusters(args) } else { Ok(()) }
+}
+
+/// Three brokers each.
+fn clusters(args: &Args) -> Result<()> {
+    let klamm = Trio::klamm(&args.klamm, args.memory)?;
+    let kafka = Trio::kafka(args.memory)?;
+    for peer in [&klamm, &kafka] {
+        warm_up(args, peer).with_context(|| format!("{}'s warm-up", peer.name()))?;
+    }
+    let pairs = pairs(args, REPLICAS, &klamm, &kafka)?;
+    println!("\n### cluster\n\n{}", verdict::table(&pairs)?);
     Ok(())
 }
 
@@ -172,7 +210,7 @@ fn starts(args: &Args, jars: &Kafka, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn warm_up(args: &Args, peer: &Peer) -> Result<()> {
+fn warm_up(args: &Args, peer: &impl Contestant) -> Result<()> {
     let target = peer.target("warm-up", args.partitions)?;
     load::prepare_topic(&target, &settings(None))?;
     let produced = load::produce(&bulk(&target, WARM_UP_BYTES))?;
@@ -183,9 +221,14 @@ fn warm_up(args: &Args, peer: &Peer) -> Result<()> {
 }
 
 /// Takes turns until enough pairs count.
-fn pairs(args: &Args, mode: Mode, klamm: &Peer, kafka: &Peer) -> Result<Vec<(Round, Round)>> {
-    let turn = |peer: &Peer, setting| {
-        round(args, mode, peer, setting).with_context(|| format!("{}'s turn", peer.name))
+fn pairs<C: Contestant>(
+    args: &Args,
+    mode: Mode,
+    klamm: &C,
+    kafka: &C,
+) -> Result<Vec<(Round, Round)>> {
+    let turn = |peer: &C, setting| {
+        round(args, mode, peer, setting).with_context(|| format!("{}'s turn", peer.name()))
     };
     let mut counted = Vec::new();
     let attempts = args.pairs * 2;
@@ -220,7 +263,7 @@ fn pairs(args: &Args, mode: Mode, klamm: &Peer, kafka: &Peer) -> Result<Vec<(Rou
 }
 
 /// One turn: bulk in, all of it out again and verified, single records; then the topics are gone.
-fn round(args: &Args, mode: Mode, peer: &Peer, setting: Option<&str>) -> Result<Round> {
+fn round(args: &Args, mode: Mode, peer: &impl Contestant, setting: Option<&str>) -> Result<Round> {
     let bulk_target = peer.target("bulk", args.partitions)?;
     load::prepare_topic(&bulk_target, &settings(setting))?;
     let produce = load::produce(&bulk(&bulk_target, args.bytes))?;
@@ -249,7 +292,7 @@ fn round(args: &Args, mode: Mode, peer: &Peer, setting: Option<&str>) -> Result<
     // Just before the other's turn, so that it gets the pages.
     load::delete_topic(&bulk_target)?;
     std::thread::sleep(DELETE_DELAY);
-    Ok(Round { mode: mode.name, peer: peer.name, produce, fetch, small, latency })
+    Ok(Round { mode: mode.name, peer: peer.name(), produce, fetch, small, latency })
 }
 
 fn floor(args: &Args, folder: &Path) -> Result<()> {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::kafka::Kafka;
+use e2e::process::around;
 
 use super::cgroup::MemoryGroup;
 use crate::load::{self, Target};
@@ -76,7 +77,7 @@ impl Peer {
     ) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
         let group = MemoryGroup::new(name, memory)?;
-        let (folder, command) = (folder.to_owned(), group.around(command));
+        let (folder, command) = (folder.to_owned(), around(&group.prefix(), command));
         Ok(Self { name, address, folder, command, child: None, _group: group })
     }
 
@@ -116,12 +117,14 @@ impl Peer {
         Ok(self.child.as_ref().context("it does not run")?.id())
     }
 
+    /// A topic of it.
     pub(crate) fn target(&self, topic: &str, partitions: i32) -> Result<Target> {
         Ok(Target {
             broker: self.address.clone(),
             topic: topic.to_owned(),
             partitions,
-            pid: Some(self.pid()?),
+            replicas: 1,
+            pids: vec![self.pid()?],
         })
     }
 

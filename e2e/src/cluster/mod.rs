@@ -3,6 +3,7 @@
 mod product;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
@@ -22,7 +23,7 @@ use wire::{
 use crate::ask::{ask, get};
 use crate::cache;
 use crate::network::{CLIENTS, Network};
-use crate::process::{Process, until};
+use crate::process::{Process, around, until};
 use crate::server::{free_port, without_our_settings};
 
 pub use product::Product;
@@ -44,6 +45,8 @@ pub struct Spec {
     pub network: Option<Network>,
     /// Settings beside what makes them a cluster.
     pub settings: Vec<String>,
+    /// What each broker is run by, a program and its first arguments; nothing is by itself.
+    pub prefix: Vec<OsString>,
     /// Where broker 1 runs, and so on; none is this machine, with data in a folder of the cluster's own.
     pub machines: Option<Vec<Machine>>,
 }
@@ -63,6 +66,7 @@ pub struct Cluster {
     product: Product,
     network: Option<Network>,
     settings: Vec<String>,
+    prefix: Vec<OsString>,
     seats: Vec<Seat>,
     brokers: BTreeMap<i32, Process>,
 }
@@ -97,7 +101,8 @@ impl Cluster {
     pub fn start(count: i32, settings: &[&str]) -> Result<Self> {
         let settings = settings.iter().map(ToString::to_string).collect();
         let product = Product::klamm()?;
-        Self::launch(Spec { count, product, network: None, settings, machines: None })
+        let (network, prefix, machines) = (None, Vec::new(), None);
+        Self::launch(Spec { count, product, network, settings, prefix, machines })
     }
 
     /// Starts brokers.
@@ -105,7 +110,7 @@ impl Cluster {
     /// # Errors
     /// When they do not form a cluster in time.
     pub fn launch(spec: Spec) -> Result<Self> {
-        let Spec { count, product, network, settings, machines } = spec;
+        let Spec { count, product, network, settings, prefix, machines } = spec;
         let folder = tempfile::Builder::new().prefix("klamm-e2e-").tempdir()?;
         let seats = (1..=count).map(|id| {
             let data = folder.path().join(format!("data-{id}"));
@@ -115,7 +120,7 @@ impl Cluster {
         });
         let seats = seats.collect::<Result<Vec<_>>>()?;
         let brokers = BTreeMap::new();
-        let mut cluster = Self { folder, product, network, settings, seats, brokers };
+        let mut cluster = Self { folder, product, network, settings, prefix, seats, brokers };
         for id in cluster.ids() {
             cluster.start_broker(id)?;
         }
@@ -161,6 +166,7 @@ impl Cluster {
         if let Some(network) = &self.network {
             command = network.within(id, &command);
         }
+        command = around(&self.prefix, &command);
         command.current_dir(self.folder.path());
         let process = Process::start(format!("broker {id}"), &mut command, |_| None)?;
         self.brokers.insert(id, process);
@@ -242,6 +248,11 @@ impl Cluster {
         let leader = self.controller()?;
         let quorum = self.describe_quorum(leader)?;
         Ok(quorum.current_voters.iter().map(|voter| voter.replica_id).collect())
+    }
+
+    /// The processes that run.
+    pub fn processes(&self) -> Vec<u32> {
+        self.brokers.values().map(Process::id).collect()
     }
 
     /// Whether its process is there.

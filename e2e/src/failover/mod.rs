@@ -152,8 +152,14 @@ impl Stage {
     /// When something cannot be started.
     pub fn set(against: Against, network: Option<Network>) -> Result<Self> {
         let (product, settings) = (against.product()?, against.settings());
-        let cluster =
-            Cluster::launch(Spec { count: 3, product, network, settings, machines: None })?;
+        let cluster = Cluster::launch(Spec {
+            count: 3,
+            product,
+            network,
+            settings,
+            prefix: Vec::new(),
+            machines: None,
+        })?;
         cluster.create_topic(TOPIC, PARTITIONS)?;
         cluster.settle(TOPIC)?;
         let historian = Historian::new(cluster.bootstrap(), TOPIC, PARTITIONS)?;

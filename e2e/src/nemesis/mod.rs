@@ -95,7 +95,8 @@ pub fn run(
     let machine = |volume: &Volume| Machine { data: volume.data(), boot_id: None };
     let machines = Some(volumes.iter().map(machine).collect());
     let settings = SETTINGS.map(str::to_owned).to_vec();
-    let spec = Spec { count: 3, product, network: Some(network), settings, machines };
+    let (network, prefix) = (Some(network), Vec::new());
+    let spec = Spec { count: 3, product, network, settings, prefix, machines };
     let mut cluster = Cluster::launch(spec)?;
     cluster.create_topic(TOPIC, PARTITIONS)?;
     cluster.settle(TOPIC)?;

@@ -147,6 +147,7 @@ pub fn run(loss: Loss, rounds: u64, seed: u64, folder: &Path, commit: &str) -> R
         product: Product::klamm()?,
         network: Some(Network::lay(&[1, 2, 3])?),
         settings: loss.settings(),
+        prefix: Vec::new(),
         machines: Some(machines),
     };
     let mut cluster = Cluster::launch(spec)?;
