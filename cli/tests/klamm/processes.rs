@@ -46,7 +46,6 @@ impl Processes {
 
     /// Takes the disk of a broker away that does not run.
     pub(crate) fn wipe(&self, id: u16) {
-        #[expect(clippy::disallowed_methods, reason = "a test loses a disk")]
         std::fs::remove_dir_all(self.data(id)).expect("it was there");
     }
 
