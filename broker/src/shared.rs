@@ -51,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) sessions: SessionsRef,
     /// How long the disruption lease still runs, while this node is the active controller.
     pub(crate) lease_clock: Mutex<LeaseClock>,
+    /// Which version of the metadata each broker had at its last heartbeat to this node.
+    pub(crate) known_by: Mutex<BTreeMap<BrokerId, u64>>,
     /// Bytes of recent records that each shard keeps in memory.
     pub(crate) tail_budget: usize,
     phase: AtomicUsize,
@@ -147,6 +149,7 @@ impl Shared {
             followed: Followed::new(shard_count),
             sessions,
             lease_clock: Mutex::default(),
+            known_by: Mutex::default(),
             leaderships,
             tail_budget: usize::try_from(broker.tail_cache_bytes).unwrap_or(0) / shard_count,
             phase: AtomicUsize::new(Phase::Starting as usize),

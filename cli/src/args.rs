@@ -63,6 +63,7 @@ pub(crate) struct Connect {
     #[arg(
         short,
         long,
+        global = true,
         env = "KLAMM_BOOTSTRAP",
         hide_env_values = true,
         value_name = "HOST:PORT",
@@ -72,7 +73,13 @@ pub(crate) struct Connect {
     pub(crate) bootstrap: Vec<String>,
 
     /// How long a request may take, and how long it is tried again
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = session::duration)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "TIME",
+        default_value = "10s",
+        value_parser = session::duration
+    )]
     pub(crate) timeout: Duration,
 }
 
@@ -143,5 +150,13 @@ mod tests {
         let args = Args::try_parse_from(["klamm", "topic", "list", "-b", "a:1,b:2"]).unwrap();
         let Command::Topic(topic) = args.command else { unreachable!("it is a topic command") };
         assert_eq!(topic.connect().bootstrap, ["a:1", "b:2"]);
+    }
+
+    #[test]
+    fn brokers_are_named_before_or_behind_a_subcommand() {
+        for line in ["-b a:1 acquire 2", "acquire 2 -b a:1", "acquire 2 --timeout 3s"] {
+            let words = ["klamm", "cluster", "lease"].into_iter().chain(line.split(' '));
+            assert!(Args::try_parse_from(words).is_ok(), "{line}");
+        }
     }
 }

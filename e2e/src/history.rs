@@ -169,6 +169,15 @@ impl Historian {
         self.start(&format!("producer {producer}"), "send", &rest)
     }
 
+    /// Starts a producer that sends one record to each partition whenever it is told a line; the topic may be
+    /// several, separated by commas, whose partitions are counted through.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn send_to_each(&self) -> Result<Process<Said>> {
+        self.start("producer", "each", &[&self.partitions.to_string()])
+    }
+
     /// Starts a reader of all partitions, from their beginning on, which ends when its input is closed.
     ///
     /// # Errors

@@ -14,6 +14,7 @@
 //! | `failover/` | how long acknowledgements pause when a broker goes |
 //! | `nemesis/` | faults from a seed, and a judge of every word |
 //! | `power/` | all brokers killed at once, on disks that can lose their power |
+//! | `partitions.rs` | thousands of partitions: times and memory |
 //! | `volume.rs` | a small disk for one broker |
 //! | `campaign.rs` | many trials, a line of JSON each |
 //! | `server.rs` | the broker under test: `klamm up`, or Apache Kafka as the control |
@@ -51,6 +52,7 @@ pub mod load;
 pub mod nemesis;
 pub mod network;
 pub mod order;
+pub mod partitions;
 pub mod power;
 pub mod process;
 pub mod reaper;

@@ -239,6 +239,17 @@ fn listen<E: Send + 'static>(
     })
 }
 
+/// A line of `/proc/PID/status` that counts KiB, in bytes: `VmRSS` is now, `VmHWM` was the most.
+///
+/// # Errors
+/// When the system does not tell.
+pub fn memory(id: u32, line: &str) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+    let found = status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':'));
+    let kib = found.and_then(|text| text.trim().strip_suffix(" kB")).context("no such line")?;
+    Ok(kib.parse::<u64>()? * 1024)
+}
+
 /// Looks until `found` gives something.
 ///
 /// # Errors

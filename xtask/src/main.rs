@@ -14,6 +14,7 @@ mod failover;
 mod frames;
 mod mutants;
 mod nemesis;
+mod partitions;
 mod power;
 mod readme;
 mod suite;
@@ -42,6 +43,7 @@ enum Command {
     Frames(frames::Args),
     Mutants(mutants::Args),
     Nemesis(nemesis::Args),
+    Partitions(partitions::Args),
     Power(power::Args),
     /// Do what README says in a fresh clone; every order must arrive.
     Readme,
@@ -67,6 +69,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Failover(args) => failover::run(suite::root(), &args),
         Command::Frames(args) => frames::run(suite::root(), &args),
         Command::Nemesis(args) => nemesis::run(suite::root(), &args),
+        Command::Partitions(args) => partitions::run(suite::root(), &args),
         Command::Power(args) => power::run(suite::root(), &args),
         Command::Readme => readme::run(suite::root()),
         Command::Test(args) => suite::run(suite::root(), &args),

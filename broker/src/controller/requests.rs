@@ -1,7 +1,7 @@
 //! What brokers ask of the active controller, answered where that is. Each is a decision of the engine;
 //! here are only the names on the wire.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use engine::metadata::{
     AlterPartition, AlterPartitionError, Heartbeat, RegisterBrokerError, Registration,
@@ -66,7 +66,7 @@ impl Ask for BrokerRegistrationRequest {
                 BrokerRegistrationResponse { broker_epoch, ..Default::default() }
             }
             Ok(Err(error)) => {
-                tracing::warn!(%error, "a broker is not registered");
+                tracing::debug!(%error, "a broker is not registered");
                 refused(match error {
                     RegisterBrokerError::Duplicate { .. } => ErrorCode::DuplicateBrokerRegistration,
                     RegisterBrokerError::Feature { .. } => ErrorCode::UnsupportedVersion,
@@ -97,6 +97,9 @@ impl Ask for BrokerHeartbeatRequest {
         match shared.control.decide(move |controller| controller.heartbeat(heartbeat)).await {
             Ok(Ok(reply)) => {
                 shared.sessions.tell(Heard::Alive(id, epoch));
+                let version = u64::try_from(self.current_metadata_offset).unwrap_or(0);
+                let mut known_by = shared.known_by.lock().unwrap_or_else(PoisonError::into_inner);
+                known_by.insert(id, version);
                 BrokerHeartbeatResponse {
                     is_caught_up,
                     is_fenced: reply.is_fenced,

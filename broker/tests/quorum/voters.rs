@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use wire::add_raft_voter::request::Listener;
 use wire::describe_quorum::request::{PartitionData, TopicData};
+use wire::describe_quorum::response::{PartitionData as Described, ReplicaState};
 use wire::{
     AddRaftVoterRequest, DescribeQuorumRequest, ErrorCode, RemoveRaftVoterRequest, Str, Uuid,
 };
@@ -17,8 +18,8 @@ fn names(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("topic-{number:03}")).collect()
 }
 
-/// Who votes, with which disk, as the leader says.
-async fn voters(cluster: &Cluster) -> Vec<(i32, Uuid)> {
+/// What the leader says of the quorum.
+async fn described(cluster: &Cluster) -> Described {
     let partition = PartitionData { partition_index: 0, ..Default::default() };
     let topic = TopicData {
         topic_name: Str::from("__cluster_metadata"),
@@ -28,13 +29,31 @@ async fn voters(cluster: &Cluster) -> Vec<(i32, Uuid)> {
     let request = DescribeQuorumRequest { topics: vec![topic], ..Default::default() };
     let leader = cluster.settle().await;
     let connection = cluster.connect(leader).await.expect("the leader listens");
-    let answer = connection.ask(&request, CHANGE).await.expect("it answers");
-    let partition = &answer.topics[0].partitions[0];
-    let voters = partition.current_voters.iter();
+    let mut answer = connection.ask(&request, CHANGE).await.expect("it answers");
+    answer.topics.remove(0).partitions.remove(0)
+}
+
+/// Who votes, with which disk, as the leader says.
+async fn voters(cluster: &Cluster) -> Vec<(i32, Uuid)> {
+    let voters = described(cluster).await.current_voters.into_iter();
     let mut voters: Vec<_> =
         voters.map(|voter| (voter.replica_id, voter.replica_directory_id)).collect();
     voters.sort();
     voters
+}
+
+/// Waits until the leader says that these follow without a vote, and know all.
+async fn are_observers(cluster: &Cluster, ids: &[i32]) {
+    for _ in 0..200 {
+        let said = described(cluster).await;
+        let is_current = |it: &ReplicaState| it.log_end_offset == said.high_watermark;
+        let observers: Vec<i32> = said.observers.iter().map(|it| it.replica_id).collect();
+        if observers == ids && said.observers.iter().all(is_current) {
+            return;
+        }
+        cluster.simulation.sleep(Duration::from_millis(25)).await;
+    }
+    panic!("{:?}", described(cluster).await);
 }
 
 async fn voter_ids(cluster: &Cluster) -> Vec<i32> {
@@ -109,6 +128,7 @@ fn a_broker_without_a_vote_follows_whoever_leads() {
         cluster.create("topic-002").await;
         cluster.knows(4, &names(3)).await;
         assert_eq!(voter_ids(cluster).await, NODES, "it has no vote");
+        are_observers(cluster, &[4]).await;
         // It keeps nothing, and is told all.
         cluster.power_loss(4);
         cluster.create("topic-003").await;

@@ -143,6 +143,34 @@ func send(brokers, topic string, partitions int, producer uint64, rate int, acks
 	}
 }
 
+// each sends one record to each partition of all topics whenever a line comes in, until its input ends. Partitions
+// are counted through from the first topic to the last.
+func each(brokers string, topics []string, partitions int) {
+	client := connect(brokers,
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProduceRequestTimeout(timeout),
+		kgo.MaxBufferedRecords(waiting),
+		kgo.ProducerBatchCompression(kgo.NoCompression()),
+		kgo.UnknownTopicRetries(-1))
+	rounds := bufio.NewScanner(os.Stdin)
+	for round := uint64(0); rounds.Scan(); round++ {
+		for index := range partitions * len(topics) {
+			record := &kgo.Record{
+				Topic:     topics[index/partitions],
+				Partition: int32(index % partitions),
+				Value:     value(1, index, round),
+			}
+			client.Produce(context.Background(), record, func(r *kgo.Record, err error) {
+				if err != nil {
+					say(line{"event": "failed", "at": now(), "partition": index, "number": round, "error": err.Error()})
+					return
+				}
+				say(line{"event": "acked", "at": now(), "partition": index, "number": round, "offset": r.Offset})
+			})
+		}
+	}
+}
+
 // value holds who sent it, to which partition, and as which record there.
 func value(producer uint64, partition int, number uint64) []byte {
 	return binary.BigEndian.AppendUint64(nil, producer<<56|uint64(partition)<<40|number)
@@ -298,6 +326,8 @@ func main() {
 	switch a[0] {
 	case "send":
 		send(a[1], a[2], number(a[3]), uint64(number(a[4])), number(a[5]), a[6])
+	case "each":
+		each(a[1], strings.Split(a[2], ","), number(a[3]))
 	case "read":
 		read(a[1], a[2], number(a[3]), false)
 	case "read-to-end":

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use wire::create_topics::request::CreatableTopic;
 use wire::{ApiKey, CreateTopicsRequest, Request, Str, Uuid};
 
 use crate::ask::{ask, get};
-use crate::process::until;
+use crate::process::{memory, until};
 use crate::server::{free_port, klamm_binary, without_our_settings};
 
 /// How long it may take to start, and to stop.
@@ -121,11 +120,7 @@ impl Broker {
     /// # Errors
     /// When the system does not tell.
     pub fn memory(&self, line: &str) -> Result<u64> {
-        let path = PathBuf::from(format!("/proc/{}/status", self.child.id()));
-        let status = fs::read_to_string(path)?;
-        let found = status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':'));
-        let kib = found.and_then(|text| text.trim().strip_suffix(" kB")).context("no such line")?;
-        Ok(kib.parse::<u64>()? * 1024)
+        memory(self.child.id(), line)
     }
 
     /// Files and sockets that it has open.

@@ -1,9 +1,12 @@
 //! Answers ApiKey 55, DescribeQuorum: who votes about the metadata, and how far each of them is.
 //!
 //! Offsets are positions in the quorum's log, as Kafka tells them; when a voter was last heard of is not
-//! told. The quorum has no observers.
+//! told. Observers are the other brokers: how many decisions they lack, the leader knows from their heartbeats.
+
+use std::sync::{Arc, PoisonError};
 
 use engine::BrokerId;
+use engine::metadata::Broker;
 use wire::describe_quorum::response::{Listener, Node, PartitionData, ReplicaState, TopicData};
 use wire::{DescribeQuorumRequest, DescribeQuorumResponse, ErrorCode, Str, Uuid};
 
@@ -30,7 +33,10 @@ pub(crate) async fn handle(call: Call, request: DescribeQuorumRequest) -> Descri
     let topics = request.topics.into_iter().map(|topic| {
         let is_it = |index| *topic.topic_name == *METADATA_TOPIC && index == METADATA_PARTITION;
         let partitions = topic.partitions.iter().map(|partition| match partition.partition_index {
-            index if is_it(index) => describe(&progress, tells_nodes),
+            index if is_it(index) => {
+                let observers = observers(&call, &progress, tells_nodes);
+                PartitionData { observers, ..describe(&progress, tells_nodes) }
+            }
             index => unknown(index),
         });
         let partitions = partitions.collect();
@@ -63,6 +69,28 @@ fn describe(progress: &Progress, tells_disks: bool) -> PartitionData {
         current_voters: progress.voters.iter().map(voter).collect(),
         ..Default::default()
     }
+}
+
+/// The brokers without a vote; only the leader knows them.
+fn observers(call: &Call, progress: &Progress, tells_disks: bool) -> Vec<ReplicaState> {
+    let shared = call.shared();
+    if progress.leader != Some(shared.node) {
+        return Vec::new();
+    }
+    let state = call.state();
+    let known_by = shared.known_by.lock().unwrap_or_else(PoisonError::into_inner);
+    let votes = |id| progress.voters.iter().any(|voter| voter.id == id);
+    let others = state.image.live_brokers().filter(|(id, _)| !votes(*id));
+    let observer = |(id, broker): (BrokerId, &Arc<Broker>)| {
+        let lacks = known_by.get(&id).map(|version| state.version.saturating_sub(*version));
+        ReplicaState {
+            replica_id: id.0,
+            replica_directory_id: if tells_disks { broker.directory } else { Uuid::ZERO },
+            log_end_offset: lacks.map_or(-1, |it| offset(progress.high_watermark - it)),
+            ..Default::default()
+        }
+    };
+    others.map(observer).collect()
 }
 
 fn unknown(partition_index: i32) -> PartitionData {

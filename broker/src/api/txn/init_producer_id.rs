@@ -18,7 +18,7 @@ pub(crate) async fn handle(call: Call, request: InitProducerIdRequest) -> InitPr
             InitProducerIdResponse { producer_id, producer_epoch: 0, ..Default::default() }
         }
         Err(error) => {
-            tracing::warn!(%error, "no producer id can be given");
+            tracing::debug!(%error, "no producer id can be given");
             // Retriable: what Kafka says while it has no block of ids.
             refused(ErrorCode::CoordinatorLoadInProgress)
         }
