@@ -16,6 +16,9 @@ use crate::process::{Process, memory, until};
 const PER_TOPIC: usize = 1000;
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_secs(180);
+/// Pause between trials. ext4 gives no inode out again for so long, and walks past each of those that the trial
+/// before has just deleted: then a file takes a hundred times as long.
+pub const REST: Duration = Duration::from_secs(45);
 /// How long the brokers are left alone before one is killed.
 const CALM: Duration = Duration::from_secs(5);
 
@@ -115,7 +118,7 @@ impl Stage {
 
     fn begin_round(&mut self) -> Result<()> {
         self.rounds += 1;
-        self.producer.write("\n")
+        self.producer.write("again")
     }
 
     fn end_round(&mut self) -> Result<()> {

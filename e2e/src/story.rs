@@ -40,7 +40,7 @@ const HEARTBEAT_LATE: Duration = Duration::from_millis(300);
 /// How long all brokers are there before the next one is killed: longer for clients that join anew, after
 /// pauses of 5 s, whenever one goes.
 const CALM: Duration = Duration::from_secs(2);
-const LONG_CALM: Duration = Duration::from_secs(6);
+const LONG_CALM: Duration = Duration::from_secs(12);
 /// How long anything may take that nothing delays but the machine.
 const LIMIT: Duration = Duration::from_secs(90);
 /// How long we listen for orders that must not come.

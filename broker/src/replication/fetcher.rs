@@ -10,12 +10,12 @@ use client::connection::Connection;
 use engine::session::Wanted;
 use wire::fetch::request::ReplicaState;
 use wire::{FetchRequest, FetchResponse};
-use world::tasks::spawn_local;
+use world::tasks::{Turns, spawn_local};
 
 use super::Lane;
 use super::session::{Session, id};
 use crate::partition::{Copied, PartitionId, PartitionRef, flushed};
-use crate::shard::Shard;
+use crate::shard::{Shard, WRITES_AT_ONCE};
 use crate::shared::Shared;
 
 /// A leader that takes so much longer than it was told to wait is gone, or cut off.
@@ -227,6 +227,7 @@ impl Fetcher {
         let now = shard.now();
         let mut written = Vec::new();
         let mut cut = Vec::new();
+        let mut turns = Turns::after_each(WRITES_AT_ONCE);
         for topic in answer.responses {
             for data in topic.partitions {
                 let id = id(topic.topic_id, data.partition_index);
@@ -245,6 +246,7 @@ impl Fetcher {
                     Copied::Records => {
                         shard.write(&partition);
                         written.push(partition);
+                        turns.step().await;
                     }
                     Copied::Cut => cut.push(partition),
                 }

@@ -86,3 +86,27 @@ pub async fn blocking<T: Send + 'static>(
 pub fn spawn_local(future: impl Future<Output = ()> + 'static) -> tokio::task::JoinHandle<()> {
     tokio::task::spawn_local(future)
 }
+
+/// Gives the other tasks of the thread, and what has arrived, their turn now and then in a loop that may be
+/// long: a leader of the quorum that is silent while thousands of files are made is taken for dead.
+#[derive(Debug)]
+pub struct Turns {
+    each: u32,
+    left: u32,
+}
+
+impl Turns {
+    /// A turn for the others after every `each` steps.
+    pub fn after_each(each: u32) -> Self {
+        Self { each, left: each }
+    }
+
+    /// Counts a step.
+    pub async fn step(&mut self) {
+        self.left = self.left.saturating_sub(1);
+        if self.left == 0 {
+            self.left = self.each;
+            tokio::task::yield_now().await;
+        }
+    }
+}

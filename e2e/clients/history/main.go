@@ -63,14 +63,18 @@ func say(said line) {
 func now() int64 { return time.Now().UnixMicro() }
 
 func connect(brokers string, options ...kgo.Opt) *kgo.Client {
+	return open(brokers, append(options,
+		kgo.WithLogger(kgo.BasicLogger(os.Stderr, kgo.LogLevelWarn, nil)),
+		kgo.MetadataMaxAge(refresh),
+		kgo.RequestTimeoutOverhead(overhead),
+		kgo.DialTimeout(overhead))...)
+}
+
+func open(brokers string, options ...kgo.Opt) *kgo.Client {
 	options = append(options,
 		kgo.SeedBrokers(strings.Split(brokers, ",")...),
-		kgo.WithLogger(kgo.BasicLogger(os.Stderr, kgo.LogLevelWarn, nil)),
 		kgo.MetadataMinAge(patience),
-		kgo.MetadataMaxAge(refresh),
-		kgo.RetryBackoffFn(func(int) time.Duration { return patience }),
-		kgo.RequestTimeoutOverhead(overhead),
-		kgo.DialTimeout(overhead))
+		kgo.RetryBackoffFn(func(int) time.Duration { return patience }))
 	client, err := kgo.NewClient(options...)
 	if err != nil {
 		log.Fatal(err)
@@ -144,11 +148,10 @@ func send(brokers, topic string, partitions int, producer uint64, rate int, acks
 }
 
 // each sends one record to each partition of all topics whenever a line comes in, until its input ends. Partitions
-// are counted through from the first topic to the last.
+// are counted through from the first topic to the last. It is as patient with answers as clients are by default.
 func each(brokers string, topics []string, partitions int) {
-	client := connect(brokers,
+	client := open(brokers,
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProduceRequestTimeout(timeout),
 		kgo.MaxBufferedRecords(waiting),
 		kgo.ProducerBatchCompression(kgo.NoCompression()),
 		kgo.UnknownTopicRetries(-1))

@@ -51,6 +51,9 @@ fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     for trial in 0..args.trials {
+        if trial > 0 {
+            std::thread::sleep(partitions::REST);
+        }
         let product = if is_kafka { Product::kafka()? } else { Product::klamm()? };
         let shown = partitions::trial(product, args.count, trial % 2 == 1)?;
         println!("{}", serde_json::to_string(&shown)?);

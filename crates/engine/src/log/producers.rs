@@ -173,7 +173,8 @@ pub struct Undo {
 /// What is known of a log's producers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Producers {
-    by_id: BTreeMap<i64, Producer>,
+    /// In boxes: a tree makes room for eleven at once, and most logs have one producer.
+    by_id: BTreeMap<i64, Box<Producer>>,
     transactions: Transactions,
 }
 
@@ -190,12 +191,12 @@ impl Producers {
 
     /// The producers, by id.
     pub fn iter(&self) -> impl Iterator<Item = (i64, &Producer)> {
-        self.by_id.iter().map(|(id, producer)| (*id, producer))
+        self.by_id.iter().map(|(id, producer)| (*id, &**producer))
     }
 
     /// One producer.
     pub fn get(&self, producer_id: i64) -> Option<&Producer> {
-        self.by_id.get(&producer_id)
+        self.by_id.get(&producer_id).map(AsRef::as_ref)
     }
 
     /// May the batch with this header be appended?
@@ -266,7 +267,7 @@ impl Producers {
             return None;
         }
         let producer_id = header.producer_id;
-        let before = self.by_id.get(&producer_id).cloned();
+        let before = self.get(producer_id).cloned();
         if before.is_none() && self.by_id.len() >= PRODUCERS_MAX {
             self.make_room();
         }
@@ -279,7 +280,7 @@ impl Producers {
         let producer = self
             .by_id
             .entry(producer_id)
-            .or_insert_with(|| Producer::new(header.producer_epoch, now_ms));
+            .or_insert_with(|| Box::new(Producer::new(header.producer_epoch, now_ms)));
         producer.enter_epoch(header.producer_epoch);
         producer.seen_ms = now_ms;
         producer.last_timestamp = header.max_timestamp;
@@ -309,7 +310,7 @@ impl Producers {
     /// Takes back the newest [`Producers::apply`] that was not taken back.
     pub fn undo(&mut self, undo: Undo) {
         match undo.before {
-            Some(before) => self.by_id.insert(undo.producer_id, before),
+            Some(before) => self.by_id.insert(undo.producer_id, Box::new(before)),
             None => self.by_id.remove(&undo.producer_id),
         };
         if let Some(transactions) = undo.transactions {
@@ -358,7 +359,7 @@ impl Producers {
         if let Some(first) = producer.transaction_first_offset {
             self.transactions.begin(producer_id, first);
         }
-        self.by_id.insert(producer_id, producer);
+        self.by_id.insert(producer_id, Box::new(producer));
     }
 
     /// Forgets the eighth that was silent for longest, so that the cost per new producer stays small.

@@ -22,6 +22,8 @@ use crate::error::AppendError;
 use crate::segment::scan::end_marker;
 use crate::segment::{Segment, name};
 
+/// A log with so few batches in a round keeps no room for the next: there may be thousands of them.
+const QUIET_QUEUE: usize = 4;
 /// Smaller batches are copied together, so that they go to disk as one buffer and do not keep alive the
 /// frame in which they came.
 const COPY_BELOW: usize = 16 << 10;
@@ -138,8 +140,10 @@ impl PartitionLog {
                 Err(error) => return Err(self.roll_back(&queue[first..], &error)),
             }
         }
-        queue.clear();
-        self.queue = queue;
+        if queue.capacity() > QUIET_QUEUE {
+            queue.clear();
+            self.queue = queue;
+        }
         done.end = self.state.end();
         Ok(done)
     }
@@ -286,6 +290,10 @@ impl PartitionLog {
         }
         let mut segment = Segment::new(base, now.wall_ms);
         segment.file = Some(file);
+        if self.segments.is_empty() {
+            // A deque would make room for four, and most logs have one.
+            self.segments.reserve_exact(1);
+        }
         self.segments.push_back(segment);
         Ok(())
     }
