@@ -10,7 +10,7 @@ use std::fmt::Write;
 use crate::ids::{LeaderEpoch, Offset};
 
 /// The first offset of a leader epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EpochStart {
     /// The epoch.
     pub epoch: LeaderEpoch,
@@ -19,7 +19,7 @@ pub struct EpochStart {
 }
 
 /// The epochs of a log, ascending in both epoch and start.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Epochs {
     starts: Vec<EpochStart>,
 }

@@ -88,7 +88,7 @@ pub struct Topic {
 }
 
 /// A partition's place in the cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Partition {
     /// Who leads; `None` while no eligible replica is live.
     pub leader: Option<BrokerId>,

@@ -54,7 +54,7 @@ pub struct Proposal {
 }
 
 /// The progress of a partition, seen by its leader in one leader epoch.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Progress {
     me: BrokerId,
     leader_epoch: LeaderEpoch,
@@ -77,7 +77,7 @@ pub struct Progress {
 }
 
 /// What is known of one follower. All is forgotten when it leaves the in-sync replicas or starts anew.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Follower {
     broker_epoch: Option<i64>,
     offset: Option<Offset>,

@@ -16,7 +16,7 @@ use super::super::record::Record;
 use super::change::{Change, is_live};
 
 /// A leader says who is in sync with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AlterPartition {
     /// The topic.
     pub topic_id: TopicId,
