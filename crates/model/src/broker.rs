@@ -25,10 +25,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// A record: the epoch of its leader, and a value that no other has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Entry {
-    /// The epoch of the leader that wrote it.
-    pub epoch: LeaderEpoch,
-    /// The how manieth record of the history it is.
-    pub value: u8,
+    pub(crate) epoch: LeaderEpoch,
+    pub(crate) value: u8,
 }
 
 /// What is stored. A process that dies leaves all of it but the watermark, a machine what was flushed, a
@@ -123,12 +121,13 @@ pub(crate) struct Node {
     pub(crate) is_suspect: bool,
 }
 
-/// A follower asks, and is answered at once.
-#[derive(Clone, Copy, Debug)]
+/// A follower asks for what comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Fetch {
     from: BrokerId,
+    pub(crate) to: BrokerId,
     broker_epoch: i64,
-    leader_epoch: LeaderEpoch,
+    pub(crate) leader_epoch: LeaderEpoch,
     offset: Offset,
     last_epoch: Option<LeaderEpoch>,
 }
@@ -163,6 +162,7 @@ impl Node {
         });
     }
 
+    /// What it knows of its followers, if it believes that it leads.
     pub(crate) fn leads(&self) -> Option<&Progress> {
         match &self.process.as_ref()?.role {
             Role::Leader(progress) => Some(progress),
@@ -178,6 +178,12 @@ impl Node {
         if mutant != Some(Mutant::TrustsOldMetadata) {
             self.known = None;
         }
+    }
+
+    /// In which epoch it believes that it leads.
+    pub(crate) fn leads_in(&self) -> Option<LeaderEpoch> {
+        self.leads()?;
+        Some(self.process.as_ref()?.place.as_ref()?.leader_epoch)
     }
 
     /// Whether consumers may read here.
@@ -265,11 +271,12 @@ impl Node {
         let min_isr = if mutant == Some(Mutant::CommitsBelowMin) { 1 } else { MIN_ISR };
         let mut watermark =
             progress.high_watermark(vouched, i32::try_from(min_isr).expect("a few replicas"));
-        if mutant == Some(Mutant::ForgetsTheProposed)
-            && progress.holders().count() + 1 == place.isr.len()
-        {
-            let of_isr = progress.holders().map(|holder| holder.end).min().unwrap_or(vouched);
-            watermark = watermark.max(of_isr.min(vouched));
+        if mutant == Some(Mutant::ForgetsTheProposed) {
+            let have = progress.holders().map(|holder| holder.end).chain([vouched]);
+            let all_have_told = progress.holders().count() + 1 == place.isr.len();
+            if all_have_told && place.isr.len() >= MIN_ISR && place.elr.is_empty() {
+                watermark = have.min().unwrap_or(watermark).max(watermark);
+            }
         }
         self.disk.watermark = self.disk.watermark.max(watermark);
         let is_acknowledged =
@@ -280,24 +287,19 @@ impl Node {
     }
 
     /// Asks its leader for what comes next.
-    pub(crate) fn fetch(
-        &self,
-        durability: Durability,
-        mutant: Option<Mutant>,
-    ) -> Option<(BrokerId, Fetch)> {
+    pub(crate) fn fetch(&self, durability: Durability, mutant: Option<Mutant>) -> Option<Fetch> {
         let process = self.process.as_ref()?;
         let Role::Follower(leader_epoch) = process.role else { return None };
         let is_vouched =
             durability == Durability::Replicated || self.disk.flushed == self.disk.log.len();
-        is_vouched.then_some(())?;
-        let fetch = Fetch {
+        is_vouched.then_some(Fetch {
             from: self.id,
+            to: process.place.as_ref()?.leader?,
             broker_epoch: process.epoch,
             leader_epoch,
             offset: self.disk.end(),
             last_epoch: self.disk.last_epoch(mutant),
-        };
-        Some((process.place.as_ref()?.leader?, fetch))
+        })
     }
 
     /// Answers a Fetch, as `broker/src/api/data/fetch.rs` does, if it leads in that epoch.

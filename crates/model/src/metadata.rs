@@ -71,6 +71,8 @@ impl Metadata {
                 Record::Partition { mut partition, .. } => {
                     if mutant == Some(Mutant::KeepsEligible) {
                         keep_eligible(&self.place, &mut partition);
+                    } else if mutant == Some(Mutant::KeepsTheLeaderEpoch) {
+                        partition.leader_epoch = self.place.leader_epoch;
                     }
                     self.place(partition);
                 }

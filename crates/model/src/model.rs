@@ -60,6 +60,7 @@ impl Replication {
             }
         }
         actions.extend((0..state.asked.len()).map(Action::Decide));
+        actions.extend((0..state.late.len()).map(Action::Arrive));
     }
 
     /// What a client, a person or bad luck does, as often as the scenario allows.
@@ -70,6 +71,10 @@ impl Replication {
             let Some(process) = &node.process else { continue };
             if left.records > 0 && node.leads().is_some() {
                 actions.push(Action::Produce(at));
+            }
+            if left.late_fetches > 0 && node.fetch(self.scenario.durability, self.mutant).is_some()
+            {
+                actions.push(Action::Delay(at));
             }
             if left.kills > 0 {
                 actions.push(Action::Kill(at));
@@ -142,8 +147,8 @@ impl Model for Replication {
             Arc::new(Node::new(id, known))
         });
         let metadata = Metadata::new(&nodes, &place);
-        let (asked, left, hour, past) = (Vec::new(), self.scenario.budget, 0, Past::default());
-        vec![State { metadata, nodes, asked, left, hour, past }]
+        let (asked, late, past) = (Vec::new(), Vec::new(), Past::default());
+        vec![State { metadata, nodes, asked, late, left: self.scenario.budget, hour: 0, past }]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {

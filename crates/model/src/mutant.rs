@@ -34,6 +34,8 @@ pub enum Mutant {
     NamesEmptyEpochs,
     /// If nobody who has all that is committed can lead, anybody does.
     ElectsUncleanly,
+    /// A new leader leads in the epoch of the one before (KIP-101).
+    KeepsTheLeaderEpoch,
     /// A leader that starts anew leads on in the same leader epoch.
     LeadsOnAfterItsDeath,
     /// A process takes its role from metadata that speak of the one before.
@@ -50,25 +52,26 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them, each with the property that catches it and the scenario in which it does.
-    pub const ALL: [(Mutant, &str, &str); 19] = [
-        (Mutant::ForgetsTheBoot, SURVIVES, "power"),
-        (Mutant::IgnoresBrokerEpochs, SURVIVES, "late proposals"),
-        (Mutant::IgnoresPartitionEpochs, SURVIVES, "late proposals"),
-        (Mutant::AcksAlone, COPIED, "kills"),
-        (Mutant::CommitsBelowMin, COPIED, "kills"),
-        (Mutant::KeepsEligible, SURVIVES, "eligible"),
-        (Mutant::EligibleAfterPowerLoss, SURVIVES, "eligible"),
-        (Mutant::ForgetsTheProposed, SURVIVES, "late proposals"),
-        (Mutant::JoinsEarly, SURVIVES, "lag"),
-        (Mutant::CutsToWatermark, PREFIXES_AGREE, "kills"),
-        (Mutant::IgnoresDivergence, LOGS_MATCH, "kills"),
-        (Mutant::NamesEmptyEpochs, UNCUT, "kills"),
-        (Mutant::ElectsUncleanly, SURVIVES, "eligible"),
-        (Mutant::LeadsOnAfterItsDeath, ONE_LEADER, "kills"),
-        (Mutant::TrustsOldMetadata, SURVIVES, "power"),
-        (Mutant::TakesSilenceForRefusal, SURVIVES, "late proposals"),
-        (Mutant::TellsEarly, WATERMARK, "kills"),
-        (Mutant::NeverGrows, HEALS, "lag"),
-        (Mutant::TwoMachinesAtOnce, SURVIVES, "power"),
+    pub const ALL: [(Mutant, &str, &str); 20] = [
+        (Mutant::ForgetsTheBoot, SURVIVES, "two power losses"),
+        (Mutant::IgnoresBrokerEpochs, SURVIVES, "a power loss, a late proposal"),
+        (Mutant::IgnoresPartitionEpochs, SURVIVES, "a lag, a late proposal"),
+        (Mutant::AcksAlone, COPIED, "two records, a kill"),
+        (Mutant::CommitsBelowMin, COPIED, "two kills"),
+        (Mutant::KeepsEligible, SURVIVES, "two kills"),
+        (Mutant::EligibleAfterPowerLoss, SURVIVES, "two power losses"),
+        (Mutant::ForgetsTheProposed, SURVIVES, "a kill, a late proposal"),
+        (Mutant::JoinsEarly, SURVIVES, "two records, a kill"),
+        (Mutant::CutsToWatermark, SURVIVES, "two records, a kill"),
+        (Mutant::IgnoresDivergence, PREFIXES_AGREE, "two records, a kill"),
+        (Mutant::NamesEmptyEpochs, HEALS, "a silence, an election"),
+        (Mutant::ElectsUncleanly, SURVIVES, "two kills"),
+        (Mutant::KeepsTheLeaderEpoch, LOGS_MATCH, "two records, a kill"),
+        (Mutant::LeadsOnAfterItsDeath, ONE_LEADER, "two records, a kill"),
+        (Mutant::TrustsOldMetadata, UNCUT, "two power losses"),
+        (Mutant::TakesSilenceForRefusal, SURVIVES, "a kill, a late proposal"),
+        (Mutant::TellsEarly, WATERMARK, "two records, a kill"),
+        (Mutant::NeverGrows, HEALS, "a lag, a late proposal"),
+        (Mutant::TwoMachinesAtOnce, SURVIVES, "two power losses"),
     ];
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::{LeaderEpoch, Offset};
+use engine::LeaderEpoch;
 use stateright::Property;
 
 use crate::broker::{Entry, MIN_ISR, Node, index};
@@ -38,8 +38,8 @@ pub(crate) fn all() -> Vec<Property<Replication>> {
         Property::always(LOGS_MATCH, |_, state| logs_match(state)),
         Property::always(PREFIXES_AGREE, |_, state| prefixes_agree(state)),
         Property::always(UNCUT, |_, state: &State| !state.past.was_committed_cut),
-        Property::always(WATERMARK, |_, state: &State| {
-            let leader = state.leader().filter(|node| node.is_serving());
+        Property::always(WATERMARK, |model, state: &State| {
+            let leader = state.leader().filter(|node| model.tells_watermark(node));
             leader.is_none_or(|node| node.disk.watermark >= state.past.told)
         }),
         Property::always(ONE_LEADER, |_, state: &State| {
@@ -71,14 +71,10 @@ pub(crate) fn all() -> Vec<Property<Replication>> {
             state.past.ackers.windows(2).any(epochs)
         }),
         Property::sometimes(
-            "a record is acknowledged in a later epoch than its own",
+            "a record is acknowledged by another than its leader",
             |_, state: &State| {
-                let earliest = state.past.ackers.first();
-                state
-                    .past
-                    .acked
-                    .iter()
-                    .any(|(_, entry)| earliest.is_some_and(|it| it.0 > entry.epoch))
+                let Some((first, _, _)) = state.past.ackers.first() else { return false };
+                state.past.acked.iter().any(|(_, entry)| entry.epoch < *first)
             },
         ),
     ]
@@ -109,12 +105,10 @@ fn logs_match(state: &State) -> bool {
 }
 
 fn prefixes_agree(state: &State) -> bool {
-    let committed = |node: &Node, to: Offset| node.disk.log[..index(to)].to_vec();
-    state.nodes.iter().all(|one| {
-        state.nodes.iter().all(|other| {
-            let to = one.disk.watermark.min(other.disk.watermark);
-            committed(one, to) == committed(other, to)
-        })
+    let nodes = &state.nodes;
+    nodes.iter().flat_map(|one| nodes.iter().map(move |other| (one, other))).all(|(one, other)| {
+        let to = index(one.disk.watermark.min(other.disk.watermark));
+        one.disk.log[..to] == other.disk.log[..to]
     })
 }
 

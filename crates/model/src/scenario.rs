@@ -32,6 +32,8 @@ pub struct Budget {
     pub give_ups: u8,
     /// Elections of the preferred leader.
     pub elections: u8,
+    /// Fetches that arrive late, and whose answers nobody waits for.
+    pub late_fetches: u8,
 }
 
 /// A space of histories.
@@ -41,8 +43,78 @@ pub struct Scenario {
     pub name: &'static str,
     /// What a replica vouches for.
     pub durability: Durability,
-    /// How many of the three replicas are in sync when it begins.
+    /// How many of the three replicas are in sync when it begins. The third joins by itself, so what begins
+    /// with two goes through all that begins with three as well.
     pub in_sync: usize,
     /// What may happen.
     pub budget: Budget,
 }
+
+/// One record, and nothing goes wrong.
+const CALM: Budget = Budget {
+    records: 1,
+    kills: 0,
+    power_losses: 0,
+    lost_disks: 0,
+    silences: 0,
+    stops: 0,
+    hours: 0,
+    give_ups: 0,
+    elections: 0,
+    late_fetches: 0,
+};
+
+const fn scenario(name: &'static str, in_sync: usize, budget: Budget) -> Scenario {
+    Scenario { name, durability: Durability::Replicated, in_sync, budget }
+}
+
+/// What every test run searches: some seconds each.
+pub const SCENARIOS: &[Scenario] = &[
+    scenario("two records, a kill", 2, Budget { records: 2, kills: 1, ..CALM }),
+    scenario("two kills", 2, Budget { kills: 2, ..CALM }),
+    scenario("two power losses", 2, Budget { power_losses: 2, ..CALM }),
+    Scenario {
+        durability: Durability::Fsync,
+        ..scenario("fsync, power losses at once", 3, Budget { power_losses: 2, ..CALM })
+    },
+    scenario("two records, a lost disk", 2, Budget { records: 2, lost_disks: 1, ..CALM }),
+    scenario("a stop, an election", 2, Budget { stops: 1, elections: 1, ..CALM }),
+    scenario("a silence, an election", 2, Budget { silences: 1, elections: 1, ..CALM }),
+    scenario("a silence, a kill", 3, Budget { silences: 1, kills: 1, ..CALM }),
+    scenario("a lag, a kill", 2, Budget { hours: 1, kills: 1, ..CALM }),
+    scenario("a lag, a late proposal", 2, Budget { hours: 1, give_ups: 1, ..CALM }),
+    scenario("a kill, a late proposal", 2, Budget { kills: 1, give_ups: 1, ..CALM }),
+    scenario("a power loss, a late Fetch", 2, Budget { power_losses: 1, late_fetches: 1, ..CALM }),
+    scenario("a power loss, a late proposal", 2, Budget { power_losses: 1, give_ups: 1, ..CALM }),
+];
+
+/// More of it, searched by hand: minutes each.
+pub const DEEP_SCENARIOS: &[Scenario] = &[
+    scenario("two records, two kills", 3, Budget { records: 2, kills: 2, ..CALM }),
+    scenario("a kill, a power loss", 2, Budget { kills: 1, power_losses: 1, ..CALM }),
+    scenario("a kill, a lost disk", 2, Budget { kills: 1, lost_disks: 1, ..CALM }),
+    scenario("a lost disk, a power loss", 2, Budget { lost_disks: 1, power_losses: 1, ..CALM }),
+    scenario("a silence, a power loss", 2, Budget { silences: 1, power_losses: 1, ..CALM }),
+    scenario("a stop, a kill", 2, Budget { stops: 1, kills: 1, ..CALM }),
+    scenario("a lag, a power loss", 2, Budget { hours: 1, power_losses: 1, ..CALM }),
+    scenario(
+        "a power loss, a lag, a late Fetch",
+        2,
+        Budget { power_losses: 1, hours: 1, late_fetches: 1, ..CALM },
+    ),
+    scenario("two lags, two late proposals", 2, Budget { hours: 2, give_ups: 2, ..CALM }),
+    scenario(
+        "two records, a kill, a lag, a late proposal",
+        2,
+        Budget { records: 2, kills: 1, hours: 1, give_ups: 1, ..CALM },
+    ),
+    scenario(
+        "two records, a silence, an election, a kill",
+        2,
+        Budget { records: 2, silences: 1, elections: 1, kills: 1, ..CALM },
+    ),
+    Scenario {
+        durability: Durability::Fsync,
+        ..scenario("fsync, a power loss, a kill", 2, Budget { power_losses: 1, kills: 1, ..CALM })
+    },
+];

@@ -6,7 +6,7 @@ use std::time::Duration;
 use engine::metadata::AlterPartition;
 use engine::{BrokerId, LeaderEpoch, Now, Offset};
 
-use crate::broker::{Entry, Node};
+use crate::broker::{Entry, Fetch, Node};
 use crate::metadata::Metadata;
 use crate::scenario::Budget;
 
@@ -19,6 +19,8 @@ pub struct State {
     pub(crate) metadata: Metadata,
     pub(crate) nodes: [Arc<Node>; BROKERS],
     pub(crate) asked: Vec<Asked>,
+    /// Fetches that are late.
+    pub(crate) late: Vec<Fetch>,
     /// What may still happen.
     pub(crate) left: Budget,
     pub(crate) hour: u8,
@@ -63,6 +65,10 @@ pub enum Action {
     Produce(usize),
     /// A follower asks for a record, gets it and writes it.
     Copy(usize),
+    /// A follower's Fetch is late.
+    Delay(usize),
+    /// It arrives.
+    Arrive(usize),
     /// All that is written is on the disk.
     Flush(usize),
     /// A broker applies the newest metadata, as a shard does (`broker/src/shard.rs`).
@@ -116,9 +122,7 @@ impl State {
     pub(crate) fn leader(&self) -> Option<&Node> {
         let place = &self.metadata.place;
         let node = self.node(place.leader?);
-        node.leads()?;
-        let known = node.process.as_ref()?.place.as_ref()?;
-        (known.leader_epoch == place.leader_epoch).then_some(node)
+        (node.leads_in()? == place.leader_epoch).then_some(node)
     }
 
     pub(crate) fn is_fenced(&self, at: usize) -> bool {

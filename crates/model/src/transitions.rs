@@ -1,6 +1,8 @@
 //! What follows from each action. The rules are the engine's; this says when they are asked, and by whom.
 
-use engine::metadata::{AlterPartition, Election, Heartbeat, Partition};
+use std::sync::Arc;
+
+use engine::metadata::{AlterPartition, Controller, Election, Heartbeat};
 
 use crate::broker::{MIN_ISR, Node};
 use crate::metadata::TOPIC;
@@ -18,6 +20,14 @@ impl Replication {
                 state.left.records -= u8::from(is_taken);
             }
             Action::Copy(at) => self.copy(state, at),
+            Action::Delay(at) => {
+                state.left.late_fetches -= 1;
+                state.late.extend(state.nodes[at].fetch(self.scenario.durability, self.mutant));
+            }
+            Action::Arrive(which) => {
+                let (fetch, now) = (state.late.remove(which), state.now());
+                state.node_mut(at(fetch.to)).answer(fetch, now, self.mutant);
+            }
             Action::Flush(at) => state.node_mut(at).disk.flush(),
             Action::Follow(at) => {
                 let known = state.metadata.known(state.nodes[at].id);
@@ -39,7 +49,7 @@ impl Replication {
                 let is_alive = state.nodes[at].process.is_some();
                 state.left.silences -= u8::from(is_alive);
                 let epoch = state.metadata.broker(id).epoch;
-                let fence = |c: engine::metadata::Controller<'_>| c.fence_broker(id, epoch, true);
+                let fence = |c: Controller<'_>| c.fence_broker(id, epoch, true);
                 let reply = state.metadata.decide(&self.settings, self.mutant, fence);
                 reply.expect("it is registered");
             }
@@ -92,7 +102,8 @@ impl Replication {
     fn copy(&self, state: &mut State, from: usize) {
         let now = state.now();
         let asked = state.nodes[from].fetch(self.scenario.durability, self.mutant);
-        let Some((leader, fetch)) = asked else { return };
+        let Some(fetch) = asked else { return };
+        let leader = fetch.to;
         let answer = state.node_mut(at(leader)).answer(fetch, now, self.mutant);
         let Some(mut answer) = answer else { return };
         // What this very request has let move is in its answer.
@@ -136,9 +147,7 @@ impl Replication {
         if self.mutant == Some(Mutant::IgnoresPartitionEpochs) {
             request.partition_epoch = state.metadata.place.partition_epoch;
         }
-        let alter = |c: engine::metadata::Controller<'_>| {
-            c.alter_partitions(leader, broker_epoch, vec![request])
-        };
+        let alter = |c: Controller<'_>| c.alter_partitions(leader, broker_epoch, vec![request]);
         let reply = state.metadata.decide(&self.settings, self.mutant, alter);
         let is_taken = reply.is_ok_and(|reply| reply[0].1.is_ok());
         self.tell_leader(state, which, Some(is_taken));
@@ -177,7 +186,7 @@ impl Replication {
         let (id, epoch, want_shut_down) = (node.id, process.epoch, process.is_stopping);
         let heartbeat = Heartbeat { id, epoch, want_fence: false, want_shut_down, is_caught_up };
         let before = state.metadata.place.clone();
-        let beat = |c: engine::metadata::Controller<'_>| c.heartbeat(heartbeat);
+        let beat = |c: Controller<'_>| c.heartbeat(heartbeat);
         let reply = state.metadata.decide(&self.settings, self.mutant, beat);
         if reply.expect("its registration is the newest").should_shut_down {
             let node = state.node_mut(at);
@@ -192,7 +201,7 @@ impl Replication {
     }
 
     fn elect(&self, state: &mut State, election: Election) {
-        let elect = |c: engine::metadata::Controller<'_>| c.elect_leaders(election, None);
+        let elect = |c: Controller<'_>| c.elect_leaders(election, None);
         state.metadata.decide(&self.settings, self.mutant, elect);
     }
 
@@ -204,13 +213,11 @@ impl Replication {
             }
             let done = state.node_mut(at).advance(self.scenario.durability, self.mutant);
             let node = &state.nodes[at];
-            let tells_early = self.mutant == Some(Mutant::TellsEarly);
-            if node.is_serving() || tells_early {
+            if self.tells_watermark(node) {
                 state.past.told = state.past.told.max(node.disk.watermark);
             }
-            let process = node.process.as_ref().expect("it leads");
-            let leader_epoch = process.place.as_ref().expect("it leads").leader_epoch;
-            let acker = (leader_epoch, node.id, process.epoch);
+            let broker_epoch = node.process.as_ref().expect("it leads").epoch;
+            let acker = (node.leads_in().expect("it leads"), node.id, broker_epoch);
             for offset in done {
                 let entry = *node.disk.get(offset).expect("it has what it acknowledges");
                 let copies = state.nodes.iter().filter(|it| it.disk.get(offset) == Some(&entry));
@@ -225,6 +232,11 @@ impl Replication {
         }
     }
 
+    /// Whether consumers may read at a leader (KIP-207).
+    pub(crate) fn tells_watermark(&self, leader: &Node) -> bool {
+        leader.is_serving() || self.mutant == Some(Mutant::TellsEarly)
+    }
+
     /// Metadata that can make no difference later than now are followed now: those that leave a follower its
     /// leader and epoch, and those that come when nobody leads in its epoch any more. It could have done
     /// nothing with older ones.
@@ -237,14 +249,8 @@ impl Replication {
                 continue;
             }
             let is_free = process.place.as_ref().is_none_or(|place| {
-                let same = |other: &Partition| {
-                    (other.leader, other.leader_epoch) == (place.leader, place.leader_epoch)
-                };
-                let leads = |node: &Node| {
-                    let place = node.process.as_ref().and_then(|process| process.place.as_deref());
-                    node.leads().is_some() && place.is_some_and(same)
-                };
-                same(next) || !state.nodes.iter().any(|node| leads(node))
+                let leads = |node: &Arc<Node>| node.leads_in() == Some(place.leader_epoch);
+                place.leader_epoch == next.leader_epoch || !state.nodes.iter().any(leads)
             });
             if is_free {
                 let known = state.metadata.known(node.id);
@@ -255,7 +261,7 @@ impl Replication {
 
     /// States that differ in nothing that matters are one.
     fn forget_what_has_no_effect(&self, state: &mut State) {
-        let State { metadata, nodes, asked, left, .. } = state;
+        let State { metadata, nodes, asked, late, left, .. } = state;
         let may_be_late = matches!(
             self.mutant,
             Some(Mutant::IgnoresPartitionEpochs | Mutant::IgnoresBrokerEpochs)
@@ -267,6 +273,10 @@ impl Replication {
             let is_refused = it.request.partition_epoch < metadata.place.partition_epoch
                 || it.broker_epoch < metadata.broker(it.leader).epoch;
             it.is_awaited || may_be_late || !is_refused
+        });
+        late.retain(|fetch| {
+            let leads = |node: &Arc<Node>| node.leads_in() == Some(fetch.leader_epoch);
+            fetch.leader_epoch == metadata.place.leader_epoch || nodes.iter().any(leads)
         });
         let is_flushed_no_more =
             left.power_losses == 0 && self.scenario.durability == Durability::Replicated;

@@ -21,6 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["broker", "operator", "crds", "client", "config", "world", "wire", "storage", "engine"],
     ),
     ("sim", &["broker", "client", "engine", "storage", "wire", "config", "world"]),
+    ("model", &["engine", "config", "wire"]),
     ("wire-oracle", &["wire"]),
     ("e2e", &["client", "crds", "wire", "world", "storage", "engine", "config"]),
     ("bench", &["wire", "e2e"]),

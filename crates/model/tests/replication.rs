@@ -1,0 +1,39 @@
+//! The protocol holds in every order of events, and each mutant of it is caught.
+//!
+//! `cargo test -p model -- --nocapture` tells how much was searched, and how each mutant fails.
+
+use std::collections::BTreeSet;
+
+use model::{Mutant, Replication, SCENARIOS, Scenario, counter_example, search};
+use stateright::{Expectation, Model};
+
+fn names_of(expected: &Expectation) -> BTreeSet<&'static str> {
+    let properties = Replication::new(SCENARIOS[0], None).properties();
+    let chosen = properties.iter().filter(|property| property.expectation == *expected);
+    chosen.map(|property| property.name).collect()
+}
+
+fn seen_in(scenario: &Scenario) -> BTreeSet<&'static str> {
+    let Scenario { name, .. } = scenario;
+    let seen = search(scenario).unwrap_or_else(|broken| panic!("{name}: {broken:#?}"));
+    println!("{name}: {} states, {} transitions", seen.states, seen.transitions);
+    seen.sometimes
+}
+
+#[test]
+fn every_order_of_events_is_safe_and_heals() {
+    let seen: BTreeSet<_> = SCENARIOS.iter().flat_map(seen_in).collect();
+    assert_eq!(seen, names_of(&Expectation::Sometimes), "what does not happen proves nothing");
+}
+
+#[test]
+fn every_mutant_breaks_the_property_that_is_named() {
+    for (mutant, property, name) in Mutant::ALL {
+        let scenario = SCENARIOS.iter().find(|it| it.name == name).expect("it is listed");
+        let history = counter_example(scenario, mutant, property);
+        let history = history.unwrap_or_else(|| panic!("{mutant:?} goes unnoticed: {property}"));
+        println!("{mutant:?}: not \"{property}\" after {history:?}");
+    }
+    let caught: BTreeSet<_> = Mutant::ALL.iter().map(|(_, property, _)| *property).collect();
+    assert_eq!(caught, names_of(&Expectation::Always), "what nothing breaks proves nothing");
+}
