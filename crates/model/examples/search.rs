@@ -6,18 +6,13 @@ use model::{DEEP_SCENARIOS, SCENARIOS, search};
 
 fn main() {
     let names: Vec<String> = std::env::args().skip(1).collect();
-    let named: Vec<_> = SCENARIOS
-        .iter()
-        .chain(DEEP_SCENARIOS)
-        .filter(|it| names.iter().any(|name| name == it.name))
-        .collect();
-    assert_eq!(
-        named.len(),
-        names.len(),
-        "a scenario is not known; see crates/model/src/scenario.rs"
-    );
-    let chosen = if names.is_empty() { DEEP_SCENARIOS.iter().collect() } else { named };
-    for scenario in chosen {
+    let known = || SCENARIOS.iter().chain(DEEP_SCENARIOS);
+    for name in &names {
+        assert!(known().any(|it| it.name == name), "{name}: not in crates/model/src/scenario.rs");
+    }
+    let all_deep = DEEP_SCENARIOS.iter().filter(|_| names.is_empty());
+    let named = known().filter(|it| names.iter().any(|name| name == it.name));
+    for scenario in all_deep.chain(named) {
         match search(scenario) {
             Ok(seen) => println!("{}: {seen:?}", scenario.name),
             Err(broken) => panic!("{}: {broken:#?}", scenario.name),
