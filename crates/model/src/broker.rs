@@ -41,6 +41,8 @@ pub(crate) struct Disk {
     pub(crate) flushed: usize,
     /// The broker epoch under which the log is whole; -1 after the machine has crashed (`proof.rs`).
     pub(crate) whole_under: i64,
+    /// Whether the last process has closed the log: then a crash of the machine takes nothing.
+    pub(crate) is_closed: bool,
     pub(crate) watermark: Offset,
 }
 
@@ -153,6 +155,7 @@ impl Node {
     /// A process starts, and has registered.
     pub(crate) fn start(&mut self, epoch: i64) {
         self.disk.whole_under = epoch;
+        self.disk.is_closed = false;
         self.process = Some(Process {
             epoch,
             place: None,
@@ -184,6 +187,34 @@ impl Node {
     pub(crate) fn leads_in(&self) -> Option<LeaderEpoch> {
         self.leads()?;
         Some(self.process.as_ref()?.place.as_ref()?.leader_epoch)
+    }
+
+    /// The process stops in order.
+    pub(crate) fn close(&mut self, mutant: Option<Mutant>) {
+        let watermark = self.disk.watermark;
+        self.disk.flush();
+        self.disk.is_closed = true;
+        self.die(mutant);
+        self.disk.watermark = watermark;
+    }
+
+    /// The machine loses power, with this many records on its disk.
+    pub(crate) fn lose_power(&mut self, kept: usize, mutant: Option<Mutant>) {
+        if !self.disk.is_closed {
+            self.is_suspect = true;
+            self.disk.cut(kept);
+            if mutant != Some(Mutant::ForgetsTheBoot) {
+                self.disk.whole_under = -1;
+            }
+        }
+        self.die(mutant);
+    }
+
+    /// The disk is replaced by an empty one.
+    pub(crate) fn lose_disk(&mut self, mutant: Option<Mutant>) {
+        self.is_suspect = true;
+        self.disk = Disk { directory: self.disk.directory + 1, whole_under: -1, ..Disk::default() };
+        self.die(mutant);
     }
 
     /// Whether consumers may read here.

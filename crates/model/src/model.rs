@@ -107,7 +107,8 @@ impl Replication {
         let may_be_more = self.scenario.durability == Durability::Fsync
             || self.mutant == Some(Mutant::TwoMachinesAtOnce);
         if power_losses > 0 && (all_are_whole || may_be_more) {
-            let kept = node.disk.flushed..=node.disk.log.len();
+            let least = if node.disk.is_closed { node.disk.log.len() } else { node.disk.flushed };
+            let kept = least..=node.disk.log.len();
             actions.extend(kept.map(|kept| Action::LosePower { at, kept }));
         }
         let place = &state.metadata.place;

@@ -95,6 +95,7 @@ pub const DEEP_SCENARIOS: &[Scenario] = &[
     scenario("a kill, a lost disk", 2, Budget { kills: 1, lost_disks: 1, ..CALM }),
     scenario("a lost disk, a power loss", 2, Budget { lost_disks: 1, power_losses: 1, ..CALM }),
     scenario("a silence, a power loss", 2, Budget { silences: 1, power_losses: 1, ..CALM }),
+    scenario("a stop, a power loss", 2, Budget { stops: 1, power_losses: 1, ..CALM }),
     scenario("a stop, a kill", 2, Budget { stops: 1, kills: 1, ..CALM }),
     scenario("a lag, a power loss", 2, Budget { hours: 1, power_losses: 1, ..CALM }),
     scenario(

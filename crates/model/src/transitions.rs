@@ -64,22 +64,11 @@ impl Replication {
             Action::LosePower { at, kept } => {
                 state.left.power_losses -= 1;
                 state.past.was_lost |= kept < state.nodes[at].disk.log.len();
-                let node = state.node_mut(at);
-                node.disk.cut(kept);
-                if self.mutant != Some(Mutant::ForgetsTheBoot) {
-                    node.disk.whole_under = -1;
-                }
-                node.is_suspect = true;
-                node.die(self.mutant);
+                state.node_mut(at).lose_power(kept, self.mutant);
             }
             Action::LoseDisk(at) => {
                 state.left.lost_disks -= 1;
-                let node = state.node_mut(at);
-                node.disk.cut(0);
-                node.disk.directory += 1;
-                node.disk.whole_under = -1;
-                node.is_suspect = true;
-                node.die(self.mutant);
+                state.node_mut(at).lose_disk(self.mutant);
             }
             Action::Prefer => {
                 state.left.elections -= 1;
@@ -189,11 +178,7 @@ impl Replication {
         let beat = |c: Controller<'_>| c.heartbeat(heartbeat);
         let reply = state.metadata.decide(&self.settings, self.mutant, beat);
         if reply.expect("its registration is the newest").should_shut_down {
-            let node = state.node_mut(at);
-            let watermark = node.disk.watermark;
-            node.disk.flush();
-            node.die(self.mutant);
-            node.disk.watermark = watermark;
+            state.node_mut(at).close(self.mutant);
         }
         let leader = state.metadata.place.leader;
         state.past.was_eligible_elected |=
