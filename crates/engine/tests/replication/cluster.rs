@@ -58,6 +58,10 @@ pub(crate) enum Event {
     Flush(usize),
     Prefer,
     Move(usize, usize, usize),
+    /// While the leader proposes who is in sync, something else changes, of which it hears first: replicas move.
+    MoveMeanwhile(usize),
+    /// The same, and what changes is that a machine crashes and is back.
+    CrashMeanwhile(usize),
     Pass,
 }
 
@@ -237,6 +241,13 @@ impl Cluster {
                 let asked = Reassignment { topic, index, replicas: (len < 2).then_some(replicas) };
                 self.decide(|c| c.alter_reassignments(vec![asked], true));
             }
+            Event::MoveMeanwhile(to) => {
+                self.overtake(|it, leader| it.happen(Event::Move(leader, to, 1)));
+            }
+            Event::CrashMeanwhile(at) => self.overtake(|it, _| {
+                it.happen(Event::CrashMachine(at));
+                it.bring_up(at);
+            }),
             Event::Pass => self.now.tick += Duration::from_millis(300),
         }
         for at in 0..self.nodes.len() {
@@ -294,6 +305,21 @@ impl Cluster {
         if self.asked.len() > QUEUE_MAX {
             self.tell_leader(0, None);
             self.asked.remove(0);
+        }
+    }
+
+    /// Something happens while a proposal of the leader is under way, and is followed by a record, which those
+    /// have that are in sync without the proposal.
+    fn overtake(&mut self, by: impl FnOnce(&mut Self, usize)) {
+        let Some(leader) = self.image.partition("t", 0).unwrap().leader else { return };
+        let at = usize::try_from(leader.0).unwrap();
+        self.happen(Event::Propose(at));
+        by(self, at);
+        self.happen(Event::Follow(at, usize::MAX));
+        self.happen(Event::ProduceAtLeader);
+        let in_sync = self.image.partition("t", 0).unwrap().isr.clone();
+        for id in in_sync.repeat(2) {
+            self.happen(Event::Copy(usize::try_from(id.0).unwrap()));
         }
     }
 
