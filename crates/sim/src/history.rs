@@ -41,6 +41,11 @@ pub struct CommitId(pub u64);
 /// One thing that a client did or saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// Clients are going to write here, whether or not they are ever able to.
+    Wanted {
+        /// Where.
+        partition: Partition,
+    },
     /// A producer sends a record, for the first time. It may be written from now on, and at most once
     /// if the producer is idempotent.
     Sent {
@@ -230,6 +235,20 @@ impl History {
             _ => None,
         });
         lossy.collect()
+    }
+
+    /// Whether something was acknowledged since `since` in every partition that clients want to write to.
+    pub fn is_served_since(&self, since: Moment) -> bool {
+        let mut wanted = self.events.iter().filter_map(|event| match event {
+            Event::Wanted { partition } | Event::Sent { partition, .. } => Some(partition),
+            _ => None,
+        });
+        let served = self.events[since.0..].iter().filter_map(|event| match event {
+            Event::Acked { partition, .. } => Some(partition),
+            _ => None,
+        });
+        let served: BTreeSet<&Partition> = served.collect();
+        wanted.all(|partition| served.contains(partition))
     }
 
     /// How many records were acknowledged.

@@ -43,7 +43,8 @@ impl<'a> Positions<'a> {
                         _ => attempt.refused = true,
                     }
                 }
-                Event::Sent { .. }
+                Event::Wanted { .. }
+                | Event::Sent { .. }
                 | Event::Acked { .. }
                 | Event::Read { .. }
                 | Event::Watermark { .. }

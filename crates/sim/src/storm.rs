@@ -20,6 +20,8 @@ use crate::panics::Panics;
 
 /// How long clients go on after the last fault, for the system to recover and serve.
 const SETTLE: Duration = Duration::from_secs(20);
+/// How long of that at least once it serves: groups miss their dead in less.
+const SERVE: Duration = Duration::from_secs(8);
 
 /// The property that no task panics, which a history does not show.
 const NO_PANIC: &str = "no_panic";
@@ -140,7 +142,18 @@ async fn weather(
     }
     simulation.note(format_args!("healed"));
     history.borrow_mut().record(Event::Healed);
-    simulation.sleep(SETTLE).await;
+    settle(simulation, history).await;
     let collected = simulation.within(COLLECT, system.collect(simulation, history)).await;
     (simulation.elapsed(), struck, collected.is_some())
+}
+
+/// Lets clients go on, until all that they write to is served again and for a while after that.
+async fn settle(simulation: &Simulation, history: &SharedHistory) {
+    const STEP: Duration = Duration::from_millis(500);
+    let healed = history.borrow().now();
+    let deadline = simulation.elapsed() + SETTLE - SERVE;
+    while simulation.elapsed() < deadline && !history.borrow().is_served_since(healed) {
+        simulation.sleep(STEP).await;
+    }
+    simulation.sleep(SERVE).await;
 }

@@ -98,6 +98,7 @@ mod told {
         };
         let partition = partition();
         match what {
+            "wanted" => Event::Wanted { partition },
             "sent" => Event::Sent { partition, record: record(number(rest)), idempotent: true },
             "acked" => {
                 let (record, offset) = at(rest);

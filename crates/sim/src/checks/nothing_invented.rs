@@ -37,6 +37,7 @@ pub(super) fn judge(history: &History) -> Verdict {
             | Event::Damaged { .. }
             | Event::Lossy { .. }
             | Event::PowerLost { .. }
+            | Event::Wanted { .. }
             | Event::Healed
             | Event::Placed { .. }
             | Event::Copy { .. } => {}

@@ -31,7 +31,8 @@ pub(super) fn judge(history: &History) -> Verdict {
                     format!("{partition}: ends at {end}, but this was seen: {beyond:?}")
                 });
             }
-            Event::Sent { .. }
+            Event::Wanted { .. }
+            | Event::Sent { .. }
             | Event::Watermark { .. }
             | Event::CommitAsked { .. }
             | Event::CommitAcked { .. }

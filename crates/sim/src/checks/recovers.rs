@@ -1,5 +1,5 @@
-//! Once all faults are over, each partition that was written before is written again, and can be read
-//! to its end.
+//! Once all faults are over, each partition that clients write to, or would if they were able to, is written
+//! again, and can be read to its end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +14,10 @@ pub(super) fn judge(history: &History) -> Verdict {
     else {
         return verdict;
     };
-    // Whether something was acknowledged after the healing, for each that was sent to.
+    // Whether something was acknowledged after the healing, for each that clients want to write to.
     let mut serves: BTreeMap<&Partition, bool> = BTreeMap::new();
     for (at, event) in history.events() {
-        if let Event::Sent { partition, .. } = event {
+        if let Event::Wanted { partition } | Event::Sent { partition, .. } = event {
             serves.entry(partition).or_default();
         }
         if let Event::Acked { partition, .. } = event {
@@ -44,6 +44,11 @@ mod tests {
             "sent:1 healed sent:2 acked:2@0 final:0=2",
             "sent:1 acked:1@0 healed sent:2 final:0=1",
         );
+    }
+
+    #[test]
+    fn a_partition_that_never_came_about_is_caught() {
+        check(judge, "wanted:1 sent:1 healed acked:1@0 final:0=1", "wanted:1 healed");
     }
 
     #[test]

@@ -159,6 +159,9 @@ impl System for Klamm {
 
     fn start_clients(&self, simulation: &Simulation, history: &SharedHistory) {
         let stage = Rc::new(Stage::new(self.brokers, Rc::clone(history)));
+        for partition in TOPICS.into_iter().flat_map(|(topic, _)| partitions(topic)) {
+            stage.record(Event::Wanted { partition });
+        }
         let start = |name: &str, work: &dyn Fn(World, Rc<Stage>) -> LocalFuture<()>| {
             let host = simulation.add_host(name);
             simulation.start(host, |world| work(world, Rc::clone(&stage)));
