@@ -4,12 +4,14 @@
 //! | --- | --- |
 //! | `mod` | which kinds there are; what is drawn |
 //! | `budget` | how much of it the brokers promise to bear |
+//! | `themes` | schedules for a single situation |
 //! | `perform` | how each kind is done to a simulation, and undone |
 //! | `flushed` | what a machine could have brought to its disk before it lost power |
 
 mod budget;
 mod flushed;
 mod perform;
+mod themes;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -146,7 +148,7 @@ fn millis(from: u64, to: u64) -> std::ops::Range<Duration> {
 
 impl Schedule {
     /// Draws a schedule for so many brokers: three faults at least, of which the first is one to recover
-    /// from. Some clusters have to be formed although a broker is cut off.
+    /// from. Some clusters have to be formed although a broker is cut off, some meet one situation alone.
     pub fn draw(random: &mut Random, brokers: usize) -> Self {
         let kinds: Vec<FaultKind> = FaultKind::of(brokers).collect();
         let count = 3 + random.index(5);
@@ -185,6 +187,9 @@ impl Schedule {
         }
         let mut schedule = Self { faults };
         schedule.keep_to_budget(random, brokers);
+        if brokers > 1 && random.chance(1, 8) {
+            return Self::with_theme(random);
+        }
         schedule
     }
 }
