@@ -8,13 +8,12 @@
 //! | `event.rs` | the lines that the client programs print |
 //! | `library.rs` | the six clients: how each is built and run (`clients/README.md`); `kcat.rs` reads kcat's own lines |
 //! | `history.rs` | the client whose every word is judged |
-//! | `cluster/` | several brokers as processes, Klamm's or Kafka's, harmed one by one |
+//! | `cluster/` | several brokers as processes, Klamm's or Kafka's, harmed one by one; with thousands of partitions |
 //! | `room.rs`, `network.rs` | namespaces of a run's own, and cuts between brokers |
 //! | `forwarder.rs` | carries connections on, late |
 //! | `failover/` | how long acknowledgements pause when a broker goes |
 //! | `nemesis/` | faults from a seed, and a judge of every word |
 //! | `power/` | all brokers killed at once, on disks that can lose their power |
-//! | `partitions.rs` | thousands of partitions: times and memory |
 //! | `volume.rs` | a small disk for one broker |
 //! | `campaign.rs` | many trials, a line of JSON each |
 //! | `server.rs` | the broker under test: `klamm up`, or Apache Kafka as the control |
@@ -52,7 +51,6 @@ pub mod load;
 pub mod nemesis;
 pub mod network;
 pub mod order;
-pub mod partitions;
 pub mod power;
 pub mod process;
 pub mod reaper;

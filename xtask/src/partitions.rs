@@ -1,4 +1,4 @@
-//! `cargo xtask partitions`: thousands of partitions on three brokers. The method is in `e2e/src/partitions.rs`.
+//! `cargo xtask partitions`: thousands of partitions on three brokers. The method is in `e2e/src/cluster/partitions.rs`.
 
 use std::path::Path;
 

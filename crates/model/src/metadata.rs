@@ -5,7 +5,9 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use config::Settings;
-use engine::metadata::{Broker, Controller, Decision, Image, Partition, Record, Registration};
+use engine::metadata::{
+    Broker, Controller, Decision, Image, Partition, Record, Registration, SupportedFeature,
+};
 use engine::{BrokerId, TopicId};
 
 use crate::broker::{Known, Node};
@@ -27,7 +29,7 @@ impl Metadata {
         let mut image = Image::default();
         for node in nodes {
             let epoch = node.process.as_ref().map_or(-1, |process| process.epoch);
-            let Registration { id, incarnation, directory, listeners, rack, .. } =
+            let Registration { id, incarnation, directory, listeners, rack, features, .. } =
                 registration(node, epoch);
             let (fenced, in_controlled_shutdown, cordoned) = (false, false, false);
             let broker = Broker {
@@ -36,6 +38,7 @@ impl Metadata {
                 directory,
                 listeners,
                 rack,
+                features,
                 fenced,
                 in_controlled_shutdown,
                 cordoned,
@@ -135,6 +138,7 @@ fn registration(node: &Node, incarnation: i64) -> Registration {
         directory: wire::Uuid([node.disk.directory; 16]),
         listeners: vec!["PLAINTEXT://broker:9092".parse().expect("it is a listener")],
         rack: None,
+        features: SupportedFeature::of_this_build(),
         previous_epoch: node.disk.whole_under,
         predecessor_is_alive: false,
     }

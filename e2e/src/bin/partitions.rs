@@ -11,10 +11,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use e2e::cluster::Product;
+use e2e::cache;
+use e2e::cluster::{Product, partitions};
 use e2e::history;
 use e2e::kafka::Kafka;
-use e2e::{cache, partitions};
 
 /// Create thousands of partitions on three brokers, kill one and start it again; print how long it takes until all
 /// is well, and the memory.

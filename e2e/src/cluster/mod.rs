@@ -1,5 +1,6 @@
 //! Several brokers as processes of one cluster, to be harmed one by one: ours, or Apache Kafka's.
 
+pub mod partitions;
 mod product;
 
 use std::collections::BTreeMap;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
+use super::{Cluster, Product, Spec};
 use crate::campaign;
-use crate::cluster::{Cluster, Product, Spec};
 use crate::history::{Historian, Said};
 use crate::process::{Process, memory, until};
 
