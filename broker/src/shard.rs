@@ -25,7 +25,7 @@ use crate::coordinator::Coordinator;
 use crate::metadata::State;
 use crate::partition::{
     Acks, AppendOutcome, FlushWanted, Missing, News, Partition, PartitionId, PartitionRef, Refused,
-    flush, flush_after, flush_together,
+    flush, flush_after, flush_ended, flush_together,
 };
 use crate::replication::Replication;
 use crate::shared::Shared;
@@ -599,6 +599,8 @@ impl Shard {
         }
         let removing = remove(Arc::clone(&shared), name.clone(), job, Duration::ZERO);
         spawn_local(async move {
+            // It writes to the folder, and takes one that is gone for a failed disk.
+            flush_ended(&partition).await;
             if removing.await {
                 shared.release_folder(&name);
             }

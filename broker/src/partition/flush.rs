@@ -62,11 +62,11 @@ pub(crate) async fn flush_together(shared: &Arc<Shared>, partitions: Vec<Partiti
 fn ended(partition: &PartitionRef, ticket: FlushTicket) -> bool {
     let mut partition = partition.borrow_mut();
     partition.flushing = false;
+    partition.flush_done.notify_waiters();
     if partition.gone {
         return false;
     }
     let flushed = partition.log.flushed(ticket);
-    partition.flush_done.notify_waiters();
     let acknowledges = partition.settings.durability == config::Durability::Fsync;
     if acknowledges {
         partition.advance();
@@ -117,6 +117,18 @@ pub(crate) async fn flushed(shared: &Arc<Shared>, partition: &PartitionRef) {
             }
         }
         flush(shared, partition);
+        ended.await;
+    }
+}
+
+/// Completes when no flush runs. For a partition that is gone: none begins any more.
+pub(crate) async fn flush_ended(partition: &PartitionRef) {
+    let done = Rc::clone(&partition.borrow().flush_done);
+    loop {
+        let ended = done.notified();
+        if !partition.borrow().flushing {
+            return;
+        }
         ended.await;
     }
 }

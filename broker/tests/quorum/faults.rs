@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use client::{Admin, Producer, ProducerOptions, ProducerRecord};
 use wire::ErrorCode;
 use world::simulated::{PoolLatency, Trace};
 
@@ -116,6 +117,30 @@ fn a_broker_whose_metadata_cannot_be_written_ends_and_says_why() {
         cluster.start(failed);
         cluster.settle().await;
         cluster.knows(failed, &names(1)).await;
+    });
+}
+
+#[test]
+fn a_topic_that_is_deleted_while_it_is_flushed_ends_no_broker() {
+    run(47, async |cluster| {
+        cluster.settle().await;
+        cluster.create("topic-000").await;
+        let admin = Admin::new(cluster.clients());
+        let topics = admin.topics(Some(&names(1))).await.expect("it is there");
+        let leader = topics.topics["topic-000"].partitions[&0].leader.expect("it has one");
+        let slow = Duration::from_secs(1)..Duration::from_secs(2);
+        let slow = PoolLatency { flush: slow, ..PoolLatency::default() };
+        cluster.simulation.set_pool_latency(cluster.host(leader), slow);
+        let producer = Producer::new(cluster.clients(), ProducerOptions::default());
+        let topic = "topic-000".to_owned();
+        let record =
+            ProducerRecord { topic, value: Some(names(1)[0].clone().into()), ..Default::default() };
+        let _delivery = producer.send(record).await.expect("it is taken");
+        cluster.simulation.sleep(Duration::from_millis(300)).await;
+        admin.delete_topic("topic-000").await.expect("it is deleted");
+        cluster.simulation.sleep(Duration::from_secs(5)).await;
+        assert_eq!(cluster.failure(leader), None);
+        assert!(cluster.serves(leader));
     });
 }
 
