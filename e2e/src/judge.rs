@@ -114,23 +114,6 @@ pub fn without_gap(before: &[Read], after: &[Read]) -> Verdict {
     Ok(format!("{} orders went on", after.len()))
 }
 
-/// A group that repeats some of what it read did not begin anew. Gives how much was new, and how much not.
-///
-/// # Errors
-/// When all came again.
-pub fn goes_on(before: &[Read], after: &[Read]) -> Verdict {
-    let known: BTreeSet<u64> =
-        before.iter().filter_map(|record| Order::number(&record.value)).collect();
-    let again = first_reads(after);
-    let is_known =
-        |record: &&Read| Order::number(&record.value).is_some_and(|n| known.contains(&n));
-    let repeated = again.iter().filter(is_known).count();
-    if repeated == known.len() {
-        return Err(format!("all {repeated} orders were read again"));
-    }
-    Ok(format!("{} orders went on, {repeated} came again", again.len() - repeated))
-}
-
 /// Headers, and timestamps if `with_timestamps`, came back as they were sent.
 ///
 /// # Errors

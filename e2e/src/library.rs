@@ -91,15 +91,6 @@ impl Library {
         (self == Self::Kcat).then_some("kcat cannot set timestamps")
     }
 
-    /// Why it may send and read again what it did before, when a broker goes.
-    pub fn repeats(self) -> Option<&'static str> {
-        match self {
-            Self::KafkaGo => Some("kafka-go sends again without idempotence, and joins anew"),
-            Self::Node => Some("kafkajs sends again without idempotence, and joins anew"),
-            _ => None,
-        }
-    }
-
     /// Builds its program, or finds the one that was built from the same files.
     ///
     /// # Errors

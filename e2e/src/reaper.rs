@@ -54,6 +54,17 @@ impl Reaper {
         act()
     }
 
+    /// Waits until one broker more was killed.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub fn until_next_kill(&self) -> Result<()> {
+        let before = self.kills.load(Ordering::Relaxed);
+        until("a broker is killed", LIMIT, || {
+            Ok((self.kills.load(Ordering::Relaxed) > before).then_some(()))
+        })
+    }
+
     /// Ends it; gives how many brokers it killed.
     ///
     /// # Errors

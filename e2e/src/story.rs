@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::event::{Event, Read};
 use crate::judge::{self, Place, Verdict};
@@ -37,10 +37,8 @@ const BRIEF: Timeouts = Timeouts { session_ms: 6000, heartbeat_ms: 500 };
 /// How much earlier than a heartbeat interval before its death a member may have been heard last, on a
 /// busy machine.
 const HEARTBEAT_LATE: Duration = Duration::from_millis(300);
-/// How long all brokers are there before the next one is killed: longer for clients that join anew, after
-/// pauses of 5 s, whenever one goes.
+/// How long all brokers are there before the next one is killed.
 const CALM: Duration = Duration::from_secs(2);
-const LONG_CALM: Duration = Duration::from_secs(12);
 /// How long anything may take that nothing delays but the machine.
 const LIMIT: Duration = Duration::from_secs(90);
 /// How long we listen for orders that must not come.
@@ -55,9 +53,8 @@ pub fn tell(library: Library, brokers: u16) -> Result<Vec<String>> {
     let program = library.build()?;
     let (topics, groups) = (&[ORDERS, PAGE_VIEWS], &[INVENTORY, NOTIFICATION, ANALYTICS]);
     let server = Server::launch(&Wanted { topics, groups, brokers })?;
-    let calm = if library.repeats().is_some() { LONG_CALM } else { CALM };
     let reaper =
-        if brokers > 1 { Some(Reaper::begin(server.hand()?, brokers, calm)) } else { None };
+        if brokers > 1 { Some(Reaper::begin(server.hand()?, brokers, CALM)) } else { None };
     let mut story = Story {
         program,
         server,
@@ -70,7 +67,12 @@ pub fn tell(library: Library, brokers: u16) -> Result<Vec<String>> {
     let mut told = story.tell();
     if let Some(reaper) = story.reaper.take() {
         match reaper.end() {
-            Ok(kills) => println!("{kills} brokers were killed meanwhile"),
+            Ok(kills) => {
+                println!("{kills} brokers were killed meanwhile");
+                if kills < usize::from(brokers) {
+                    told = told.and(Err(anyhow!("not every broker was killed: {kills} kills")));
+                }
+            }
             Err(error) => told = told.and(Err(error)),
         }
     }
@@ -112,7 +114,7 @@ impl Story {
         self.one_of_three_is_killed(survivors)?;
         // The others heard of all that as well.
         let others = self.every_order(&[&notification, &analytics]);
-        self.note(Line::EveryOrder, &others)?;
+        self.report.tell(Line::EveryOrder, &others)?;
         self.leave(&mut notification)?;
         drop(analytics);
         self.everything_once_more()?;
@@ -125,22 +127,18 @@ impl Story {
         let verdict = self.every_order(groups);
         // The line is told once, at the end of the story, unless it is lost already.
         if verdict.is_err() {
-            self.note(Line::EveryOrder, &verdict)?;
+            self.report.tell(Line::EveryOrder, &verdict)?;
             bail!("the groups did not get what was sent");
         }
         let members = records(groups[0]);
         let verdict = judge::one_reader_per_partition(&members, ORDERS.partitions);
         let verdict = explained(verdict, groups[0]);
-        match self.repeats() {
-            Some(reason) => self.report.cannot(Line::OneReader, reason)?,
-            None => self.report.tell(Line::OneReader, &verdict)?,
-        }
+        self.report.tell(Line::OneReader, &verdict)?;
         let mut ordered: Verdict = Ok(String::new());
         for group in groups {
-            let read = self.judged(group);
-            ordered = ordered.and_then(|_| judge::in_order_per_key(&[read]));
+            ordered = ordered.and_then(|_| judge::in_order_per_key(&records(group)));
         }
-        self.note(Line::KeyOrder, &ordered)?;
+        self.report.tell(Line::KeyOrder, &ordered)?;
         let cannot = self.program.library().cannot_set_timestamps();
         let verdict = judge::came_back(&self.sent, &members.concat(), cannot.is_none());
         match cannot {
@@ -156,12 +154,9 @@ impl Story {
         self.settle(&inventory)?;
         let arrived = until_seen(&inventory, &newest);
         let after = records(&inventory).concat();
-        let verdict = arrived.and_then(|()| match self.repeats() {
-            Some(_) => judge::goes_on(before, &after),
-            None => judge::without_gap(before, &after),
-        });
+        let verdict = arrived.and_then(|()| judge::without_gap(before, &after));
         let verdict = explained(verdict, &inventory);
-        self.note(Line::GoesOn, &verdict)?;
+        self.report.tell(Line::GoesOn, &verdict)?;
         inventory.push(self.join_as(INVENTORY, BRIEF)?);
         inventory.extend(self.join(INVENTORY, 1)?);
         self.settle(&inventory)?;
@@ -236,7 +231,7 @@ impl Story {
                 "" => counted,
                 how => format!("{counted}, {how}"),
             });
-            self.note(line, &verdict)?;
+            self.report.tell(line, &verdict)?;
             self.leave(&mut members)?;
         }
         Ok(())
@@ -250,11 +245,11 @@ impl Story {
         let reader = self.program.consume(&address, PAGE_VIEWS.name, "page-counter", PATIENT)?;
         let mut readers = vec![reader];
         let arrived = until_read(&readers, views.len());
-        let read = self.judged(&readers);
+        let read = records(&readers).concat();
         let verdict = arrived
             .and_then(|()| judge::exactly(&views, &BTreeMap::new(), &read))
             .and_then(|_| judge::no_partition_is_empty(&read, PAGE_VIEWS.partitions));
-        self.note(Line::Spread, &explained(verdict, &readers))?;
+        self.report.tell(Line::Spread, &explained(verdict, &readers))?;
         self.leave(&mut readers)
     }
 
@@ -266,25 +261,6 @@ impl Story {
     /// Starts a member of a group with these timeouts.
     fn join_as(&self, group: &str, timeouts: Timeouts) -> Result<Process> {
         self.program.consume(&self.server.address(), ORDERS.name, group, timeouts)
-    }
-
-    /// Why this client may send and read again what it did before; none where all brokers live.
-    fn repeats(&self) -> Option<&'static str> {
-        self.program.library().repeats().filter(|_| self.server.brokers() > 1)
-    }
-
-    /// What a group has read, in so far as the client is to answer for it.
-    fn judged(&self, members: &[Process]) -> Vec<Read> {
-        let read = records(members).concat();
-        if self.repeats().is_some() { judge::first_reads(&read) } else { read }
-    }
-
-    /// Writes a line down, of which a part is shown by a client that repeats.
-    fn note(&mut self, line: Line, verdict: &Verdict) -> Result<()> {
-        match self.repeats() {
-            Some(reason) => self.report.tell_partly(line, verdict, reason),
-            None => self.report.tell(line, verdict),
-        }
     }
 
     /// Waits until a group has settled, in peace: some clients join anew whenever a broker goes.
@@ -312,20 +288,24 @@ impl Story {
         let placed: Vec<Order> =
             (from..from + orders).map(|n| Order::placed(n, PLACED[0], self.yesterday)).collect();
         let acked = self.send(&ORDERS, &placed)?;
-        // What is sent again stands in two places.
-        if self.repeats().is_none() {
-            self.acked.extend(acked);
-        }
+        self.acked.extend(acked);
         let numbers = placed.iter().map(|order| order.n).collect();
         self.sent.extend(placed);
         Ok(numbers)
     }
 
-    /// Sends, and waits until all is acknowledged.
+    /// Sends, half of it before a broker is killed and half of it after, and waits until all is acknowledged.
     fn send(&self, topic: &Topic, orders: &[Order]) -> Result<BTreeMap<u64, Place>> {
         let first = orders.first().context("nothing to send")?;
         let mut producer = self.program.produce(&self.server.address(), topic.name, first)?;
-        for order in orders {
+        let (first, rest) = orders.split_at(orders.len() / 2);
+        for order in first {
+            self.program.feed(&mut producer, order)?;
+        }
+        if let Some(reaper) = &self.reaper {
+            reaper.until_next_kill()?;
+        }
+        for order in rest {
             self.program.feed(&mut producer, order)?;
         }
         producer.close_input();
@@ -352,7 +332,7 @@ impl Story {
         // Nothing may come twice, also not a little later.
         std::thread::sleep(SILENCE);
         for group in groups {
-            let verdict = judge::exactly(&self.sent, &self.acked, &self.judged(group));
+            let verdict = judge::exactly(&self.sent, &self.acked, &records(group).concat());
             counted = explained(verdict, group)?;
         }
         Ok(counted)

@@ -21,11 +21,6 @@ fn kafka_go_tells_the_story() {
 }
 
 #[test]
-fn kafka_go_tells_the_story_while_brokers_are_killed() {
-    tell(Library::KafkaGo, 3);
-}
-
-#[test]
 fn franz_go_tells_the_story() {
     tell(Library::FranzGo, 1);
 }
