@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use client::admin::OffsetAt;
-use client::{Admin, Consumer, ConsumerOptions, Error, Isolation, TopicPartition};
+use client::{Admin, ConsumedRecord, Consumer, ConsumerOptions, Error, Isolation, TopicPartition};
 use world::World;
 use world::tasks::spawn_local;
 
@@ -94,20 +94,41 @@ pub(super) async fn everything(world: &World, stage: &Stage) {
     }
 }
 
+/// Reads a partition that no client of the storm reads, such as those of the groups' offsets, for what its
+/// leader finds on the way.
+pub(super) async fn through(world: &World, stage: &Stage, of: &Partition) {
+    let admin = Admin::new(stage.cluster(world, PATIENCE));
+    while let Err(error) = each(&admin, of, |_| {}).await {
+        if stage.damaged(&error) {
+            break;
+        }
+        world.clock.sleep(PAUSE).await;
+    }
+}
+
 async fn whole(admin: &Admin, stage: &Stage, of: &Partition) -> Result<(), Error> {
+    let mut records = Vec::new();
+    let start = each(admin, of, |record| records.extend(stage.served(record))).await?;
+    let partition = partition(&of.topic, of.index);
+    stage.record(Event::Final { partition, start, records });
+    Ok(())
+}
+
+/// Reads all that is there now; gives where it begins.
+async fn each(
+    admin: &Admin,
+    of: &Partition,
+    mut take: impl FnMut(&ConsumedRecord),
+) -> Result<i64, Error> {
     let one = topic_partition(of);
     let start = bound(admin, OffsetAt::Earliest, &one).await?;
     let end = bound(admin, OffsetAt::Latest, &one).await?;
     let mut consumer = Consumer::new(admin.cluster().clone(), options());
     consumer.assign(BTreeMap::from([(one.clone(), start)]));
-    let mut records = Vec::new();
     while consumer.positions()[&one] < end {
-        let served = consumer.poll().await?;
-        records.extend(served.iter().filter_map(|record| stage.served(record)));
+        consumer.poll().await?.iter().for_each(&mut take);
     }
-    let partition = partition(&of.topic, of.index);
-    stage.record(Event::Final { partition, start, records });
-    Ok(())
+    Ok(start)
 }
 
 async fn bound(admin: &Admin, at: OffsetAt, of: &TopicPartition) -> Result<i64, Error> {

@@ -8,7 +8,7 @@ use client::metadata::ClusterMetadata;
 use world::World;
 use world::simulated::{HostId, Simulation};
 
-use super::{PAUSE, Stage, moves, partition, read};
+use super::{PAUSE, Stage, TOPICS, moves, partition, read};
 use crate::history::{Event, Partition};
 
 /// How long replicas may take to get in sync once nothing fails any more.
@@ -56,7 +56,11 @@ pub(super) async fn read_at(world: &World, stage: &Stage, broker: i32) {
         replicas.swap(0, at);
         moves::place(world, stage, &partition, &replicas).await;
     }
-    in_sync(world, stage).await;
+    for (partition, ..) in in_sync(world, stage).await {
+        if TOPICS.iter().all(|(topic, _)| **topic != *partition.topic) {
+            read::through(world, stage, &partition).await;
+        }
+    }
     read::everything(world, stage).await;
 }
 
