@@ -632,7 +632,7 @@ impl Shard {
     pub(crate) fn checkpoints(&self) -> Vec<Checkpoint> {
         let open = self.partitions.borrow();
         let mut checkpoints: Vec<Checkpoint> =
-            open.values().map(|one| one.borrow().log.checkpoint()).collect();
+            open.values().map(|one| one.borrow().checkpoint()).collect();
         checkpoints.extend(self.offline_checkpoints());
         checkpoints
     }

@@ -146,8 +146,8 @@ pub(crate) struct Partition {
     known_watermark: Offset,
     /// The leader's first offset, if it lies beyond ours.
     leader_start: Offset,
-    /// The log was cut, and the checkpoints do not know yet.
-    unsettled: bool,
+    /// The log is to be cut, once the checkpoints allow for it.
+    cut_due: Option<replica::Cut>,
     /// From here on the log is to be copied again: a batch behind it is damaged.
     damaged_from: Option<Offset>,
     /// Written, but not committed yet; credited to long polls when it is.
@@ -198,7 +198,7 @@ impl Partition {
             own_acks: VecDeque::new(),
             known_watermark: 0,
             leader_start: 0,
-            unsettled: false,
+            cut_due: None,
             damaged_from: None,
             uncommitted_bytes: 0,
             dirty: false,

@@ -12,7 +12,7 @@ use engine::replication::leader::{self, Progress, Proposal};
 use engine::replication::nearest::nearest;
 use engine::session::Wanted;
 use engine::{BrokerId, LeaderEpoch, Now, Offset};
-use storage::AppendError;
+use storage::Checkpoint;
 use wire::ErrorCode;
 use wire::fetch::response::PartitionData;
 
@@ -36,8 +36,21 @@ pub(crate) enum Copied {
     Nothing,
     /// Records are queued for the next write.
     Records,
-    /// The log was cut: nothing may be added until the checkpoints say so ([`Partition::settled`]).
+    /// The log is to be cut: nothing is added until the checkpoints allow for it and it is
+    /// ([`Partition::carry_out_cut`]).
     Cut,
+}
+
+/// A cut that is due once the checkpoints allow for it.
+pub(super) struct Cut {
+    /// Only a follower in this epoch cuts.
+    leader_epoch: LeaderEpoch,
+    /// Nothing from here on stays.
+    to: Offset,
+    /// Nothing below stays either: an empty log begins here.
+    begins_at: Option<Offset>,
+    /// Whether it takes away records that were committed.
+    is_committed: bool,
 }
 
 impl Partition {
@@ -197,7 +210,7 @@ impl Partition {
         }
     }
 
-    /// What to ask the leader for; nothing while it refuses, or while a cut has not settled.
+    /// What to ask the leader for; nothing while it refuses, or while a cut is due.
     pub(crate) fn wants_copied(&mut self, now: Now, max_bytes: i32) -> Option<Wanted> {
         let LogEnds { start, end, epoch } = self.ends();
         match &self.role {
@@ -241,27 +254,44 @@ impl Partition {
                 Copied::Nothing
             }
             follower::Step::Cut { to, is_committed } => {
-                self.cut(is_committed, |log| log.truncate_to(to).map(|_| ()))
+                self.plan_cut(to, None, is_committed);
+                Copied::Cut
             }
             follower::Step::StartAgain { at, is_committed } => {
-                self.cut(is_committed, |log| log.truncate_fully_and_start_at(at))
+                let to = at.min(self.log.state().start());
+                self.plan_cut(to, Some(at), is_committed);
+                Copied::Cut
             }
             follower::Step::Append => self.append_copied(data, now),
         }
     }
 
-    fn cut(
-        &mut self,
-        is_committed: bool,
-        cut: impl FnOnce(&mut storage::PartitionLog) -> Result<(), AppendError>,
-    ) -> Copied {
+    fn plan_cut(&mut self, to: Offset, begins_at: Option<Offset>, is_committed: bool) {
+        let leader_epoch = self.settings.place.leader_epoch;
+        self.cut_due = Some(Cut { leader_epoch, to, begins_at, is_committed });
+    }
+
+    /// The checkpoints allow for the cut, and no flush runs: cuts, unless the leader is another one by now.
+    pub(crate) fn carry_out_cut(&mut self) {
+        let Some(cut) = self.cut_due.take() else { return };
+        let is_same_leader =
+            self.lane().is_some() && self.settings.place.leader_epoch == cut.leader_epoch;
+        let counts_although_damaged = self.is_damaged() && self.has_standing();
+        if !is_same_leader || counts_although_damaged || self.log.failure().is_some() {
+            return;
+        }
         let (before, watermark) = (self.log.state().end(), self.log.state().high_watermark());
-        if let Err(error) = cut(&mut self.log) {
+        let done = match cut.begins_at {
+            Some(at) => self.log.truncate_fully_and_start_at(at),
+            None => self.log.truncate_to(cut.to).map(|_| ()),
+        };
+        if let Err(error) = done {
             tracing::error!(partition = %self.name(), %error, "cannot cut the log");
-            return Copied::Nothing;
+            return;
         }
         let to = self.log.state().end();
-        if is_committed {
+        self.damaged_from = self.damaged_from.filter(|from| *from < cut.to);
+        if cut.is_committed {
             tracing::error!(
                 partition = %self.name(), from = before, to, watermark,
                 "records that were committed are cut off: the leader does not have them"
@@ -271,8 +301,14 @@ impl Partition {
                 partition = %self.name(), from = before, to, "cut off what the leader does not have"
             );
         }
-        self.unsettled = true;
-        Copied::Cut
+    }
+
+    /// What the checkpoint files are to say of its log.
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        match &self.cut_due {
+            Some(cut) => self.log.checkpoint_before_cut(cut.to),
+            None => self.log.checkpoint(),
+        }
     }
 
     fn append_copied(&mut self, data: &PartitionData, now: Now) -> Copied {
@@ -298,7 +334,7 @@ impl Partition {
     }
 
     fn may_copy(&self) -> bool {
-        !self.unsettled && self.damaged_from.is_none()
+        self.cut_due.is_none() && self.damaged_from.is_none()
     }
 
     /// A read has met a damaged batch in the segment that begins at `from`. Other replicas have it: all from
@@ -329,20 +365,16 @@ impl Partition {
         place.isr.contains(&self.settings.me) || place.elr.contains(&self.settings.me)
     }
 
-    /// Cuts off what is damaged and all behind it, if nobody counts on it any more; says whether it did.
+    /// Has what is damaged and all behind it cut off, if nobody counts on it any more; says whether.
     pub(crate) fn cut_damage(&mut self) -> bool {
-        let may_not = self.gone || self.unsettled || self.flushing;
+        let may_not = self.gone || self.cut_due.is_some() || self.flushing;
         if may_not || self.has_standing() || self.lane().is_none() {
             return false;
         }
-        let Some(from) = self.damaged_from.take() else { return false };
+        let Some(from) = self.damaged_from else { return false };
         tracing::warn!(partition = %self.name(), from, "a damaged log is cut, and copied again from there");
-        self.cut(false, |log| log.truncate_to(from).map(|_| ())) == Copied::Cut
-    }
-
-    /// The checkpoints know of the cut.
-    pub(crate) fn settled(&mut self) {
-        self.unsettled = false;
+        self.plan_cut(from, None, false);
+        true
     }
 }
 

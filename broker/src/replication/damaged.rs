@@ -106,8 +106,8 @@ pub(crate) async fn replace_damaged(shard: Rc<Shard>) {
                 // What came of it is told by the metadata.
                 give_up(&shared, &link, &may).await;
             }
-            let cut = damaged.into_iter().filter(|partition| partition.borrow_mut().cut_damage());
-            super::settle_cuts(&shared, cut.collect()).await;
+            let due = damaged.into_iter().filter(|partition| partition.borrow_mut().cut_damage());
+            super::carry_out_cuts(&shared, due.collect()).await;
             shared.world.clock.sleep(PAUSE).await;
         }
     }

@@ -258,6 +258,6 @@ impl Fetcher {
                 flushed(&shard.shared, &partition).await;
             }
         }
-        super::settle_cuts(&shard.shared, cut).await;
+        super::carry_out_cuts(&shard.shared, cut).await;
     }
 }

@@ -36,10 +36,11 @@ use std::time::Duration;
 
 use config::Durability;
 use engine::BrokerId;
+use world::tasks::Turns;
 
 use self::fetcher::Fetcher;
-use crate::partition::{PartitionId, PartitionRef};
-use crate::shard::Shard;
+use crate::partition::{PartitionId, PartitionRef, flush_ended};
+use crate::shard::{Shard, WRITES_AT_ONCE};
 use crate::shared::Shared;
 
 pub(crate) use damaged::{give_up_at_start, replace_damaged};
@@ -63,18 +64,25 @@ impl Lane {
     }
 }
 
-/// Lets logs that were cut go on once the checkpoints know of it: a recovery point beyond the new end would
-/// make a torn tail look like damage.
-async fn settle_cuts(shared: &Arc<Shared>, cut: Vec<PartitionRef>) {
-    if cut.is_empty() {
+/// Cuts the logs that are due, once one write of the checkpoints has lowered what they say of all of them: a
+/// recovery point beyond its end would make a log that was killed after its cut look damaged.
+async fn carry_out_cuts(shared: &Arc<Shared>, due: Vec<PartitionRef>) {
+    if due.is_empty() {
         return;
     }
     while let Err(error) = shared.write_checkpoints().await {
-        tracing::warn!(%error, "logs that were cut wait for their checkpoint");
+        tracing::warn!(%error, "logs that are to be cut wait for their checkpoint");
         shared.world.clock.sleep(CHECKPOINT_PAUSE).await;
     }
-    for partition in cut {
-        partition.borrow_mut().settled();
+    let mut turns = Turns::after_each(WRITES_AT_ONCE);
+    for partition in due {
+        // It would write down what is cut.
+        flush_ended(&partition).await;
+        partition.borrow_mut().carry_out_cut();
+        if let Some(why) = partition.borrow().log.failure() {
+            shared.disk_failure.tell(why);
+        }
+        turns.step().await;
     }
 }
 

@@ -1,8 +1,10 @@
 //! What a quorum survives: kills, power losses, cuts, stops.
 
+use std::path::Path;
 use std::time::Duration;
 
-use client::{Admin, Producer, ProducerOptions, ProducerRecord};
+use client::admin::NewTopic;
+use client::{Acks, Admin, Producer, ProducerOptions, ProducerRecord};
 use wire::ErrorCode;
 use world::simulated::{PoolLatency, Trace};
 
@@ -141,6 +143,62 @@ fn a_topic_that_is_deleted_while_it_is_flushed_ends_no_broker() {
         cluster.simulation.sleep(Duration::from_secs(5)).await;
         assert_eq!(cluster.failure(leader), None);
         assert!(cluster.serves(leader));
+    });
+}
+
+/// Bytes of the first segment of a partition.
+fn log_bytes(cluster: &Cluster, id: i32, partition: &str) -> u64 {
+    let folder = Path::new("/data").join(partition);
+    let files = cluster.simulation.disk(cluster.host(id)).files();
+    let log = files.iter().find(|(path, _)| *path == folder.join("00000000000000000000.log"));
+    log.map_or(0, |(_, bytes)| *bytes)
+}
+
+#[test]
+fn a_follower_that_is_killed_around_a_cut_keeps_its_log() {
+    run(48, async |cluster| {
+        cluster.settle().await;
+        let admin = Admin::new(cluster.clients());
+        let topic = NewTopic {
+            name: "topic-000".to_owned(),
+            partitions: Some(1),
+            replicas: Some(3),
+            ..Default::default()
+        };
+        admin.create_topic(&topic, false).await.expect("it is created");
+        let topics = admin.topics(Some(&names(1))).await.expect("it is there");
+        let leader = topics.topics["topic-000"].partitions[&0].leader.expect("it has one");
+        let options =
+            ProducerOptions { acks: Acks::Leader, idempotent: false, ..Default::default() };
+        let producer = Producer::new(cluster.clients(), options);
+        let produce = async || {
+            let topic = "topic-000".to_owned();
+            let value = Some("some value".into());
+            let record = ProducerRecord { topic, value, ..Default::default() };
+            producer.send(record).await.expect("it is taken").wait().await.expect("it is written");
+        };
+        produce().await;
+        cluster.simulation.sleep(Duration::from_secs(1)).await;
+        for other in NODES.into_iter().filter(|id| *id != leader) {
+            cluster.simulation.cut(cluster.host(leader), cluster.host(other));
+            cluster.simulation.cut(cluster.host(other), cluster.host(leader));
+        }
+        // Nobody else has it, and a checkpoint says that it is on disk.
+        produce().await;
+        cluster.simulation.sleep(Duration::from_secs(10)).await;
+        let before = log_bytes(cluster, leader, "topic-000-0");
+        let slow = Duration::from_millis(20)..Duration::from_millis(30);
+        let slow = PoolLatency { flush: slow, ..PoolLatency::default() };
+        cluster.simulation.set_pool_latency(cluster.host(leader), slow);
+        cluster.simulation.heal_all();
+        let is_cut = |cluster: &Cluster| log_bytes(cluster, leader, "topic-000-0") < before;
+        cluster.within(Duration::from_secs(10), "it is cut", is_cut).await;
+        cluster.kill(leader);
+        cluster.start(leader);
+        cluster.settle().await;
+        let files = cluster.simulation.disk(cluster.host(leader)).files();
+        let aside = files.iter().find(|(path, _)| path.to_string_lossy().contains("-stray"));
+        assert_eq!(aside, None, "a sound log was taken for a damaged one");
     });
 }
 

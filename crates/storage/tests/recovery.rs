@@ -230,6 +230,63 @@ fn truncation_goes_back_to_a_batch_and_everything_follows() {
 }
 
 #[test]
+fn a_log_that_is_killed_around_a_cut_is_whole_up_to_where_it_ends() {
+    // Within a batch, between two, in the first segment, below the start.
+    for to in [71, 70, 30, 3, 0] {
+        for cuts in [false, true] {
+            let mut house = filled(small(), 40);
+            house.log.advance_start(2);
+            house.flush();
+            house.dir.write_checkpoints(&[house.log.checkpoint_before_cut(to)]).unwrap();
+            if cuts {
+                house.log.truncate_to(to).unwrap();
+                house.append(&House::batch(&["x", "y", "z"], NOW_MS));
+            }
+            let expected = house.records(house.log.state().start());
+            let (mut house, recovered) = house.kill().unwrap();
+            assert_eq!(recovered.truncated, None, "{to} {cuts}");
+            let start = house.log.state().start();
+            assert!(start <= 2, "{to} {cuts}");
+            let records = house.records(start);
+            assert!(records.ends_with(&expected), "{to} {cuts}");
+        }
+    }
+}
+
+#[test]
+fn a_log_that_is_killed_within_a_cut_is_whole_up_to_where_it_ends() {
+    let count = filled(small(), 40).log.segment_count();
+    assert!(count > 3);
+    for gone in 0..count {
+        let mut house = filled(small(), 40);
+        house.flush();
+        house.dir.write_checkpoints(&[house.log.checkpoint_before_cut(3)]).unwrap();
+        for _ in 0..gone {
+            house.disk.remove_file(&last_log(&house).0).unwrap();
+        }
+        let (house, recovered) = house.kill().unwrap();
+        assert_eq!(recovered.truncated, None, "{gone}");
+        assert_eq!(house.log.segment_count(), count - gone);
+    }
+}
+
+#[test]
+fn a_log_that_is_killed_after_it_began_again_has_what_was_appended_since() {
+    for at in [1, 500] {
+        let mut house = filled(small(), 40);
+        house.log.advance_start(50);
+        house.flush();
+        let to = at.min(house.log.state().start());
+        house.dir.write_checkpoints(&[house.log.checkpoint_before_cut(to)]).unwrap();
+        house.log.truncate_fully_and_start_at(at).unwrap();
+        house.append(&House::batch(&["x", "y"], NOW_MS));
+        let (house, recovered) = house.kill().unwrap();
+        assert_eq!(recovered.truncated, None, "{at}");
+        assert_eq!((house.log.state().start(), house.log.state().end()), (at, at + 2));
+    }
+}
+
+#[test]
 fn a_dir_of_many_partitions_opens_without_holding_files() {
     let mut house = filled(small(), 2);
     let count = 300;

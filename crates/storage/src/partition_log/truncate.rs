@@ -1,7 +1,9 @@
 //! The end goes back: a follower drops what its leader does not have.
 //!
 //! Blocks, once per leader change. Not while a flush is in flight: it would write down what is cut. The
-//! index files are cut again before anything is added to them.
+//! checkpoints let go of what is cut first ([`PartitionLog::checkpoint_before_cut`]): a recovery point beyond
+//! the end would make damage of a log that was killed after its cut, or of a torn tail. The index files are
+//! cut again before anything is added to them.
 
 use std::io;
 
@@ -10,14 +12,28 @@ use engine::log::LogState;
 
 use super::PartitionLog;
 use crate::error::AppendError;
+use crate::log_dir::Checkpoint;
 use crate::recover;
 use crate::segment::scan::{Depth, Scan};
 use crate::segment::{Segment, name};
 
 impl PartitionLog {
+    /// What the checkpoint files are to say before nothing from `to` on is sure to stay: true of the log
+    /// before the cut, after it, wherever a kill ends it, and when more is appended after it.
+    pub fn checkpoint_before_cut(&self, to: Offset) -> Checkpoint {
+        let Checkpoint { partition, recovery_point, log_start, high_watermark } = self.checkpoint();
+        // The end comes to lie anywhere in the last segment that stays: `to` may be within a batch.
+        let kept = self.segments.iter().rfind(|segment| segment.base < to);
+        Checkpoint {
+            partition,
+            recovery_point: recovery_point.min(kept.map_or(to, |segment| segment.base)),
+            log_start: log_start.min(to),
+            high_watermark: high_watermark.min(to),
+        }
+    }
+
     /// Cuts the log back so that it ends at `to`, or before it if `to` lies within a batch; returns the
-    /// end. Blocks. Write the checkpoints before appending again: a recovery point beyond the end would
-    /// turn a torn tail into damage.
+    /// end. Blocks. The checkpoint files say [`Self::checkpoint_before_cut`] of `to`.
     ///
     /// # Errors
     /// The log is out of service then.
@@ -37,7 +53,8 @@ impl PartitionLog {
         }
     }
 
-    /// Empties the log; the next record gets `start`. Blocks; write the checkpoints before appending.
+    /// Empties the log; the next record gets `start`. Blocks. The checkpoint files say
+    /// [`Self::checkpoint_before_cut`] of where the log begins, or of `start` if that is less.
     ///
     /// # Errors
     /// The log is out of service then.
