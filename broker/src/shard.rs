@@ -650,6 +650,8 @@ impl Shard {
         let partitions = std::mem::take(&mut *self.partitions.borrow_mut());
         let mut checkpoints = self.offline_checkpoints();
         for partition in partitions.into_values() {
+            // What it has synced, or that it failed, is the log's to know when it is closed.
+            flush_ended(&partition).await;
             let job = {
                 let mut partition = partition.borrow_mut();
                 let empty = self.empty_log(&partition);

@@ -121,7 +121,8 @@ pub(crate) async fn flushed(shared: &Arc<Shared>, partition: &PartitionRef) {
     }
 }
 
-/// Completes when no flush runs. For a partition that is gone: none begins any more.
+/// Completes when no flush runs. None begins until the caller next waits, and none ever of a partition that is
+/// gone.
 pub(crate) async fn flush_ended(partition: &PartitionRef) {
     let done = Rc::clone(&partition.borrow().flush_done);
     loop {

@@ -146,6 +146,35 @@ fn a_topic_that_is_deleted_while_it_is_flushed_ends_no_broker() {
     });
 }
 
+#[test]
+fn a_broker_that_stops_while_it_flushes_closes_its_logs_after_it() {
+    run(49, async |cluster| {
+        cluster.settle().await;
+        let admin = Admin::new(cluster.clients());
+        let topic = NewTopic {
+            name: "topic-000".to_owned(),
+            partitions: Some(1),
+            replicas: Some(3),
+            ..Default::default()
+        };
+        admin.create_topic(&topic, false).await.expect("it is created");
+        let slow = Duration::from_secs(2)..Duration::from_secs(3);
+        let slow = PoolLatency { flush: slow, ..PoolLatency::default() };
+        NODES.iter().for_each(|id| cluster.simulation.set_pool_latency(cluster.host(*id), slow.clone()));
+        let producer = Producer::new(cluster.clients(), ProducerOptions::default());
+        let topic = "topic-000".to_owned();
+        let record = ProducerRecord { topic, value: Some("value".into()), ..Default::default() };
+        producer.send(record).await.expect("it is taken").wait().await.expect("it is written");
+        // A flush of it begins within a second, on each of them.
+        cluster.simulation.sleep(Duration::from_millis(1100)).await;
+        NODES.iter().for_each(|id| cluster.stop(*id));
+        let all_ended = |cluster: &Cluster| {
+            NODES.iter().all(|id| !cluster.simulation.is_running(cluster.host(*id)))
+        };
+        cluster.within(Duration::from_secs(60), "all have stopped", all_ended).await;
+    });
+}
+
 /// Bytes of the first segment of a partition.
 fn log_bytes(cluster: &Cluster, id: i32, partition: &str) -> u64 {
     let folder = Path::new("/data").join(partition);

@@ -52,9 +52,12 @@ impl PartitionLog {
         self.recovery_point
     }
 
-    /// Ends the log's use. Run the job on `Pool::Flush`. What is queued and not written is forgotten.
+    /// Ends the log's use, once no flush is in flight. Run the job on `Pool::Flush`. What is queued and not
+    /// written is forgotten.
     pub fn close(mut self) -> CloseJob {
         let failure = self.failure.take();
+        let knows_what_is_synced = failure.is_some() || !self.unsynced.in_flight;
+        assert!(knows_what_is_synced, "a flush has ended before the log is closed");
         if failure.is_none() {
             if let Some(active) = self.segments.back_mut() {
                 active.index_time();
