@@ -77,12 +77,6 @@ pub enum StartError {
          and tell clients the name with advertised.listeners"
     )]
     NotAnAddress(String),
-    /// Only PLAINTEXT exists so far.
-    #[error(
-        "the listener {0} is not PLAINTEXT; hint: TLS and SASL arrive later, until then only \
-             PLAINTEXT listeners are accepted"
-    )]
-    Protocol(String),
     /// Each would make its own.
     #[error(
         "controller.quorum.voters names other nodes, and klamm.cluster.id is not set; hint: give all of \
@@ -420,9 +414,6 @@ fn bind(world: &World, broker: &BrokerConfig) -> Result<Bound, StartError> {
         .listeners
         .iter()
         .map(|listener| {
-            if listener.name != "PLAINTEXT" {
-                return Err(StartError::Protocol(listener.to_string()));
-            }
             let address = SocketAddr::new(bind_address(&listener.host)?, listener.port);
             let bound = world
                 .net
@@ -456,11 +447,17 @@ fn bind_http(
     listen.map(Some).map_err(failed)
 }
 
-/// What clients are told: the advertised listeners, or the bound ones with their real ports.
+/// What clients are told: the advertised listeners, or the bound ones with their real ports. The first is the
+/// other brokers'.
 fn advertised(broker: &BrokerConfig, bound: &Bound) -> Vec<Listener> {
-    if let Some(advertised) = &broker.advertised_listeners {
-        return advertised.clone();
-    }
+    let mut all = broker.advertised_listeners.clone().unwrap_or_else(|| reachable(bound));
+    let internal = &broker.inter_broker_listener().name;
+    all.sort_by_key(|listener| listener.name != *internal);
+    all
+}
+
+/// The bound listeners, as clients of this machine reach them.
+fn reachable(bound: &Bound) -> Vec<Listener> {
     bound
         .iter()
         .map(|(name, listener)| {

@@ -348,7 +348,8 @@ impl Shared {
         self.leaderships.clone()
     }
 
-    /// Where another node is reached: as it has registered, or as the settings name the voters.
+    /// Where another node is reached: by the first listener that it has registered, or as the settings name
+    /// the voters.
     pub(crate) fn address_of(&self, node: BrokerId) -> Option<(String, u16)> {
         let state = self.state();
         let registered = state.image.broker(node).and_then(|broker| broker.listeners.first());

@@ -38,9 +38,8 @@ use context::Call;
 
 /// The list of what this broker answers. One row, one file.
 ///
-/// What is Klamm's own ([`ApiKey::is_private`]) and what brokers ask each other is privileged: meant for
-/// internal listeners, and advertised on none. As long as no listener knows who asks, every one answers
-/// it; [`start`] is the place to refuse it elsewhere.
+/// What is Klamm's own ([`ApiKey::is_private`]) and what brokers ask each other is privileged: answered on
+/// internal listeners, advertised on none.
 macro_rules! switchboard {
     (
         raw { $($raw_api:ident => $raw_room:ident::$raw_file:ident,)* }
@@ -146,6 +145,10 @@ pub(crate) fn start(context: &Rc<Context>, frame: BytesMut) -> LocalFuture<Reply
     let shared = &context.shard.shared;
     let may_forward = !shared.leadership().is_me;
     start_with(context, frame, |call, key, body| {
+        let is_between_brokers = BETWEEN_BROKERS.contains(&key);
+        if (is_between_brokers || key.is_private()) && !is_internal(context) {
+            return refuse(format!("{} is not served on {}", key.name(), context.listener));
+        }
         if key == ApiKey::DescribeBrokers
             && let Some(why) = shared.hindrance.why()
         {
@@ -154,7 +157,7 @@ pub(crate) fn start(context: &Rc<Context>, frame: BytesMut) -> LocalFuture<Reply
             let encoded = encode(&answer, call.version, call.correlation_id);
             return Box::pin(std::future::ready(encoded));
         }
-        if !BETWEEN_BROKERS.contains(&key) && key != ApiKey::ApiVersions && !shared.is_serving() {
+        if !is_between_brokers && key != ApiKey::ApiVersions && !shared.is_serving() {
             // As if nobody listened yet: clients try again, here or elsewhere. Of a connection that is
             // closed in order some believe that they are not wanted, and give up.
             let reason = "the broker is starting".to_owned();
@@ -165,6 +168,11 @@ pub(crate) fn start(context: &Rc<Context>, frame: BytesMut) -> LocalFuture<Reply
         }
         dispatch(call, key, body)
     })
+}
+
+/// Whether the connection came in by a listener of brokers and of who operates them.
+fn is_internal(context: &Context) -> bool {
+    context.shard.shared.state().settings.broker.is_internal(&context.listener)
 }
 
 /// Starts a request for the active controller, on the node that is it.

@@ -11,6 +11,7 @@ mod features;
 mod flushing;
 mod groups;
 mod later_features;
+mod listeners;
 mod members;
 mod offsets;
 mod packing;

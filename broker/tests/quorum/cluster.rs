@@ -55,7 +55,7 @@ pub(crate) fn run<T>(seed: u64, test: impl AsyncFnOnce(&Cluster) -> T) -> (T, Tr
     run_with(seed, &[], test)
 }
 
-/// As [`run`], with settings.
+/// As [`run`], with settings: `{address}` in them is the broker's own, `{address-1}` that of node 1.
 pub(crate) fn run_with<T>(
     seed: u64,
     more: &[(&'static str, &'static str)],
@@ -105,8 +105,13 @@ impl Cluster {
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into();
-        let more = self.more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        settings.extend(more);
+        for (key, value) in &*self.more {
+            let mut value = value.replace("{address}", &address(id).to_string());
+            for node in NODES {
+                value = value.replace(&format!("{{address-{node}}}"), &address(node).to_string());
+            }
+            settings.insert((*key).to_owned(), value);
+        }
         Settings::resolve(settings).expect("the settings are good")
     }
 

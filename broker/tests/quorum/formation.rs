@@ -2,7 +2,30 @@
 
 use std::time::Duration;
 
-use super::cluster::{NODES, run};
+use client::admin::NewTopic;
+use client::{Acks, Admin, Producer, ProducerOptions, ProducerRecord};
+
+use super::cluster::{NODES, run, run_with};
+
+#[test]
+fn brokers_with_a_listener_of_their_own_talk_by_it() {
+    let settings = [
+        ("listeners", "CLIENTS://{address}:9092,BROKERS://{address}:9093"),
+        ("listener.security.protocol.map", "CLIENTS:PLAINTEXT,BROKERS:PLAINTEXT"),
+        ("inter.broker.listener.name", "BROKERS"),
+        ("controller.quorum.voters", "1@{address-1}:9093,2@{address-2}:9093,3@{address-3}:9093"),
+    ];
+    run_with(90, &settings, async |cluster| {
+        cluster.settle().await;
+        let topic = NewTopic { name: "topic".to_owned(), replicas: Some(3), ..Default::default() };
+        Admin::new(cluster.clients()).create_topic(&topic, false).await.expect("it is created");
+        let options = ProducerOptions { acks: Acks::All, ..Default::default() };
+        let producer = Producer::new(cluster.clients(), options);
+        let topic = "topic".to_owned();
+        let record = ProducerRecord { topic, value: Some("value".into()), ..Default::default() };
+        producer.send(record).await.expect("it is taken").wait().await.expect("all have it");
+    });
+}
 
 #[test]
 fn three_empty_brokers_form_a_quorum_and_share_what_is_decided() {

@@ -121,7 +121,8 @@ impl Connection {
     pub fn version<R: Request>(&self, newest: i16) -> Result<i16, Error> {
         let ours = R::API_KEY.versions();
         if R::API_KEY.is_private() {
-            // Klamm's own are advertised to nobody; a broker without them closes the connection.
+            // Klamm's own are advertised to nobody; a broker without them closes the connection, and so does
+            // a listener that is not internal.
             return Ok(*ours.end());
         }
         let theirs = self.inner.versions.borrow().get(&R::API_KEY.number()).cloned();
@@ -163,7 +164,7 @@ impl Connection {
         let (found, body) = frame::decode_response(frame, version).map_err(bad)?;
         if found != correlation {
             self.fail(format!("answer {found} came where {correlation} was due"));
-            return Err(self.disconnected());
+            return Err(self.disconnected(R::API_KEY));
         }
         Ok(body)
     }
@@ -199,7 +200,7 @@ impl Connection {
             biased;
             sent = self.inner.queue.send(outgoing) => match sent {
                 Ok(()) => Ok((correlation, answered)),
-                Err(_) => Err(self.disconnected()),
+                Err(_) => Err(self.disconnected(R::API_KEY)),
             },
             () = self.inner.world.clock.sleep(timeout) => Err(self.timed_out(R::API_KEY, timeout)),
         }
@@ -213,7 +214,7 @@ impl Connection {
     ) -> Result<Bytes, Error> {
         tokio::select! {
             biased;
-            answer = answer => answer.map_err(|_| self.disconnected()),
+            answer = answer => answer.map_err(|_| self.disconnected(api)),
             () = self.inner.world.clock.sleep(timeout) => Err(self.timed_out(api, timeout)),
         }
     }
@@ -227,10 +228,11 @@ impl Connection {
         self.inner.shared.failure.borrow_mut().get_or_insert(reason);
     }
 
-    fn disconnected(&self) -> Error {
+    fn disconnected(&self, api: ApiKey) -> Error {
         let failure = self.inner.shared.failure.borrow().clone();
         let reason = failure.unwrap_or_else(|| "the end of the stream".to_owned());
-        Error::Disconnected { address: self.inner.address.clone(), reason }
+        let address = self.inner.address.clone();
+        Error::Disconnected { address, is_private: api.is_private(), reason }
     }
 
     /// KIP-35; a broker that lacks our version answers at version 0 and says which it has (KIP-511).

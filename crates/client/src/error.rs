@@ -24,6 +24,8 @@ pub enum Error {
     Disconnected {
         /// `host:port`.
         address: String,
+        /// Whether one of Klamm's own requests was asked, which are not answered everywhere.
+        is_private: bool,
         /// What the network says.
         reason: String,
     },
@@ -184,6 +186,10 @@ impl Error {
             Self::Unreachable { .. } => {
                 Some("is a broker running there? `klamm up` starts one; -b names another address")
             }
+            Self::Disconnected { is_private: true, .. } => Some(
+                "only an internal listener of a Klamm answers this request: the one that \
+                 inter.broker.listener.name names, or one named forward; -b names its address",
+            ),
             Self::Disconnected { .. } => {
                 Some("something listens there, but it may not speak Kafka without TLS; see its log")
             }

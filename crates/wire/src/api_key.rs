@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 
 pub use crate::generated::api_key::ApiKey;
 
-/// The first number of Klamm's own APIs. They are answered on the internal listeners only.
+/// The first number of Klamm's own APIs. They are answered on internal listeners only.
 pub const FIRST_PRIVATE: i16 = 10_000;
 
 impl ApiKey {

@@ -1,8 +1,5 @@
 //! Answers ApiKey 10000, ResetGroupOffsets: Klamm's own. Moves committed offsets in one step, once per
 //! token, also while members run; [`engine::group`] says how.
-//!
-//! It is answered on every listener and advertised on none. Once listeners authenticate, only those
-//! meant for it will.
 
 use std::sync::Arc;
 

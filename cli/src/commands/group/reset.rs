@@ -74,7 +74,7 @@ pub(super) fn run(args: &ResetArgs) -> Result<(), Failure> {
             let token = args.token.clone().unwrap_or_else(|| new_token(&admin));
             let (group, fence) = (args.group.clone(), args.fence);
             let reset = GroupReset { group, token, fence, to: to.clone() };
-            let done = admin.reset_group_offsets(&reset).await.map_err(explain)?;
+            let done = admin.reset_group_offsets(&reset).await?;
             if done.already_done {
                 output::note("this token was carried out before; nothing was moved now");
             }
@@ -120,16 +120,6 @@ async fn clamped(
         (partition, offset.clamp(start, end.max(start)))
     };
     Ok(to.into_iter().map(clamp).collect())
-}
-
-/// A broker that does not know the request closes the connection.
-fn explain(error: client::Error) -> Failure {
-    let is_closed = matches!(error, client::Error::Disconnected { .. });
-    let failure = Failure::from(error);
-    match is_closed {
-        true => failure.hint("is it a Klamm? Apache Kafka does not have this request"),
-        false => failure,
-    }
 }
 
 fn new_token(admin: &Admin) -> String {

@@ -31,7 +31,7 @@ settings! {
         /// and an old one keeps its own.
         cluster_id: Option<String> = unset("klamm.cluster.id", Kind::String);
         /// The voters that a new cluster begins with, as `id@host:port`, divided by commas; the address is
-        /// a listener of theirs. All of them must be told the same list and the same `klamm.cluster.id`.
+        /// an internal listener of theirs. All of them must be told the same list and the same `klamm.cluster.id`.
         /// Empty, this broker is alone.
         controller_quorum_voters: Vec<QuorumVoter> =
             row("controller.quorum.voters", Kind::List, "").valid(Valid::Voters);
@@ -48,6 +48,13 @@ settings! {
             row("listeners", Kind::List, "PLAINTEXT://:9092").valid(Valid::Listeners);
         /// The addresses that clients are told, if they differ from `listeners`.
         advertised_listeners: Option<Vec<Listener>> = unset("advertised.listeners", Kind::List).valid(Valid::Listeners);
+        /// The listener on which brokers talk to each other. It is an internal one: what only brokers and
+        /// who operates them may ask is answered there, on those of `controller.listener.names`, and on
+        /// one named `forward`; on no other. Unset, it is the listener named `PLAINTEXT`, or else the
+        /// first that is advertised.
+        inter_broker_listener_name: Option<String> = unset("inter.broker.listener.name", Kind::String);
+        /// More internal listeners. In Kafka they are those of the controllers.
+        controller_listener_names: String = row("controller.listener.names", Kind::List, "");
         /// The security protocol of each listener name, as `NAME:PROTOCOL`. Only `PLAINTEXT` exists in
         /// this version; a listener with another protocol is refused.
         listener_security_protocol_map: String = row(
@@ -273,6 +280,22 @@ impl BrokerConfig {
         self.advertised_listeners.as_deref().unwrap_or(&self.listeners)
     }
 
+    /// The listener on which brokers talk to each other.
+    pub fn inter_broker_listener(&self) -> &Listener {
+        let name = self.inter_broker_listener_name.as_deref().unwrap_or("PLAINTEXT");
+        let all = self.advertised();
+        let named = all.iter().find(|listener| listener.name.eq_ignore_ascii_case(name));
+        named.or(all.first()).expect("an empty list is refused")
+    }
+
+    /// Whether a listener answers what only brokers and who operates them may ask.
+    pub fn is_internal(&self, listener: &str) -> bool {
+        let is_it = |name: &str| name.eq_ignore_ascii_case(listener);
+        is_it(&self.inter_broker_listener().name)
+            || is_it("forward")
+            || list(&self.controller_listener_names).any(is_it)
+    }
+
     /// Checks what no single row can.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         self.check_listeners()?;
@@ -359,7 +382,17 @@ impl BrokerConfig {
                 ));
             }
         }
-        Ok(())
+        match &self.inter_broker_listener_name {
+            Some(name) if !self.inter_broker_listener().name.eq_ignore_ascii_case(name) => {
+                Err(conflict(
+                    "inter.broker.listener.name",
+                    name,
+                    "what is advertised",
+                    "name one of advertised.listeners, or of listeners if those are unset",
+                ))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// The security protocol of a listener name.

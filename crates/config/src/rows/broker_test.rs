@@ -70,6 +70,10 @@ fn what_would_do_harm_is_refused() {
             "advertised.listeners = X://a:1 does not go with listeners; hint: advertise only names that stand in listeners",
         ),
         (
+            "inter.broker.listener.name=X",
+            "inter.broker.listener.name = X does not go with what is advertised; hint: name one of advertised.listeners, or of listeners if those are unset",
+        ),
+        (
             "ssl.keystore.location=/x",
             "ssl.keystore.location is not supported; hint: TLS is not part of this version",
         ),
@@ -91,6 +95,26 @@ fn what_would_do_harm_is_refused() {
         ),
     ] {
         assert_eq!(resolve(text).map(|_| ()), Err(expected.to_owned()), "{text}");
+    }
+}
+
+#[test]
+fn the_internal_listeners_are_those_of_brokers_and_controllers_and_forward() {
+    let map = "listener.security.protocol.map=A:PLAINTEXT,B:PLAINTEXT,C:PLAINTEXT,\
+               PLAINTEXT:PLAINTEXT,FORWARD:PLAINTEXT\n";
+    for (text, internal) in [
+        ("listeners=A://:1", "A"),
+        ("listeners=A://:1,PLAINTEXT://:2", "PLAINTEXT"),
+        ("listeners=A://:1,B://:2", "A"),
+        ("listeners=A://:1,B://:2\nadvertised.listeners=B://h:2", "B"),
+        ("listeners=A://:1,B://:2\ninter.broker.listener.name=b", "B"),
+        ("listeners=A://:1,B://:2,Forward://:3", "A Forward"),
+        ("listeners=A://:1,B://:2,C://:3\ncontroller.listener.names=C", "A C"),
+    ] {
+        let broker = resolve(&format!("{map}{text}")).unwrap();
+        let names = broker.listeners.iter().map(|one| &*one.name);
+        let found: Vec<&str> = names.filter(|name| broker.is_internal(name)).collect();
+        assert_eq!(found.join(" "), internal, "{text}");
     }
 }
 

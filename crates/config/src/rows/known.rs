@@ -82,7 +82,6 @@ pub const CONSTRUCTION: &[Setting] = &[
     known("cordoned.log.dirs", List, "", "Directories that take no new replicas.").per_broker().inert("there is one directory"),
     known("early.start.listeners", List, "", "Listeners that open before the broker is ready.").inert(MACHINERY),
     known("process.roles", List, "broker,controller", "Which parts of the system this process runs; here always both.").valid(Valid::ListOf(&["broker", "controller"])).inert(MACHINERY),
-    known("controller.listener.names", List, "", "The listeners of the controller; here it shares the broker's.").inert(MACHINERY),
     known("controller.quorum.append.linger.ms", Int, "25", "How long the quorum gathers records into one write.").valid(ZERO).inert(MACHINERY),
     known("controller.quorum.auto.join.enable", Boolean, "false", "Whether a new controller joins the quorum by itself.").inert(MACHINERY),
     known("controller.quorum.bootstrap.servers", List, "", "Where the quorum is found.").inert(REPLICATION),
@@ -120,7 +119,6 @@ pub const CONSTRUCTION: &[Setting] = &[
 pub const LATER: &[Setting] = &[
     known("controlled.shutdown.enable", Boolean, "true", "Whether a stopping broker hands its partitions over first.").inert(REPLICATION),
     known("initial.broker.registration.timeout.ms", Int, "60000", "How long a starting broker tries to register.").inert(REPLICATION),
-    unset("inter.broker.listener.name", String, "The listener on which brokers talk to each other.").inert(REPLICATION),
     known("num.replica.fetchers", Int, "1", "Connections from a follower to one leader.").valid(ONE).cluster_wide().inert(REPLICATION),
     known("replica.fetch.backoff.ms", Int, "1000", "How long a follower waits after a failed Fetch.").valid(ZERO).inert(REPLICATION),
     known("replica.fetch.min.bytes", Int, "1", "How little a follower waits for.").inert(REPLICATION),
