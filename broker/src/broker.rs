@@ -16,6 +16,7 @@ use std::time::Duration;
 use config::{BrokerConfig, Listener, Settings};
 use engine::BrokerId;
 use engine::metadata::Image;
+use engine::sessions::Event;
 use storage::{Checkpoint, LogDir};
 use tokio::sync::{mpsc, oneshot};
 use world::clock::LocalFuture;
@@ -24,8 +25,8 @@ use world::{Incoming, World, watch};
 
 use crate::api::{self, Context};
 use crate::controller::{
-    Heard, Introduction, Link, SessionsRef, carry_on_balance, carry_on_drains, give_lease_back,
-    join, return_leaders, stay, wait_until_safe, watch_lease, watch_sessions,
+    Introduction, Link, carry_on_balance, carry_on_drains, give_lease_back, hear, join,
+    return_leaders, stay, wait_until_safe, watch_lease, watch_sessions,
 };
 use crate::data_dir::{DataDir, DataDirError};
 use crate::disk_failure::DiskFailure;
@@ -163,7 +164,6 @@ impl Broker {
         )
         .await?;
         let (control, control_ref) = Control::new(quorum.clone(), states.clone());
-        let (sessions, heard) = SessionsRef::new();
         let shared = Shared::new(Parts {
             world,
             cluster_id,
@@ -171,14 +171,13 @@ impl Broker {
             control: control_ref,
             quorum: quorum_ref,
             leaderships: quorum.leaderships(),
-            sessions,
             hindrance,
             states,
             recent,
             shard_count,
         });
         spawn_local(control.run());
-        spawn_local(watch_sessions(Arc::clone(&shared), heard));
+        spawn_local(watch_sessions(Arc::clone(&shared)));
         spawn_local(watch_lease(Arc::clone(&shared)));
         spawn_local(carry_on_drains(Arc::clone(&shared)));
         spawn_local(carry_on_balance(Arc::clone(&shared)));
@@ -652,7 +651,7 @@ async fn serve_on(shard: Rc<Shard>, listener: Arc<str>, incoming: Box<dyn Incomi
     let context = Rc::new(Context { shard, listener, peer, heartbeats_of });
     let end = serve(accepted, &*shared.world.clock, |frame| api::start(&context, frame)).await;
     if let Some(broker) = context.heartbeats_of.get() {
-        shared.sessions.tell(Heard::Left(broker));
+        hear(&shared, Event::ConnectionLost { id: broker });
     }
     match end {
         net::End::Client | net::End::Idle => tracing::trace!(%peer, %end, "connection ended"),

@@ -15,7 +15,7 @@ use wire::{AllocateProducerIdsRequest, Uuid};
 use world::tasks::{Pool, blocking};
 use world::{World, watch};
 
-use crate::controller::{AskError, Link, Membership, SessionsRef};
+use crate::controller::{AskError, Heard, Link, Membership};
 use crate::damage::Damage;
 use crate::disk_failure::DiskFailure;
 use crate::hindrance::Hindrance;
@@ -48,7 +48,7 @@ pub(crate) struct Shared {
     pub(crate) throttles: Throttles,
     pub(crate) followed: Followed,
     /// Which brokers this node hears of, while it is the active controller.
-    pub(crate) sessions: SessionsRef,
+    pub(crate) heard: Heard,
     /// How long the disruption lease still runs, while this node is the active controller.
     pub(crate) lease_clock: Mutex<LeaseClock>,
     /// Which version of the metadata each broker had at its last heartbeat to this node.
@@ -101,7 +101,6 @@ pub(crate) struct Parts {
     pub(crate) states: watch::Receiver<Arc<State>>,
     pub(crate) recent: Arc<Recent>,
     pub(crate) leaderships: watch::Receiver<Leadership>,
-    pub(crate) sessions: SessionsRef,
     pub(crate) hindrance: Hindrance,
     pub(crate) shard_count: usize,
 }
@@ -124,7 +123,6 @@ impl Shared {
             states,
             recent,
             leaderships,
-            sessions,
             hindrance,
             shard_count,
         } = parts;
@@ -147,7 +145,7 @@ impl Shared {
             membership: Membership::new(),
             throttles: Throttles::default(),
             followed: Followed::new(shard_count),
-            sessions,
+            heard: Heard::default(),
             lease_clock: Mutex::default(),
             known_by: Mutex::default(),
             leaderships,

@@ -7,6 +7,7 @@ use engine::metadata::{
     AlterPartition, AlterPartitionError, Heartbeat, RegisterBrokerError, Registration,
     SupportedFeature,
 };
+use engine::sessions::Event;
 use engine::{BrokerId, LeaderEpoch};
 use wire::alter_partition::response::{PartitionData, TopicData};
 use wire::{
@@ -17,7 +18,7 @@ use wire::{
 };
 
 use super::link::Ask;
-use super::sessions::Heard;
+use super::sessions::hear;
 use crate::api::KafkaCode;
 use crate::shared::Shared;
 
@@ -62,7 +63,7 @@ impl Ask for BrokerRegistrationRequest {
         });
         match decided.await {
             Ok(Ok(broker_epoch)) => {
-                shared.sessions.tell(Heard::Alive(id, broker_epoch));
+                hear(shared, Event::Heartbeat { id, epoch: broker_epoch });
                 BrokerRegistrationResponse { broker_epoch, ..Default::default() }
             }
             Ok(Err(error)) => {
@@ -96,7 +97,7 @@ impl Ask for BrokerHeartbeatRequest {
         };
         match shared.control.decide(move |controller| controller.heartbeat(heartbeat)).await {
             Ok(Ok(reply)) => {
-                shared.sessions.tell(Heard::Alive(id, epoch));
+                hear(shared, Event::Heartbeat { id, epoch });
                 let version = u64::try_from(self.current_metadata_offset).unwrap_or(0);
                 let mut known_by = shared.known_by.lock().unwrap_or_else(PoisonError::into_inner);
                 known_by.insert(id, version);

@@ -2,87 +2,83 @@
 //! controller. What a silence means is decided by [`engine::sessions`].
 
 use std::io::ErrorKind;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use engine::BrokerId;
 use engine::sessions::{Effect, Event, SessionConfig, Sessions};
-use tokio::sync::mpsc;
+use futures_util::future::join_all;
+use tokio::sync::Notify;
 use world::tasks::spawn_local;
 
 use crate::shared::Shared;
 
-/// What was heard of a broker.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Heard {
-    /// A registration or a heartbeat.
-    Alive(BrokerId, i64),
-    /// The connection that its heartbeats came by has ended.
-    Left(BrokerId),
-    /// Nobody listens at its address.
-    Refused(BrokerId),
+/// Pause after a fence could not be decided.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Whom this node hears of. Told from any thread.
+#[derive(Default)]
+pub(crate) struct Heard {
+    sessions: Mutex<Sessions>,
+    /// Another session may be the next to end.
+    stirred: Notify,
 }
 
-/// Tells the sessions. Cheap to clone.
-#[derive(Clone)]
-pub(crate) struct SessionsRef {
-    heard: mpsc::UnboundedSender<Heard>,
+impl Heard {
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().expect("no panic while it is held")
+    }
 }
 
-impl SessionsRef {
-    #[expect(clippy::disallowed_methods, reason = "a few messages per broker and second")]
-    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Heard>) {
-        let (heard, inbox) = mpsc::unbounded_channel();
-        (Self { heard }, inbox)
-    }
+/// Takes what was heard of a broker. It counts once this node is the active controller.
+pub(crate) fn hear(shared: &Shared, event: Event) {
+    let _ = step(shared, event);
+    shared.heard.stirred.notify_one();
+}
 
-    pub(crate) fn tell(&self, heard: Heard) {
-        // A stopping broker is no controller any more.
-        let _ = self.heard.send(heard);
-    }
+/// Whom to fence.
+fn step(shared: &Shared, event: Event) -> Vec<Effect> {
+    let config = session_config(shared);
+    shared.heard.sessions().step(event, &config, shared.now())
 }
 
 /// Fences the silent, for ever.
-pub(crate) async fn watch_sessions(shared: Arc<Shared>, mut inbox: mpsc::UnboundedReceiver<Heard>) {
+pub(crate) async fn watch_sessions(shared: Arc<Shared>) {
     let clock = Arc::clone(&shared.world.clock);
-    let mut leadership = shared.leaderships();
-    let mut sessions = Sessions::new();
+    let mut leaderships = shared.leaderships();
     let mut active = None;
     loop {
-        let term = {
-            let leadership = leadership.borrow_and_update();
-            leadership.is_me.then_some(leadership.term)
-        };
+        let term = leaderships.borrow_and_update().active_term();
         if term != active {
             active = term;
-            sessions = Sessions::new();
             if active.is_some() {
-                let state = shared.state();
-                let known = state.image.brokers().filter(|(_, broker)| !broker.fenced);
-                let known = known.map(|(id, broker)| (id, broker.epoch)).collect();
-                step(&shared, &mut sessions, Event::BecameController(known)).await;
+                begin(&shared);
                 knock(&shared);
             }
         }
-        let deadline = sessions.next_deadline();
+        let deadline = active.and_then(|_| shared.heard.sessions().next_deadline());
         tokio::select! {
             biased;
-            changed = leadership.changed() => if changed.is_err() { return },
-            heard = inbox.recv() => {
-                let Some(heard) = heard else { return };
-                if active.is_some() {
-                    let event = match heard {
-                        Heard::Alive(id, epoch) => Event::Heartbeat { id, epoch },
-                        Heard::Left(id) => Event::ConnectionLost { id },
-                        Heard::Refused(id) => Event::ConnectionRefused { id },
-                    };
-                    step(&shared, &mut sessions, event).await;
+            changed = leaderships.changed() => if changed.is_err() { return },
+            () = clock.sleep_until(deadline.unwrap_or(Duration::MAX)), if deadline.is_some() => {
+                if !fence_silent(&shared).await {
+                    clock.sleep(PAUSE).await;
                 }
             }
-            () = clock.sleep_until(deadline.unwrap_or(std::time::Duration::MAX)), if deadline.is_some() => {
-                step(&shared, &mut sessions, Event::Tick).await;
-            }
+            () = shared.heard.stirred.notified() => {}
         }
     }
+}
+
+/// Forgets what was heard before this node became the active controller.
+fn begin(shared: &Shared) {
+    let config = session_config(shared);
+    // Held before the state is read: whoever is let in meanwhile is heard of behind it.
+    let mut sessions = shared.heard.sessions();
+    let state = shared.state();
+    let known = state.image.brokers().filter(|(_, broker)| !broker.fenced);
+    let known = known.map(|(id, broker)| (id, broker.epoch)).collect();
+    let _ = sessions.step(Event::BecameController(known), &config, shared.now());
 }
 
 /// Tries once to reach every broker that may lead. An election often has a reason: where nobody listens
@@ -97,27 +93,36 @@ fn knock(shared: &Arc<Shared>) {
             let refused = |error: &std::io::Error| error.kind() == ErrorKind::ConnectionRefused;
             let opened = shared.world.net.connect(&host, port).await;
             if opened.err().as_ref().is_some_and(refused) {
-                shared.sessions.tell(Heard::Refused(id));
+                hear(&shared, Event::ConnectionRefused { id });
             }
         });
     }
 }
 
-async fn step(shared: &Arc<Shared>, sessions: &mut Sessions, event: Event) {
-    let config = session_config(shared);
-    for Effect::Fence { id, epoch } in sessions.step(event, &config, shared.now()) {
-        let decided = shared.control.decide(move |c| c.fence_broker(id, epoch, true)).await;
-        match decided {
-            Ok(Ok(())) => tracing::warn!(broker = id.0, "not heard of: fenced"),
-            Ok(Err(unknown)) => tracing::debug!(%unknown, "not fenced"),
-            Err(error) => tracing::debug!(%error, "not fenced"),
-        }
+/// Has all be fenced whose sessions have ended; whether that could be decided. Asked together, they share a
+/// proposal.
+async fn fence_silent(shared: &Arc<Shared>) -> bool {
+    let silent = step(shared, Event::Tick).into_iter();
+    let fences = silent.map(|Effect::Fence { id, epoch }| fence(shared, id, epoch));
+    join_all(fences).await.into_iter().all(|done| done)
+}
+
+async fn fence(shared: &Arc<Shared>, id: BrokerId, epoch: i64) -> bool {
+    let decided = shared.control.decide(move |c| c.fence_broker(id, epoch, true)).await;
+    match &decided {
+        Ok(Ok(())) => tracing::warn!(broker = id.0, "not heard of: fenced"),
+        Ok(Err(unknown)) => tracing::debug!(%unknown, "not fenced"),
+        Err(error) => tracing::debug!(%error, "cannot be fenced yet"),
     }
+    if decided.is_ok() {
+        let _ = step(shared, Event::Fenced { id, epoch });
+    }
+    decided.is_ok()
 }
 
 fn session_config(shared: &Shared) -> SessionConfig {
     let state = shared.state();
-    let millis = |value: i32| std::time::Duration::from_millis(u64::from(value.unsigned_abs()));
+    let millis = |value: i32| Duration::from_millis(u64::from(value.unsigned_abs()));
     SessionConfig {
         timeout: millis(state.settings.broker.broker_session_timeout_ms),
         ..SessionConfig::default()

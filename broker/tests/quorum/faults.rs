@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use client::admin::NewTopic;
 use client::{Acks, Admin, Producer, ProducerOptions, ProducerRecord};
-use wire::ErrorCode;
+use wire::{ErrorCode, MetadataRequest};
 use world::simulated::{PoolLatency, Trace};
 
 use super::cluster::{Cluster, NODES, run};
+use super::upkeep::ask;
 
 fn names(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("topic-{number:03}")).collect()
@@ -251,6 +252,43 @@ fn a_leader_that_lost_an_entry_does_not_write_another_in_its_place() {
             for id in NODES {
                 cluster.knows(id, &names(2)).await;
             }
+        });
+    }
+}
+
+/// Who is not fenced, as `through` says.
+async fn live(cluster: &Cluster, through: i32) -> Vec<i32> {
+    let answer = ask(cluster, through, MetadataRequest::default()).await;
+    answer.brokers.iter().map(|broker| broker.node_id).collect()
+}
+
+async fn until_live(cluster: &Cluster, through: i32, expected: &[i32]) {
+    for _ in 0..200 {
+        if live(cluster, through).await == expected {
+            return;
+        }
+        cluster.simulation.sleep(Duration::from_millis(50)).await;
+    }
+    panic!("seed {}: {:?} are live", cluster.simulation.seed(), live(cluster, through).await);
+}
+
+#[test]
+fn brokers_that_go_together_are_all_fenced_although_a_decision_takes_long() {
+    for seed in 110..115 {
+        run(seed, async |cluster| {
+            cluster.start(4);
+            cluster.start(5);
+            let leader = cluster.settle().await;
+            until_live(cluster, leader, &[1, 2, 3, 4, 5]).await;
+            // Longer than the lease that a leader decides with.
+            let slow = Duration::from_millis(430)..Duration::from_millis(470);
+            let slow = PoolLatency { flush: slow, ..PoolLatency::default() };
+            for id in NODES {
+                cluster.simulation.set_pool_latency(cluster.host(id), slow.clone());
+            }
+            cluster.power_loss(4);
+            cluster.power_loss(5);
+            until_live(cluster, leader, &NODES).await;
         });
     }
 }

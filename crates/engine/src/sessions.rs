@@ -53,6 +53,13 @@ pub enum Event {
         /// Whose.
         id: BrokerId,
     },
+    /// A silent broker is fenced, or not registered any more.
+    Fenced {
+        /// Who.
+        id: BrokerId,
+        /// The epoch that was silent.
+        epoch: i64,
+    },
     /// Time has passed.
     Tick,
 }
@@ -60,7 +67,8 @@ pub enum Event {
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Fence a broker. It is not heard of any more until its next heartbeat.
+    /// Fence a broker. Said again with every event, until it is done or the broker is heard of: the
+    /// controller may not be able to decide now.
     Fence {
         /// Who.
         id: BrokerId,
@@ -87,7 +95,7 @@ impl Sessions {
         Self::default()
     }
 
-    /// Takes an event; names all brokers whose sessions have ended.
+    /// Takes an event; names all brokers whose sessions have ended and who are not known to be fenced.
     pub fn step(&mut self, event: Event, config: &SessionConfig, now: Now) -> Vec<Effect> {
         match event {
             Event::BecameController(brokers) => {
@@ -104,15 +112,14 @@ impl Sessions {
             }
             Event::ConnectionLost { id } => self.shorten(id, now.after(config.lost_grace)),
             Event::ConnectionRefused { id } => self.shorten(id, now.after(config.refused_grace)),
+            // One that was heard of again meanwhile may be let in before it is said that it was fenced.
+            Event::Fenced { id, epoch } => self.brokers.retain(|known, session| {
+                *known != id || session.epoch > epoch || session.ends_at > now.tick
+            }),
             Event::Tick => {}
         }
-        let ended = |session: &Session| session.ends_at <= now.tick;
-        let silent = self.brokers.iter().filter(|(_, session)| ended(session));
-        let fence =
-            |(id, session): (&BrokerId, &Session)| Effect::Fence { id: *id, epoch: session.epoch };
-        let effects = silent.map(fence).collect();
-        self.brokers.retain(|_, session| !ended(session));
-        effects
+        let silent = self.brokers.iter().filter(|(_, session)| session.ends_at <= now.tick);
+        silent.map(|(id, session)| Effect::Fence { id: *id, epoch: session.epoch }).collect()
     }
 
     fn shorten(&mut self, id: BrokerId, ends_at: Duration) {
@@ -158,6 +165,7 @@ mod tests {
                 for Effect::Fence { id, epoch } in sessions.step(event, &config, at(ms)) {
                     assert!(!sessions.is_alive(id, at(ms)));
                     fenced.push(format!("{id}:{epoch}@{ms}"));
+                    sessions.step(Event::Fenced { id, epoch }, &config, at(ms));
                 }
             }
             let next = sessions.next_deadline();
@@ -201,6 +209,26 @@ mod tests {
         let known = vec![(BrokerId(1), 1), (BrokerId(2), 2)];
         let became = Event::BecameController(known);
         check(&[(1000, became), (2000, beat(2, 2))], "1:1@3000 2:2@4000");
+    }
+
+    #[test]
+    fn a_broker_is_to_be_fenced_until_it_is_or_is_heard_of() {
+        let config = SessionConfig::default();
+        let mut sessions = Sessions::new();
+        let mut step = |event, ms| sessions.step(event, &config, at(ms));
+        let fence = |id, epoch| vec![Effect::Fence { id: BrokerId(id), epoch }];
+        let fenced = |id, epoch| Event::Fenced { id: BrokerId(id), epoch };
+        step(beat(1, 1), 0);
+        step(beat(2, 2), 100);
+        assert_eq!(step(Event::Tick, 2000), fence(1, 1));
+        // It could not be decided.
+        assert_eq!(step(Event::Tick, 2050), fence(1, 1));
+        assert_eq!(step(beat(1, 1), 2060), []);
+        // Whoever is heard of stays, although an earlier silence was decided on.
+        assert_eq!(step(fenced(1, 1), 2070), []);
+        assert_eq!(step(fenced(2, 1), 2100), fence(2, 2), "another process was fenced");
+        assert_eq!(step(fenced(2, 2), 2110), []);
+        assert_eq!(step(Event::Tick, 4060), fence(1, 1));
     }
 
     #[test]
