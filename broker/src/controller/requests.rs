@@ -95,9 +95,19 @@ impl Ask for BrokerHeartbeatRequest {
             is_fenced: true,
             ..Default::default()
         };
-        match shared.control.decide(move |controller| controller.heartbeat(heartbeat)).await {
+        let state = shared.state();
+        let is_known = state.image.broker(id).is_some_and(|broker| broker.epoch == epoch);
+        if is_known {
+            hear(shared, Event::Asked { id, epoch });
+        }
+        let decided =
+            shared.control.decide(move |controller| controller.heartbeat(heartbeat)).await;
+        if is_known || matches!(decided, Ok(Ok(_))) {
+            // Whatever the answer is, the next word is the broker's.
+            hear(shared, Event::Heartbeat { id, epoch });
+        }
+        match decided {
             Ok(Ok(reply)) => {
-                hear(shared, Event::Heartbeat { id, epoch });
                 let version = u64::try_from(self.current_metadata_offset).unwrap_or(0);
                 let mut known_by = shared.known_by.lock().unwrap_or_else(PoisonError::into_inner);
                 known_by.insert(id, version);

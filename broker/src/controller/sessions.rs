@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use engine::BrokerId;
+use engine::metadata::Decision;
 use engine::sessions::{Effect, Event, SessionConfig, Sessions};
 use futures_util::future::join_all;
 use tokio::sync::Notify;
@@ -61,7 +62,7 @@ pub(crate) async fn watch_sessions(shared: Arc<Shared>) {
             biased;
             changed = leaderships.changed() => if changed.is_err() { return },
             () = clock.sleep_until(deadline.unwrap_or(Duration::MAX)), if deadline.is_some() => {
-                if !fence_silent(&shared).await {
+                if !fence_silent(&shared, active.unwrap_or_default()).await {
                     clock.sleep(PAUSE).await;
                 }
             }
@@ -101,16 +102,27 @@ fn knock(shared: &Arc<Shared>) {
 
 /// Has all be fenced whose sessions have ended; whether that could be decided. Asked together, they share a
 /// proposal.
-async fn fence_silent(shared: &Arc<Shared>) -> bool {
+async fn fence_silent(shared: &Arc<Shared>, term: u64) -> bool {
     let silent = step(shared, Event::Tick).into_iter();
-    let fences = silent.map(|Effect::Fence { id, epoch }| fence(shared, id, epoch));
+    let fences = silent.map(|Effect::Fence { id, epoch }| fence(shared, term, id, epoch));
     join_all(fences).await.into_iter().all(|done| done)
 }
 
-async fn fence(shared: &Arc<Shared>, id: BrokerId, epoch: i64) -> bool {
-    let decided = shared.control.decide(move |c| c.fence_broker(id, epoch, true)).await;
+async fn fence(shared: &Arc<Shared>, term: u64, id: BrokerId, epoch: i64) -> bool {
+    let at = Arc::clone(shared);
+    let decided = shared.control.decide(move |controller| {
+        // It may have been heard of meanwhile, here or by a controller between two terms of this one.
+        let is_alive = at.heard.sessions().is_alive(id, at.now());
+        if is_alive || at.leadership().active_term() != Some(term) {
+            return Decision { records: Vec::new(), reply: Ok(false) };
+        }
+        let Decision { records, reply } = controller.fence_broker(id, epoch, true);
+        Decision { records, reply: reply.map(|()| true) }
+    });
+    let decided = decided.await;
     match &decided {
-        Ok(Ok(())) => tracing::warn!(broker = id.0, "not heard of: fenced"),
+        Ok(Ok(false)) => return true,
+        Ok(Ok(true)) => tracing::warn!(broker = id.0, "not heard of: fenced"),
         Ok(Err(unknown)) => tracing::debug!(%unknown, "not fenced"),
         Err(error) => tracing::debug!(%error, "cannot be fenced yet"),
     }

@@ -8,7 +8,7 @@ use client::{Acks, Admin, Producer, ProducerOptions, ProducerRecord};
 use wire::{ErrorCode, MetadataRequest};
 use world::simulated::{PoolLatency, Trace};
 
-use super::cluster::{Cluster, NODES, run};
+use super::cluster::{Cluster, NODES, run, run_with};
 use super::upkeep::ask;
 
 fn names(count: usize) -> Vec<String> {
@@ -289,6 +289,31 @@ fn brokers_that_go_together_are_all_fenced_although_a_decision_takes_long() {
             cluster.power_loss(4);
             cluster.power_loss(5);
             until_live(cluster, leader, &NODES).await;
+        });
+    }
+}
+
+#[test]
+fn a_slow_disk_of_the_controller_fences_nobody() {
+    const ALONE: &[(&str, &str)] = &[("controller.quorum.voters", "1@10.0.0.1:9092")];
+    for seed in 120..125 {
+        run_with(seed, ALONE, async |cluster| {
+            cluster.settle().await;
+            until_live(cluster, 1, &NODES).await;
+            super::upkeep::create(cluster, 1, 6, 3).await;
+            let slow = Duration::from_millis(2500)..Duration::from_millis(3500);
+            let slow = PoolLatency { flush: slow, ..PoolLatency::default() };
+            cluster.simulation.set_pool_latency(cluster.host(1), slow);
+            for _ in 0..3 {
+                // Whoever asked has given up before it is decided.
+                assert_eq!(cluster.create_through(1, "topic-000").await, None);
+                cluster.simulation.sleep(Duration::from_secs(5)).await;
+            }
+            let answer = ask(cluster, 1, MetadataRequest { topics: None, ..Default::default() });
+            let topics = answer.await.topics;
+            let orders = topics.iter().find(|topic| topic.name.as_deref() == Some("orders"));
+            let mut partitions = orders.expect("it is there").partitions.iter();
+            assert!(partitions.all(|it| it.leader_epoch == 0), "seed {seed}: {orders:?}");
         });
     }
 }

@@ -1,8 +1,9 @@
 //! Which brokers the controller hears of, and when one that is silent is fenced. (What clients fetch is the
 //! matter of `session.rs`.)
 //!
-//! Heartbeats extend a session; a lost connection shortens it, since the process may have died; that
-//! nobody listens any more proves it, unless it is just starting again. Only the monotonic clock counts.
+//! Heartbeats extend a session, from when they are answered: the broker waits for that, and how long the
+//! controller takes is no silence. A lost connection shortens it, since the process may have died; that nobody
+//! listens any more proves it, unless it is just starting again. Only the monotonic clock counts.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,7 +37,14 @@ pub enum Event {
     /// This node has become the active controller; these brokers are not fenced. It has heard of none of
     /// them, and gives each a full session from now on.
     BecameController(Vec<(BrokerId, i64)>),
-    /// A broker was heard of, by a heartbeat or a registration.
+    /// A heartbeat has arrived, and waits for its answer.
+    Asked {
+        /// Who.
+        id: BrokerId,
+        /// Its epoch.
+        epoch: i64,
+    },
+    /// A heartbeat or a registration was answered.
     Heartbeat {
         /// Who.
         id: BrokerId,
@@ -103,13 +111,8 @@ impl Sessions {
                 let begun = |(id, epoch)| (id, Session { epoch, ends_at });
                 self.brokers = brokers.into_iter().map(begun).collect();
             }
-            Event::Heartbeat { id, epoch } => {
-                let ends_at = now.after(config.timeout);
-                // A delayed heartbeat of an older process says nothing of the one that there is.
-                if self.brokers.get(&id).is_none_or(|known| known.epoch <= epoch) {
-                    self.brokers.insert(id, Session { epoch, ends_at });
-                }
-            }
+            Event::Asked { id, epoch } => self.extend(id, epoch, Duration::MAX),
+            Event::Heartbeat { id, epoch } => self.extend(id, epoch, now.after(config.timeout)),
             Event::ConnectionLost { id } => self.shorten(id, now.after(config.lost_grace)),
             Event::ConnectionRefused { id } => self.shorten(id, now.after(config.refused_grace)),
             // One that was heard of again meanwhile may be let in before it is said that it was fenced.
@@ -122,20 +125,28 @@ impl Sessions {
         silent.map(|(id, session)| Effect::Fence { id: *id, epoch: session.epoch }).collect()
     }
 
+    fn extend(&mut self, id: BrokerId, epoch: i64, ends_at: Duration) {
+        // A delayed heartbeat of an older process says nothing of the one that there is.
+        if self.brokers.get(&id).is_none_or(|known| known.epoch <= epoch) {
+            self.brokers.insert(id, Session { epoch, ends_at });
+        }
+    }
+
     fn shorten(&mut self, id: BrokerId, ends_at: Duration) {
         if let Some(session) = self.brokers.get_mut(&id) {
             session.ends_at = session.ends_at.min(ends_at);
         }
     }
 
-    /// Whether a broker was heard of within its session.
+    /// Whether a broker was heard of within its session: looked at again when its fence is decided.
     pub fn is_alive(&self, id: BrokerId, now: Now) -> bool {
         self.brokers.get(&id).is_some_and(|session| session.ends_at > now.tick)
     }
 
     /// When the next session ends, if nothing is heard.
     pub fn next_deadline(&self) -> Option<Duration> {
-        self.brokers.values().map(|session| session.ends_at).min()
+        let deadlines = self.brokers.values().map(|session| session.ends_at);
+        deadlines.filter(|ends_at| *ends_at < Duration::MAX).min()
     }
 }
 
@@ -229,6 +240,14 @@ mod tests {
         assert_eq!(step(fenced(2, 1), 2100), fence(2, 2), "another process was fenced");
         assert_eq!(step(fenced(2, 2), 2110), []);
         assert_eq!(step(Event::Tick, 4060), fence(1, 1));
+    }
+
+    #[test]
+    fn a_heartbeat_that_waits_for_the_controller_is_no_silence() {
+        let asked = |id, epoch| Event::Asked { id: BrokerId(id), epoch };
+        check(&[(0, beat(1, 1)), (1000, asked(1, 1)), (3500, beat(1, 1))], "1:1@5500");
+        check(&[(0, asked(1, 1)), (3000, lost(1))], "1:1@3400");
+        check(&[(0, beat(1, 5)), (1000, asked(1, 4))], "1:5@2000");
     }
 
     #[test]
