@@ -185,6 +185,18 @@ impl<T: Code + Ord> Code for BTreeSet<T> {
     }
 }
 
+/// A node's id, as everybody else has it.
+fn read_node(from: &mut Bytes) -> Result<u64, Malformed> {
+    let id = u64::read(from)?;
+    if i32::try_from(id).is_ok() { Ok(id) } else { Err(Malformed("node id")) }
+}
+
+/// A term or an index, which others can follow on.
+fn read_count(from: &mut Bytes) -> Result<u64, Malformed> {
+    let count = u64::read(from)?;
+    if i64::try_from(count).is_ok() { Ok(count) } else { Err(Malformed("term or index")) }
+}
+
 impl Code for LogId {
     fn write(&self, out: &mut Vec<u8>) {
         self.leader_id.term.write(out);
@@ -192,7 +204,7 @@ impl Code for LogId {
     }
 
     fn read(from: &mut Bytes) -> Result<Self, Malformed> {
-        Ok(log_id(u64::read(from)?, u64::read(from)?))
+        Ok(log_id(read_count(from)?, read_count(from)?))
     }
 }
 
@@ -204,7 +216,7 @@ impl Code for Vote {
     }
 
     fn read(from: &mut Bytes) -> Result<Self, Malformed> {
-        let (term, voted_for) = Code::read(from)?;
+        let (term, voted_for) = (read_count(from)?, read_node(from)?);
         let committed = bool::read(from)?;
         Ok(Self { committed, ..Self::new(term, voted_for) })
     }
@@ -231,6 +243,9 @@ impl Code for Membership {
     fn read(from: &mut Bytes) -> Result<Self, Malformed> {
         let configs: Vec<BTreeSet<u64>> = Code::read(from)?;
         let nodes: BTreeMap<u64, Voter> = read_all(from)?;
+        if nodes.keys().any(|id| i32::try_from(*id).is_err()) {
+            return Err(Malformed("node id"));
+        }
         if configs.is_empty() {
             // Before the first one. openraft makes none itself that has nobody.
             return Ok(Self::default());
@@ -291,12 +306,27 @@ impl Code for AppendEntriesRequest<Types> {
     }
 
     fn read(from: &mut Bytes) -> Result<Self, Malformed> {
-        Ok(Self {
+        let request = Self {
             vote: Code::read(from)?,
             prev_log_id: Code::read(from)?,
             entries: Code::read(from)?,
             leader_commit: Code::read(from)?,
-        })
+        };
+        let first = request.prev_log_id.map_or(0, |previous| previous.index + 1);
+        let indexes = request.entries.iter().map(|entry| entry.log_id.index);
+        if !indexes.eq((first..).take(request.entries.len())) {
+            return Err(Malformed("entries that follow on one another"));
+        }
+        let ids = request.prev_log_id.into_iter();
+        let mut ids = ids.chain(request.entries.iter().map(|entry| entry.log_id));
+        let leads_in = request.vote.leader_id.term;
+        let mut term = 0;
+        if ids.any(|id| std::mem::replace(&mut term, id.leader_id.term) > id.leader_id.term)
+            || term > leads_in
+        {
+            return Err(Malformed("entries of the terms up to the leader's"));
+        }
+        Ok(request)
     }
 }
 
@@ -377,8 +407,7 @@ impl Code for TransferLeaderRequest<Types> {
     }
 
     fn read(from: &mut Bytes) -> Result<Self, Malformed> {
-        let (vote, to) = Code::read(from)?;
-        Ok(Self::new(vote, to, Code::read(from)?))
+        Ok(Self::new(Code::read(from)?, read_node(from)?, Code::read(from)?))
     }
 }
 
@@ -461,7 +490,7 @@ mod tests {
         ];
         check(&AppendEntriesRequest::<Types> {
             vote,
-            prev_log_id: None,
+            prev_log_id: Some(log_id(2, 15)),
             entries,
             leader_commit: last,
         });
@@ -479,6 +508,37 @@ mod tests {
     fn a_membership_of_nobody_is_the_one_before_the_first() {
         let none = StoredMembership::default();
         assert_eq!(Code::from_bytes(none.to_bytes().into()), Ok(none));
+    }
+
+    #[test]
+    fn what_no_voter_says_is_refused() {
+        let blank =
+            |(term, index)| Entry { log_id: log_id(term, index), payload: EntryPayload::Blank };
+        let append = |voted_for, previous: Option<(u64, u64)>, entries: &[(u64, u64)]| {
+            let request = AppendEntriesRequest::<Types> {
+                vote: Vote::new_committed(3, voted_for),
+                prev_log_id: previous.map(|(term, index)| log_id(term, index)),
+                entries: entries.iter().copied().map(blank).collect(),
+                leader_commit: None,
+            };
+            AppendEntriesRequest::<Types>::from_bytes(request.to_bytes().into()).map(|_| ())
+        };
+        let highest = u64::from(i32::MAX.unsigned_abs());
+        assert_eq!(append(highest, Some((2, 4)), &[(2, 5), (3, 6)]), Ok(()));
+        assert_eq!(append(1, None, &[(0, 0), (1, 1)]), Ok(()));
+        assert_eq!(append(highest + 1, None, &[]), Err(Malformed("node id")));
+        let gap = Err(Malformed("entries that follow on one another"));
+        assert_eq!(append(1, None, &[(1, 1)]), gap);
+        assert_eq!(append(1, Some((1, 4)), &[(1, 6)]), gap);
+        assert_eq!(append(1, Some((1, 4)), &[(1, 5), (1, 5)]), gap);
+        let terms = Err(Malformed("entries of the terms up to the leader's"));
+        assert_eq!(append(1, Some((2, 4)), &[(1, 5)]), terms);
+        assert_eq!(append(1, Some((2, 4)), &[(4, 5)]), terms);
+        assert_eq!(append(1, Some((1, u64::MAX)), &[]), Err(Malformed("term or index")));
+        let voter = Voter::default();
+        let nodes = BTreeMap::from([(highest + 1, voter)]);
+        let strange = Membership::new(vec![BTreeSet::from([highest + 1])], nodes).expect("valid");
+        assert_eq!(Membership::from_bytes(strange.to_bytes().into()), Err(Malformed("node id")));
     }
 
     #[test]

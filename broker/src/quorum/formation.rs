@@ -31,7 +31,7 @@ use super::transport::{AskError, Kind, Peer};
 /// Between two rounds of asking.
 const ROUND: Duration = Duration::from_millis(250);
 /// What a peer may take to answer.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(1);
+pub(super) const ANSWER_TIME_MAX: Duration = Duration::from_secs(1);
 /// After which time somebody is told why nothing happens.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// And how often.

@@ -7,15 +7,15 @@ use openraft::raft::{
     VoteRequest,
 };
 use tokio::sync::{mpsc, oneshot};
-use wire::{ErrorCode, QuorumMessageRequest, QuorumMessageResponse, Str};
+use wire::{ErrorCode, QuorumMessageRequest, QuorumMessageResponse, Str, Uuid};
 
 use super::codec::Code;
-use super::formation::hello;
+use super::formation::{ANSWER_TIME_MAX, Hello, hello};
 use super::history::{History, Relation};
 use super::leadership::{Progress, progress};
 use super::proposal::{Types, Vote};
 use super::state_machine::{Meta, Snapshot};
-use super::transport::{Kind, OUTDATED, id_of};
+use super::transport::{AskError, Kind, OUTDATED, id_of};
 use super::voters::{self, VoterChange, VoterError};
 use super::{Core, Quorum};
 
@@ -166,7 +166,14 @@ async fn agree_on_history(
         return Err(refused(ErrorCode::InvalidRequest, "a number is negative"));
     };
     let theirs = History { recoveries, id: request.recovery };
-    match core.histories.own().relation_of(theirs) {
+    let relation = core.histories.own().relation_of(theirs);
+    if relation == Relation::Newer && !is_said_by(core, BrokerId(request.from), theirs).await {
+        return Err(refused(
+            ErrorCode::NotController,
+            "of a history that its sender does not confirm",
+        ));
+    }
+    match relation {
         Relation::Same => Ok(()),
         Relation::Newer if core.log.is_empty() => {
             let adopted = core.histories.adopt(theirs).await;
@@ -188,6 +195,16 @@ async fn agree_on_history(
             Err(refused(ErrorCode::InconsistentClusterId, "of another recovery"))
         }
     }
+}
+
+/// Whether a node has data of a history: anybody may say so in its name, so it is asked itself, where this
+/// node knows it to be.
+async fn is_said_by(core: &Core, node: BrokerId, history: History) -> bool {
+    let id = id_of(node);
+    let Some((host, port)) = core.address_of(id) else { return false };
+    let peer = core.way.to(id, Uuid::ZERO, &format!("{host}:{port}"));
+    let hello: Result<Hello, AskError> = peer.ask(Kind::Hello, &(), ANSWER_TIME_MAX).await;
+    hello.is_ok_and(|hello| !hello.is_empty && hello.history == history)
 }
 
 enum Unanswered {

@@ -1,5 +1,7 @@
 //! Whom a voter does not listen to, and who does not become one.
 
+use std::time::Duration;
+
 use broker::Broker;
 use config::Settings;
 use tokio::task::LocalSet;
@@ -11,6 +13,7 @@ use super::cluster::{CLUSTER_ID, Cluster, TIMEOUT, run};
 
 const HELLO: i8 = 0;
 const VOTE: i8 = 2;
+const APPEND: i8 = 3;
 
 /// What node 1 answers to a message.
 async fn answer(cluster: &Cluster, cluster_id: &str, kind: i8) -> Option<ErrorCode> {
@@ -36,6 +39,55 @@ fn a_message_for_another_cluster_or_another_disk_is_refused() {
         assert_eq!(answer(cluster, CLUSTER_ID, HELLO).await, Some(ErrorCode::None));
         assert_eq!(answer(cluster, CLUSTER_ID, VOTE).await, Some(ErrorCode::InvalidVoterKey));
         assert_eq!(answer(cluster, CLUSTER_ID, 99).await, Some(ErrorCode::InvalidRequest));
+    });
+}
+
+/// What node 1 answers to one who says that it is node 2.
+async fn answer_to(cluster: &Cluster, request: QuorumMessageRequest) -> Option<ErrorCode> {
+    let request = QuorumMessageRequest {
+        cluster_id: Str::from(CLUSTER_ID),
+        from: 2,
+        from_directory: cluster.directory(2),
+        to_directory: cluster.directory(1),
+        ..request
+    };
+    let connection = cluster.connect(1).await.expect("it listens");
+    let answer = connection.ask(&request, TIMEOUT).await.expect("it answers");
+    ErrorCode::from_number(answer.error_code)
+}
+
+#[test]
+fn a_message_that_no_voter_sends_ends_nothing() {
+    run(71, async |cluster| {
+        cluster.settle().await;
+        cluster.create("topic-000").await;
+        let (term, blank) = (9u64.to_be_bytes(), [0]);
+        let strange = u64::MAX.to_be_bytes();
+        let usual = 2u64.to_be_bytes();
+        let append = |voted_for: [u8; 8], entries: &[u64]| {
+            let mut body = [&term[..], &voted_for, &[1], &[0]].concat();
+            body.extend(u32::try_from(entries.len()).expect("few").to_be_bytes());
+            for index in entries {
+                body.extend([&term[..], &index.to_be_bytes(), &blank].concat());
+            }
+            body.push(0);
+            QuorumMessageRequest { kind: APPEND, body: body.into(), ..Default::default() }
+        };
+        let invalid = Some(ErrorCode::InvalidRequest);
+        assert_eq!(answer_to(cluster, append(strange, &[])).await, invalid);
+        assert_eq!(answer_to(cluster, append(usual, &[0, 7])).await, invalid);
+        let message = QuorumMessageRequest {
+            kind: VOTE,
+            recoveries: 7,
+            recovery: Uuid([7; 16]),
+            ..Default::default()
+        };
+        assert_eq!(answer_to(cluster, message).await, Some(ErrorCode::NotController));
+        cluster.simulation.sleep(Duration::from_secs(2)).await;
+        assert_eq!(cluster.failure(1), None);
+        assert!(!cluster.has_file(1, "quorum.over"));
+        cluster.settle().await;
+        cluster.create("topic-001").await;
     });
 }
 
