@@ -214,21 +214,28 @@ impl Progress {
         if self.is_asking || now < self.not_before {
             return None;
         }
-        let mut isr = self.isr.clone();
-        isr.retain(|id| {
-            let follower = self.followers.get_mut(id);
-            follower.is_none_or(|follower| !follower.lags(end, now, lag_max))
-        });
         let wanted = self.high_watermark.max(self.start);
-        let joins = |(id, follower): &(&BrokerId, &Follower)| {
-            !self.isr.contains(id)
-                && follower.offset.is_some_and(|offset| offset >= wanted)
-                && follower.has_fetched_within(lag_max, now)
+        let belongs = |follower: &mut Follower, is_in_sync: bool| {
+            if is_in_sync {
+                !follower.lags(end, now, lag_max)
+            } else {
+                follower.offset.is_some_and(|offset| offset >= wanted)
+                    && follower.has_fetched_within(lag_max, now)
+            }
         };
-        isr.extend(self.followers.iter().filter(joins).map(|(id, _)| *id));
-        if isr == self.isr && !self.is_doubtful {
+        let (before, mut followers) = (&self.isr, self.followers.iter_mut());
+        // Thousands of leaders are asked many times a second: nothing is bought where nothing changes.
+        let stays_as_it_is = followers.all(|(id, follower)| {
+            let is_in_sync = before.contains(id);
+            belongs(follower, is_in_sync) == is_in_sync
+        });
+        if stays_as_it_is && !self.is_doubtful {
             return None;
         }
+        let mut isr = before.clone();
+        isr.retain(|id| self.followers.get_mut(id).is_none_or(|follower| belongs(follower, true)));
+        let others = self.followers.iter_mut().filter(|(id, _)| !before.contains(id));
+        isr.extend(others.filter_map(|(id, it)| belongs(it, false).then_some(*id)));
         let with_epoch = |id: &BrokerId| match self.followers.get(id) {
             // One that has not fetched yet under this leader is not vouched for.
             Some(follower) => follower.broker_epoch.map(|epoch| (*id, epoch)),
