@@ -2,17 +2,30 @@
 //!
 //! A request frame is admitted before its buffer is bought. When the budget is spent, the connection
 //! stops reading, its TCP window closes, and the client waits: nothing is refused, nothing grows.
+//!
+//! A Produce is held until followers have copied it, and what they ask with are frames as well, as are heartbeats
+//! and the quorum's messages. So producers have a part of the budget of their own: what they fill up holds up no
+//! request that would empty it.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use wire::ApiKey;
 
 /// Bytes are counted in units, so that a 32-bit permit count reaches past any budget.
 const UNIT_BYTES: usize = 1024;
+/// One part of so many is for what is no Produce.
+const OTHERS_SHARE: usize = 8;
 
 /// Hands out the budget for request frames.
 #[derive(Clone)]
 pub(crate) struct Governor {
+    produce: Budget,
+    others: Budget,
+}
+
+#[derive(Clone)]
+struct Budget {
     units: Arc<Semaphore>,
     total: usize,
 }
@@ -25,6 +38,39 @@ pub(crate) struct Grant {
 impl Governor {
     /// A budget of `bytes`.
     pub(crate) fn new(bytes: usize) -> Self {
+        let others = bytes / OTHERS_SHARE;
+        Self { produce: Budget::new(bytes - others), others: Budget::new(others) }
+    }
+
+    /// Admits `bytes` of a request at once, or not at all.
+    pub(crate) fn try_admit(&self, api: i16, bytes: usize) -> Option<Grant> {
+        let budget = self.budget(api);
+        match Arc::clone(&budget.units).try_acquire_many_owned(budget.units_for(bytes)) {
+            Ok(permit) => Some(Grant { _permit: permit }),
+            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => None,
+        }
+    }
+
+    /// Waits, in order of asking, until `bytes` of a request fit.
+    pub(crate) async fn admit(self, api: i16, bytes: usize) -> Grant {
+        let budget = self.budget(api);
+        let units = budget.units_for(bytes);
+        let permit = Arc::clone(&budget.units).acquire_many_owned(units).await;
+        Grant { _permit: permit.expect("the semaphore is never closed") }
+    }
+
+    /// Bytes of the budget that are in use.
+    pub(crate) fn used(&self) -> usize {
+        self.produce.used() + self.others.used()
+    }
+
+    fn budget(&self, api: i16) -> &Budget {
+        if api == ApiKey::Produce as i16 { &self.produce } else { &self.others }
+    }
+}
+
+impl Budget {
+    fn new(bytes: usize) -> Self {
         let total = (bytes / UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS);
         Self { units: Arc::new(Semaphore::new(total)), total }
     }
@@ -35,23 +81,7 @@ impl Governor {
         u32::try_from(units).unwrap_or(u32::MAX)
     }
 
-    /// Admits `bytes` at once, or not at all.
-    pub(crate) fn try_admit(&self, bytes: usize) -> Option<Grant> {
-        match Arc::clone(&self.units).try_acquire_many_owned(self.units_for(bytes)) {
-            Ok(permit) => Some(Grant { _permit: permit }),
-            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => None,
-        }
-    }
-
-    /// Waits, in order of asking, until `bytes` fit.
-    pub(crate) async fn admit(self, bytes: usize) -> Grant {
-        let units = self.units_for(bytes);
-        let permit = self.units.acquire_many_owned(units).await;
-        Grant { _permit: permit.expect("the semaphore is never closed") }
-    }
-
-    /// Bytes of the budget that are in use.
-    pub(crate) fn used(&self) -> usize {
+    fn used(&self) -> usize {
         (self.total - self.units.available_permits()) * UNIT_BYTES
     }
 }
@@ -60,21 +90,32 @@ impl Governor {
 mod tests {
     use super::Governor;
 
+    const PRODUCE: i16 = 0;
+    const FETCH: i16 = 1;
+
     #[test]
     fn a_spent_budget_admits_nothing_until_something_is_given_back() {
         let governor = Governor::new(64 * 1024);
-        let grant = governor.try_admit(60 * 1024).expect("fits");
-        assert!(governor.try_admit(5 * 1024).is_none());
-        assert_eq!(governor.used(), 60 * 1024);
+        let grant = governor.try_admit(PRODUCE, 54 * 1024).expect("fits");
+        assert!(governor.try_admit(PRODUCE, 3 * 1024).is_none());
+        assert_eq!(governor.used(), 54 * 1024);
         drop(grant);
-        assert!(governor.try_admit(5 * 1024).is_some());
+        assert!(governor.try_admit(PRODUCE, 3 * 1024).is_some());
     }
 
     #[test]
     fn a_frame_larger_than_the_budget_runs_alone() {
         let governor = Governor::new(64 * 1024);
-        let whole = governor.try_admit(1024 * 1024);
+        let whole = governor.try_admit(PRODUCE, 1024 * 1024);
         assert!(whole.is_some());
-        assert!(governor.try_admit(1).is_none());
+        assert!(governor.try_admit(PRODUCE, 1).is_none());
+    }
+
+    #[test]
+    fn producers_leave_room_for_those_who_copy_what_they_sent() {
+        let governor = Governor::new(64 * 1024);
+        let _whole = governor.try_admit(PRODUCE, 1024 * 1024);
+        let fetch = governor.try_admit(FETCH, 8 * 1024);
+        assert!(fetch.is_some() && governor.try_admit(FETCH, 1).is_none());
     }
 }

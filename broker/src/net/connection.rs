@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{FuturesOrdered, StreamExt};
+use wire::ApiKey;
 use world::clock::LocalFuture;
 use world::{Clock, Stream, watch};
 
@@ -77,6 +78,9 @@ struct Connection<F> {
     scratch: Rc<RefCell<Vec<u8>>>,
     frames: Frames,
     running: FuturesOrdered<LocalFuture<(Reply, Grant)>>,
+    /// The last request that was started is a Fetch. Its answer may be large, so none is started after it until
+    /// it is answered, as in Kafka.
+    is_fetching: bool,
     output: Output,
     start: F,
     limits: Limits,
@@ -109,6 +113,7 @@ where
         scratch,
         frames: Frames::new(governor, limits.frame_bytes_max),
         running: FuturesOrdered::new(),
+        is_fetching: false,
         output: Output::default(),
         start,
         limits,
@@ -175,6 +180,7 @@ where
     fn poll_read(&mut self, clock: &dyn Clock, cx: &mut Context<'_>) -> Result<bool, End> {
         let mut started = false;
         while !self.draining
+            && !(self.is_fetching && !self.running.is_empty())
             && self.running.len() < self.limits.inflight_max
             && self.output.bytes() < self.limits.output_bytes_max
         {
@@ -182,8 +188,9 @@ where
             match self.frames.poll_next(&mut *self.stream, &mut scratch, cx)? {
                 Poll::Pending => break,
                 Poll::Ready(None) => (self.draining, self.left) = (true, true),
-                Poll::Ready(Some(Frame { bytes, grant })) => {
+                Poll::Ready(Some(Frame { api, bytes, grant })) => {
                     drop(scratch);
+                    self.is_fetching = api == ApiKey::Fetch as i16;
                     let answer = (self.start)(bytes);
                     self.running.push_back(Box::pin(async move { (answer.await, grant) }));
                     self.active_at = clock.tick();

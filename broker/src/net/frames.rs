@@ -17,6 +17,8 @@ use crate::memory::{Governor, Grant};
 
 /// A request, without its length prefix.
 pub(crate) struct Frame {
+    /// Its API key, which need not be one that exists.
+    pub(crate) api: i16,
     /// Header and body.
     pub(crate) bytes: BytesMut,
     /// Its part of the memory budget.
@@ -49,10 +51,10 @@ pub(crate) struct Frames {
 enum State {
     /// Between frames.
     Length,
-    /// The length is known, the memory is not yet ours.
-    Admission { len: usize, admitted: LocalFuture<Grant> },
+    /// Length and API key are known, the memory is not yet ours.
+    Admission { len: usize, api: i16, admitted: LocalFuture<Grant> },
     /// The body is being read into a buffer of its size.
-    Body { len: usize, bytes: BytesMut, grant: Grant },
+    Body { len: usize, frame: Frame },
 }
 
 impl Frames {
@@ -89,14 +91,14 @@ impl Frames {
                     }
                     self.received.extend_from_slice(fresh);
                 }
-                State::Admission { len, admitted } => {
+                State::Admission { len, api, admitted } => {
                     let grant = ready!(admitted.as_mut().poll(cx));
-                    let len = *len;
-                    self.state = self.body(len, grant);
+                    let (len, api) = (*len, *api);
+                    self.state = self.body(len, api, grant);
                 }
-                State::Body { len, bytes, .. } if bytes.len() < *len => {
-                    let missing = *len - bytes.len();
-                    let mut rest = bytes.limit(missing);
+                State::Body { len, frame } if frame.bytes.len() < *len => {
+                    let missing = *len - frame.bytes.len();
+                    let mut rest = (&mut frame.bytes).limit(missing);
                     let read = ready!(pin!(stream.read_buf(&mut rest)).poll(cx))?;
                     if read == 0 {
                         return Poll::Ready(Err(FrameError::Io(
@@ -105,12 +107,12 @@ impl Frames {
                     }
                 }
                 State::Body { .. } => {
-                    let State::Body { bytes, grant, .. } =
+                    let State::Body { frame, .. } =
                         std::mem::replace(&mut self.state, State::Length)
                     else {
                         unreachable!("matched above");
                     };
-                    return Poll::Ready(Ok(Some(Frame { bytes, grant })));
+                    return Poll::Ready(Ok(Some(frame)));
                 }
             }
         }
@@ -118,36 +120,38 @@ impl Frames {
 
     /// Cuts a whole frame from what was received, or finds out what has to be waited for.
     fn cut(&mut self) -> Result<Option<Frame>, FrameError> {
-        let Some(prefix) = self.received.first_chunk::<4>() else { return Ok(None) };
+        let Some((prefix, rest)) = self.received.split_first_chunk::<4>() else { return Ok(None) };
         let found = i32::from_be_bytes(*prefix);
         let len = usize::try_from(found).unwrap_or(0);
         if len < FRAME_BYTES_MIN || len > self.frame_bytes_max {
             return Err(FrameError::Size { found, max: self.frame_bytes_max });
         }
-        let whole = self.received.len() >= 4 + len;
-        match self.governor.try_admit(len) {
+        let Some(api) = rest.first_chunk::<2>() else { return Ok(None) };
+        let api = i16::from_be_bytes(*api);
+        let whole = rest.len() >= len;
+        match self.governor.try_admit(api, len) {
             Some(grant) if whole => {
                 let _prefix = self.received.split_to(4);
                 let bytes = self.received.split_to(len);
                 if self.received.is_empty() {
                     self.received = BytesMut::new();
                 }
-                Ok(Some(Frame { bytes, grant }))
+                Ok(Some(Frame { api, bytes, grant }))
             }
             Some(grant) => {
-                self.state = self.body(len, grant);
+                self.state = self.body(len, api, grant);
                 Ok(None)
             }
             None => {
-                let admitted = Box::pin(self.governor.clone().admit(len));
-                self.state = State::Admission { len, admitted };
+                let admitted = Box::pin(self.governor.clone().admit(api, len));
+                self.state = State::Admission { len, api, admitted };
                 Ok(None)
             }
         }
     }
 
     /// Moves what has arrived of a frame's body into a buffer of the frame's size.
-    fn body(&mut self, len: usize, grant: Grant) -> State {
+    fn body(&mut self, len: usize, api: i16, grant: Grant) -> State {
         let mut bytes = BytesMut::with_capacity(len);
         let have = len.min(self.received.len() - 4);
         bytes.extend_from_slice(&self.received[4..4 + have]);
@@ -156,7 +160,7 @@ impl Frames {
         if self.received.is_empty() {
             self.received = BytesMut::new();
         }
-        State::Body { len, bytes, grant }
+        State::Body { len, frame: Frame { api, bytes, grant } }
     }
 
     fn end(&self) -> Result<Option<Frame>, FrameError> {
