@@ -299,20 +299,27 @@ impl Running {
     /// Stops cleanly: what runs is answered, logs are closed so that they open without a scan.
     ///
     /// # Errors
-    /// When the marker of a clean stop cannot be written; nothing is lost, the next start takes longer.
+    /// When not all could be closed, or the marker of a clean stop not be written: the next start looks at all
+    /// that is on the disk, and takes longer.
     pub async fn stop(self) -> io::Result<()> {
         self.hand_over().await;
         self.shared.quorum.hand_over().await;
         self.shared.begin_stop();
-        let mut checkpoints = Vec::new();
+        let (mut checkpoints, mut broken) = (Vec::new(), None);
         for (ended, closed) in self.shards {
-            checkpoints.extend(closed.await.unwrap_or_default());
+            if let Ok(closed) = closed.await {
+                checkpoints.extend(closed);
+            }
             if let Err(error) = ended.await {
-                tracing::error!(error, "a shard ended badly");
+                broken = Some(format!("a shard ended badly: {error}"));
             }
         }
         self.shared.quorum.stop().await;
-        self.shared.log_dir.close(&checkpoints)
+        // What a failed disk holds is unknown: the next process must not take it for what this one wrote.
+        match broken.or_else(|| self.shared.disk_failure.why().map(str::to_owned)) {
+            Some(why) => Err(io::Error::other(why)),
+            None => self.shared.log_dir.close(&checkpoints),
+        }
     }
 
     /// Ends it at once, as a crash does: nothing more is answered, written or closed. The tasks that it has

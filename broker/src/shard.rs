@@ -659,7 +659,10 @@ impl Shard {
             };
             match blocking(&*self.shared.world.tasks, Pool::Flush, move || job.run()).await {
                 Ok(checkpoint) => checkpoints.push(checkpoint),
-                Err(error) => tracing::error!(%error, "a log could not be closed cleanly"),
+                Err(error) => {
+                    tracing::error!(%error, "a log could not be closed cleanly");
+                    self.shared.disk_failure.tell(&error);
+                }
             }
         }
         checkpoints

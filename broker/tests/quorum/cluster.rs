@@ -145,7 +145,9 @@ impl Cluster {
                 if process.is_careful.get() {
                     running.wait_until_safe().await;
                 }
-                running.stop().await.expect("it stops cleanly");
+                if let Err(error) = running.stop().await {
+                    *process.failure.borrow_mut() = Some(error.to_string());
+                }
                 simulation.kill(host);
             })
         });
@@ -161,7 +163,7 @@ impl Cluster {
         self.simulation.power_loss(self.host(id));
     }
 
-    /// Why a broker ended by itself, if it did.
+    /// Why a broker ended by itself, or could not stop cleanly, if it did.
     pub(crate) fn failure(&self, id: i32) -> Option<String> {
         self.processes.borrow().get(&id)?.failure.borrow().clone()
     }
@@ -195,6 +197,12 @@ impl Cluster {
         let properties = String::from_utf8(properties).expect("text");
         let line = properties.lines().find_map(|line| line.strip_prefix("directory.id="));
         line.expect("it names itself").parse().expect("an id")
+    }
+
+    /// Whether a broker left word that it stopped cleanly.
+    pub(crate) fn is_marked_clean(&self, id: i32) -> bool {
+        let path = Path::new(DATA).join(".kafka_cleanshutdown");
+        self.simulation.world(self.host(id)).disk.exists(&path)
     }
 
     /// Whether a broker has a file of the quorum.

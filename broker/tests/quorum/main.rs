@@ -6,6 +6,7 @@ mod balance;
 mod cluster;
 mod faults;
 mod features;
+mod flushing;
 mod formation;
 mod nearest;
 mod recover;

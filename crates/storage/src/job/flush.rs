@@ -198,8 +198,8 @@ fn failed(path: &Path, source: io::Error) -> FlushError {
 
 /// Flushes all, writes indexes and a producer snapshot: a log closed so opens without a scan.
 pub struct CloseJob {
-    /// `None` for a log that had failed.
-    pub(crate) flush: Option<FlushJob>,
+    /// An error for a log that had failed.
+    pub(crate) flush: Result<FlushJob, FlushError>,
     pub(crate) checkpoint: Checkpoint,
 }
 
@@ -207,17 +207,10 @@ impl CloseJob {
     /// Blocks. Give the checkpoint to [`crate::LogDir::close`].
     ///
     /// # Errors
-    /// As [`FlushJob::run`].
+    /// As [`FlushJob::run`], or because the log had failed before: then its log dir is not clean, and
+    /// [`crate::LogDir::close`] must not be called.
     pub fn run(self) -> Result<Checkpoint, FlushError> {
-        if let Some(flush) = self.flush {
-            flush.run()?;
-        }
+        self.flush?.run()?;
         Ok(self.checkpoint)
-    }
-
-    /// Whether the log had failed: then its log dir is not clean, and [`crate::LogDir::close`] must not
-    /// be called.
-    pub fn had_failed(&self) -> bool {
-        self.flush.is_none()
     }
 }

@@ -1,9 +1,12 @@
 //! What makes written bytes safe, and the end of a log's use.
 
+use std::io;
+
 use engine::Offset;
 use engine::log::snapshot;
 
 use super::PartitionLog;
+use crate::error::FlushError;
 use crate::job::{CloseJob, FlushJob, FlushTicket, IndexWrite, SegmentTicket};
 use crate::segment::index::HOT_ENTRIES_MAX;
 use crate::segment::name;
@@ -67,11 +70,11 @@ impl PartitionLog {
             }
         }
         let mut checkpoint = self.checkpoint();
-        // A log that failed gives no word for what was written since its last flush.
-        let flush = failure.is_none().then(|| self.make_flush_job(true));
-        if flush.is_some() {
-            checkpoint.recovery_point = self.state.end();
-        }
+        checkpoint.recovery_point = self.state.end();
+        let flush = match failure {
+            None => Ok(self.make_flush_job(true)),
+            Some(why) => Err(FlushError { path: self.dir, source: io::Error::other(why) }),
+        };
         CloseJob { flush, checkpoint }
     }
 
