@@ -415,6 +415,10 @@ impl Shard {
             let interval = self.shared.state().settings.broker.flush_interval_ms;
             self.shared.world.clock.sleep(Duration::from_millis(interval.unsigned_abs())).await;
             let due = std::mem::take(&mut *self.unflushed.borrow_mut());
+            // A job that runs knows nothing of what was written since it began: those are next.
+            let (busy, due): (Vec<_>, Vec<_>) =
+                due.into_iter().partition(|partition| partition.borrow().is_flushing());
+            self.unflushed.borrow_mut().extend(busy);
             for partition in &due {
                 partition.borrow_mut().is_listed = false;
             }

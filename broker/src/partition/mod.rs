@@ -319,6 +319,11 @@ impl Partition {
         }
     }
 
+    /// Whether a job is out that makes records survive a power loss.
+    pub(crate) fn is_flushing(&self) -> bool {
+        self.flushing
+    }
+
     /// Whether as many records wait for the disk as may.
     fn is_flush_due(&self) -> bool {
         self.log.state().end() - self.log.flushed_offset() >= self.settings.flush_records

@@ -1,10 +1,12 @@
 //! What is on a broker's disk, and what it says of that when it stops.
 
+use std::path::Path;
 use std::time::Duration;
 
 use client::{Producer, ProducerOptions, ProducerRecord};
 use wire::create_topics::request::{CreatableReplicaAssignment, CreatableTopic};
 use wire::{CreateTopicsRequest, Str};
+use world::simulated::PoolLatency;
 
 use super::cluster::{Cluster, run_with};
 use super::upkeep::ask;
@@ -43,6 +45,32 @@ async fn send(cluster: &Cluster, records: usize, every: Duration) {
         let delivery = producer.send(record).await.expect("it is taken");
         delivery.wait().await.expect("it is acknowledged");
         cluster.simulation.sleep(every).await;
+    }
+}
+
+/// How many of the topic's records are known to be on disk.
+fn flushed(cluster: &Cluster) -> i64 {
+    let disk = cluster.simulation.disk(cluster.host(BROKER));
+    let checkpoint = disk.read(Path::new("/data/recovery-point-offset-checkpoint"));
+    let checkpoint = String::from_utf8(checkpoint.expect("it was written")).expect("text");
+    let line = checkpoint.lines().find_map(|line| line.strip_prefix("topic-000 0 "));
+    line.expect("it has the partition").parse().expect("an offset is a number")
+}
+
+#[test]
+fn a_record_that_came_during_a_flush_is_on_disk_though_none_comes_after_it() {
+    for seed in 0..12 {
+        run_with(seed, &SETTINGS, async |cluster| {
+            begin(cluster).await;
+            // Longer than the pause between two flushes.
+            let slow = Duration::from_millis(1300)..Duration::from_millis(1400);
+            let slow = PoolLatency { flush: slow, ..PoolLatency::default() };
+            cluster.simulation.set_pool_latency(cluster.host(BROKER), slow);
+            send(cluster, 8, Duration::from_millis(50 + 10 * seed)).await;
+            // Checkpoints are written now and then.
+            cluster.simulation.sleep(Duration::from_secs(15)).await;
+            assert_eq!(flushed(cluster), 8, "seed {seed}");
+        });
     }
 }
 
