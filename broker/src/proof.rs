@@ -19,15 +19,22 @@ pub(crate) fn read(disk: &dyn Disk, dir: &Path, was_clean: bool) -> i64 {
     let mut lines = text.lines();
     let epoch = lines.next().and_then(|line| line.parse().ok());
     let boot = lines.next().filter(|boot| !boot.is_empty());
-    let is_same_boot = boot.is_some() && boot == disk.boot_id().as_deref();
+    let is_same_boot = boot.is_some() && boot == disk.boot_id(dir).as_deref();
     match epoch {
         Some(epoch) if was_clean || is_same_boot => epoch,
-        _ => -1,
+        Some(_) => {
+            tracing::warn!(
+                "the machine has crashed since this broker ran: what was written last may not be on this disk. \
+                 It is copied from other replicas, and is lost where all of them crashed"
+            );
+            -1
+        }
+        None => -1,
     }
 }
 
 /// Keeps the epoch of a new registration.
 pub(crate) fn write(disk: &dyn Disk, dir: &Path, epoch: i64) -> io::Result<()> {
-    let boot = disk.boot_id().unwrap_or_default();
+    let boot = disk.boot_id(dir).unwrap_or_default();
     disk.write_atomic(&dir.join(FILE), format!("{epoch}\n{boot}\n").as_bytes())
 }

@@ -213,6 +213,13 @@ impl Shard {
                         self.shortened.borrow_mut().push(id);
                     }
                 }
+                if recovered.missing > 0 {
+                    tracing::warn!(
+                        partition = %name, end = log.state().end(), missing = recovered.missing,
+                        "records that were committed are not on this disk any more: they are lost unless \
+                         another replica has them"
+                    );
+                }
                 if settings.place.replicas.len() == 1 {
                     // What survived is committed: nobody else has more, or less.
                     log.advance_high_watermark(log.state().end());

@@ -74,6 +74,8 @@ pub struct Recovered {
     pub rebuilt: Vec<(PathBuf, String)>,
     /// Leftovers of interrupted work that were removed.
     pub removed: Vec<String>,
+    /// How many offsets that were known to be committed the log does not reach any more.
+    pub missing: i64,
 }
 
 /// A torn tail that was cut off.
@@ -301,7 +303,7 @@ fn make_root(disk: &dyn Disk, root: &Path) -> io::Result<()> {
 /// Notes the current boot; says whether it is the one noted before.
 fn note_boot(disk: &dyn Disk, root: &Path) -> io::Result<bool> {
     let path = root.join(BOOT);
-    let Some(boot) = disk.boot_id() else {
+    let Some(boot) = disk.boot_id(root) else {
         return if disk.exists(&path) {
             disk.remove_file(&path).map(|()| false)
         } else {

@@ -79,6 +79,8 @@ fn a_cut_anywhere_in_the_tail_leaves_whole_batches() {
             let builder = House::batch(&["some value", "other"], NOW_MS).producer(4, 0, sequence);
             house.append(&builder);
         }
+        house.log.advance_high_watermark(8);
+        house.checkpoint();
         let (path, len) = last_log(&house);
         assert_eq!(len, size);
         house.disk.open(&path, OpenMode::Write).unwrap().set_len(cut).unwrap();
@@ -88,6 +90,7 @@ fn a_cut_anywhere_in_the_tail_leaves_whole_batches() {
                 assert!(whole >= 4);
                 assert_eq!(house.log.state().end(), whole);
                 assert_eq!(recovered.truncated.is_some(), cut % one != 0);
+                assert_eq!(recovered.missing, 8 - whole, "what was committed is missed");
                 assert_eq!(house.records(0).len(), usize::try_from(whole).unwrap());
                 let next =
                     House::batch(&["new"], NOW_MS).producer(4, 0, i32::try_from(whole).unwrap());

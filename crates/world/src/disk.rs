@@ -71,9 +71,10 @@ pub trait Disk: Send + Sync {
     /// Takes the exclusive lock file at `path`, held until the guard is dropped or the process dies.
     /// `ErrorKind::WouldBlock` if somebody else holds it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn LockGuard>>;
-    /// Names the current boot of the machine: equal before and after a process crash, different after
-    /// a power loss. `None` when it cannot be told.
-    fn boot_id(&self) -> Option<String>;
+    /// Names the boot under which what was written to `path`'s volume is there although it was not synced: equal
+    /// before and after a process crash, different after a power loss. `None` when it cannot be told, also of a
+    /// volume in the network, which may lose what this machine has given it.
+    fn boot_id(&self, path: &Path) -> Option<String>;
 
     /// Reads a whole small file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {

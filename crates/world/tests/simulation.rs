@@ -71,7 +71,7 @@ fn a_killed_process_leaves_what_it_wrote() {
     let simulation = simulation(1);
     let host = simulation.add_host("a");
     let world = simulation.world(host);
-    let boot = world.disk.boot_id();
+    let boot = world.disk.boot_id(Path::new("/"));
     let guard = world.disk.lock(Path::new("/lock")).unwrap();
     let second = world.disk.lock(Path::new("/lock")).map(|_| ()).unwrap_err();
     assert_eq!(second.kind(), io::ErrorKind::WouldBlock);
@@ -80,7 +80,7 @@ fn a_killed_process_leaves_what_it_wrote() {
     assert!(world.disk.read(Path::new("/f")).is_err(), "a dead process has no disk");
     let world = simulation.world(host);
     assert_eq!(world.disk.read(Path::new("/f")).unwrap(), b"unsynced");
-    assert_eq!(world.disk.boot_id(), boot);
+    assert_eq!(world.disk.boot_id(Path::new("/")), boot);
     let held = world.disk.lock(Path::new("/lock")).unwrap();
     drop(guard);
     assert!(world.disk.lock(Path::new("/lock")).is_err(), "the dead one's guard frees nothing");
@@ -108,12 +108,12 @@ fn a_power_loss_changes_the_boot_and_may_lose_what_was_not_synced() {
         let simulation = simulation(seed);
         let host = simulation.add_host("a");
         let world = simulation.world(host);
-        let boot = world.disk.boot_id();
+        let boot = world.disk.boot_id(Path::new("/"));
         world.disk.write_atomic(Path::new("/safe"), b"safe").unwrap();
         write(&*world.disk, "/f", &[7; 2000]);
         simulation.power_loss(host);
         let world = simulation.world(host);
-        assert_ne!(world.disk.boot_id(), boot);
+        assert_ne!(world.disk.boot_id(Path::new("/")), boot);
         assert_eq!(world.disk.read(Path::new("/safe")).unwrap(), b"safe");
         world.disk.read(Path::new("/f")).map_or(true, |bytes| bytes != [7; 2000])
     };

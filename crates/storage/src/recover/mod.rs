@@ -94,7 +94,8 @@ pub(crate) fn open(opening: Opening<'_>) -> Result<(Parts, Recovered), OpenError
     if folder.logs.is_empty() {
         keep_snapshots(opening.disk, &opening.dir, &mut folder.snapshots, &VecDeque::new())
             .map_err(|source| failed(&opening.dir, source))?;
-        let Opening { dir, partition, topic_id, config, log_start, .. } = opening;
+        let Opening { dir, partition, topic_id, config, log_start, high_watermark, .. } = opening;
+        recovered.missing = (high_watermark - log_start).max(0);
         return Ok((empty(dir, partition, topic_id, config, log_start), recovered));
     }
     recovered.segments = folder.logs.len();
@@ -112,6 +113,7 @@ pub(crate) fn open(opening: Opening<'_>) -> Result<(Parts, Recovered), OpenError
         opening.disk.sync_dir(&opening.dir).map_err(|source| failed(&opening.dir, source))?;
         end = opening.log_start;
     }
+    recovered.missing = (opening.high_watermark - end).max(0);
     let start = opening.log_start.max(first);
     epochs_changed |= epochs.truncate_end(end) | epochs.truncate_start(start);
     let snapshots = &mut folder.snapshots;

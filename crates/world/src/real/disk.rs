@@ -145,7 +145,10 @@ impl Disk for RealDisk {
         Ok(Box::new(RealLock { _file: file }))
     }
 
-    fn boot_id(&self) -> Option<String> {
+    fn boot_id(&self, path: &Path) -> Option<String> {
+        if platform::is_remote(path) {
+            return None;
+        }
         let text = fs::read_to_string(&self.boot_id_path).ok()?;
         let text = text.trim();
         (!text.is_empty()).then(|| text.to_owned())
@@ -310,8 +313,8 @@ mod tests {
         assert!(error.to_string().contains("missing"), "{error}");
         disk.remove_dir_all(&path).unwrap();
         assert!(disk.space(folder.path()).unwrap().total > 0);
-        assert_eq!(disk.boot_id(), None);
+        assert_eq!(disk.boot_id(folder.path()), None);
         disk.write_atomic(&folder.path().join("boot_id"), b"7d\n").unwrap();
-        assert_eq!(disk.boot_id().as_deref(), Some("7d"));
+        assert_eq!(disk.boot_id(folder.path()).as_deref(), Some("7d"));
     }
 }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::num::NonZeroU64;
+use std::path::Path;
 
 use rustix::fs::{Advice, FallocateFlags};
 use rustix::io::{Errno, ReadWriteFlags};
@@ -36,6 +37,25 @@ pub(super) fn reserve(file: &File, len: u64) -> io::Result<()> {
 /// Makes all that was written to the file system of `file` survive a power loss.
 pub(super) fn sync_volume(file: &File) -> io::Result<()> {
     Ok(rustix::fs::syncfs(file)?)
+}
+
+/// Kinds of file systems, as `statfs` numbers them, that keep their data on another machine.
+const REMOTE: [u32; 9] = [
+    0x6969,      // NFS
+    0x517B,      // SMB
+    0xFE53_4D42, // SMB 2 and 3
+    0xFF53_4D42, // CIFS
+    0x00C3_6400, // Ceph
+    0x5346_414F, // AFS
+    0x0BD0_0BD0, // Lustre
+    0x0102_1997, // 9P
+    0x4750_4653, // GPFS
+];
+
+/// Whether the volume that holds `path` lies on another machine, as far as the kernel can tell (FUSE does not).
+pub(super) fn is_remote(path: &Path) -> bool {
+    let kind = rustix::fs::statfs(path).ok().and_then(|volume| u32::try_from(volume.f_type).ok());
+    kind.is_some_and(|kind| REMOTE.contains(&kind))
 }
 
 /// Tells the page cache that a range will not be wanted again.

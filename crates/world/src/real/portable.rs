@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 /// Reads at `offset`. There is no way to ask only the page cache, and a laptop's disk is quick.
 pub(super) fn read_cached(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -18,6 +19,11 @@ pub(super) fn reserve(_file: &File, _len: u64) -> io::Result<()> {
 /// There is no call for it.
 pub(super) fn sync_volume(_file: &File) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+/// It cannot be told.
+pub(super) fn is_remote(_path: &Path) -> bool {
+    false
 }
 
 /// Forgetting is a hint, which is not taken here.

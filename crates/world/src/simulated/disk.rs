@@ -206,7 +206,7 @@ impl Disk for SimulatedDisk {
         Ok(Box::new(SimulatedLock { drive: Arc::clone(&self.drive), inode, run }))
     }
 
-    fn boot_id(&self) -> Option<String> {
+    fn boot_id(&self, _path: &Path) -> Option<String> {
         Some(format!("{}-boot-{}", self.process.name, locked(&self.drive.state).boot))
     }
 }
