@@ -285,6 +285,21 @@ fn a_full_disk_refuses_records_and_loses_none() {
     contains(&desk.refused("disk/data"), &["error: ", "read-only", "hint: "]);
 }
 
+#[test]
+fn a_log_that_cannot_be_written_any_more_ends_klamm_up_which_says_why() {
+    let desk = Desk::new();
+    desk.write(SMALL, "partitions: 4, config: {segment.bytes: '1048576'}");
+    let mut up = desk.up_and_ready("data");
+    assert!(desk.produce(0, 500).0);
+    // The next segment has no folder.
+    fs::remove_dir_all(desk.path("data/orders-1")).unwrap();
+    let refused = (0..20).any(|_| !desk.produce(0, 500).0);
+    assert!(refused, "5 MB were written to nowhere");
+    let status = up.wait(LIMIT).unwrap();
+    assert_eq!(status.code(), Some(1), "{}", up.notes());
+    contains(&up.notes(), &["error: this broker's disk has failed", "orders-1", "hint: "]);
+}
+
 /// What `klamm doctor log` says of a folder with something wrong in it.
 fn doctor(desk: &Desk, folder: &str) -> String {
     let output = desk.command().args(["doctor", "log", folder, "--problems"]).output().unwrap();

@@ -115,6 +115,7 @@ async fn work(world: &World, laptop: &Rc<Laptop>, files: &mut Files) -> Result<(
             pass = reconciler.reconcile_due(Now::of(&*world.clock)).await;
             due = world.clock.tick() + pass.next;
         }
+        laptop.end_failed().await?;
         laptop.save().await?;
         if let Some(admin) = laptop.client() {
             figures.sample(&admin, world.clock.tick()).await;

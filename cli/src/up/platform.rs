@@ -202,6 +202,11 @@ impl Laptop {
         let state = self.state.borrow();
         problems.extend(state.resources.refused());
         let local = state.local.as_ref();
+        let failed = local.iter().flat_map(|local| &local.seats).filter_map(|(id, seat)| {
+            let hint = format!("`klamm cluster start {id}` starts it again");
+            Some(format!("broker {id} has ended: {}; hint: {hint}", seat.failure()?))
+        });
+        problems.extend(failed);
         Shown {
             resources: state.resources.all(),
             unmanaged: state.resources.unmanaged(),
@@ -268,6 +273,22 @@ impl Laptop {
     pub(super) async fn kill_broker(&self, id: i32) -> Result<(), String> {
         self.take_broker(id)?.kill().await;
         Ok(())
+    }
+
+    /// Ends the brokers that cannot go on, as their own processes would end. The others serve on; without any,
+    /// it says why.
+    pub(super) async fn end_failed(&self) -> Result<(), Failure> {
+        let (failed, why) = {
+            let mut state = self.state.borrow_mut();
+            let Some(local) = state.local.as_mut() else { return Ok(()) };
+            let failed: Vec<Here> = local.seats.values_mut().filter_map(Seat::take_failed).collect();
+            let is_over = !failed.is_empty() && local.seats.values().all(|it| it.here().is_none());
+            let why = local.seats.values().find_map(Seat::failure).filter(|_| is_over);
+            (failed, why.map(str::to_owned))
+        };
+        futures_util::future::join_all(failed.into_iter().map(Here::kill)).await;
+        let hint = "give it room, or another --data-dir, and start it again";
+        why.map_or(Ok(()), |why| Err(Failure::new(why).or_hint(hint)))
     }
 
     /// Stops one broker in order.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use broker::{Broker, Running, StartError};
 use config::Settings;
+use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, LocalSet};
 use world::World;
@@ -15,6 +16,8 @@ use crate::session;
 pub(super) struct Seat {
     settings: Settings,
     here: Option<Here>,
+    /// Why it ended, if it did so by itself.
+    failure: Option<String>,
 }
 
 /// A broker that runs.
@@ -60,6 +63,11 @@ impl Here {
         self.running.storage_bytes()
     }
 
+    /// Why it cannot go on, if it cannot.
+    fn failed(&self) -> Option<String> {
+        self.running.failed().now_or_never()
+    }
+
     /// Stops it cleanly.
     pub(super) async fn stop(self) -> std::io::Result<()> {
         let stopped = self.running.stop().await;
@@ -86,7 +94,7 @@ impl TasksEnd {
 impl Seat {
     /// The seat of a broker that was started with these settings.
     pub(super) fn new(settings: Settings, here: Here) -> Self {
-        Self { settings, here: Some(here) }
+        Self { settings, here: Some(here), failure: None }
     }
 
     /// The broker, if it runs.
@@ -99,9 +107,21 @@ impl Seat {
         self.here.take()
     }
 
+    /// Takes the broker away if it cannot go on.
+    pub(super) fn take_failed(&mut self) -> Option<Here> {
+        self.failure = Some(self.here.as_ref()?.failed()?);
+        self.here.take()
+    }
+
+    /// Why the broker ended by itself, if it did.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
     /// Seats the broker again.
     pub(super) fn put(&mut self, here: Here) {
         self.here = Some(here);
+        self.failure = None;
     }
 
     /// How the broker is started.
