@@ -336,9 +336,17 @@ impl Shared {
         self.leaderships.borrow().clone()
     }
 
-    /// Whom clients are told to be the controller; every broker passes on what is the controller's.
+    /// Whom clients are told to be the controller; every broker passes on what is the controller's, so it is
+    /// another broker where clients cannot reach the controller itself.
     pub(crate) fn controller(&self) -> BrokerId {
-        self.leadership().leader.unwrap_or(self.node)
+        let known = self.leadership().leader.unwrap_or(self.node);
+        let image = &self.state().image;
+        match image.broker(known) {
+            Some(broker) if broker.is_controller_only => {
+                image.live_brokers().next().map_or(known, |(id, _)| id)
+            }
+            Some(_) | None => known,
+        }
     }
 
     /// To follow it.

@@ -156,6 +156,13 @@ fn why_not_registered(shared: &Shared, code: Option<ErrorCode>) -> String {
             "another process with this node.id is registered, with another data directory"
                 .to_owned()
         }
+        Some(ErrorCode::InvalidRegistration)
+            if shared.state().settings.broker.is_controller_only() =>
+        {
+            "a controller only holds no replicas; hint: give this node both process.roles, drain it, and try \
+             again"
+                .to_owned()
+        }
         code => code.map_or("an unknown error", ErrorCode::text).to_owned(),
     }
 }

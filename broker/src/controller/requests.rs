@@ -38,6 +38,9 @@ impl Ask for BrokerRegistrationRequest {
             host: listener.host.to_string(),
             port: listener.port,
         });
+        let settings = &shared.state().settings;
+        let mut names = self.listeners.iter().map(|listener| &*listener.name);
+        let is_controller_only = names.all(|name| settings.broker.is_controllers(name));
         let features = self.features.iter().map(|feature| SupportedFeature {
             name: (*feature.name).into(),
             min: feature.min_supported_version,
@@ -52,6 +55,7 @@ impl Ask for BrokerRegistrationRequest {
             features: features.collect(),
             previous_epoch: self.previous_broker_epoch,
             predecessor_is_alive: false,
+            is_controller_only,
         };
         let cluster_id = Arc::clone(&shared.cluster_id);
         let decided = shared.control.decide(move |controller| {
@@ -71,7 +75,8 @@ impl Ask for BrokerRegistrationRequest {
                 refused(match error {
                     RegisterBrokerError::Duplicate { .. } => ErrorCode::DuplicateBrokerRegistration,
                     RegisterBrokerError::Feature { .. } => ErrorCode::UnsupportedVersion,
-                    RegisterBrokerError::NoListeners { .. } => ErrorCode::InvalidRegistration,
+                    RegisterBrokerError::NoListeners { .. }
+                    | RegisterBrokerError::HoldsReplicas { .. } => ErrorCode::InvalidRegistration,
                 })
             }
             Err(error) => refused(error.code()),

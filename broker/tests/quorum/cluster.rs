@@ -107,6 +107,12 @@ impl Cluster {
         .into();
         for (key, value) in &*self.more {
             let mut value = value.replace("{address}", &address(id).to_string());
+            let (role, name) = if NODES.contains(&id) {
+                ("controller", "CONTROLLER")
+            } else {
+                ("broker", "PLAINTEXT")
+            };
+            value = value.replace("{role}", role).replace("{name}", name);
             for node in NODES {
                 value = value.replace(&format!("{{address-{node}}}"), &address(node).to_string());
             }

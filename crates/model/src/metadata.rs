@@ -141,5 +141,6 @@ fn registration(node: &Node, incarnation: i64) -> Registration {
         features: SupportedFeature::of_this_build(),
         previous_epoch: node.disk.whole_under,
         predecessor_is_alive: false,
+        is_controller_only: false,
     }
 }

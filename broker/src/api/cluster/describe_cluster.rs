@@ -32,7 +32,8 @@ pub(crate) async fn handle(call: Call, request: DescribeClusterRequest) -> Descr
     let brokers = state
         .image
         .brokers()
-        .filter(|(_, broker)| request.include_fenced_brokers || !broker.fenced);
+        .filter(|(_, broker)| request.include_fenced_brokers || !broker.fenced)
+        .filter(|(_, broker)| !broker.is_controller_only);
     let brokers = brokers.map(|(id, broker)| {
         let (host, port) = call.address_of(broker);
         DescribeClusterBroker {

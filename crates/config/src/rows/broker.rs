@@ -30,6 +30,10 @@ settings! {
         /// The cluster's id, 22 characters of URL-safe base64. Unset, a new data directory gets a new id
         /// and an old one keeps its own.
         cluster_id: Option<String> = unset("klamm.cluster.id", Kind::String);
+        /// What this node is: a `broker` that holds partitions, a `controller` that may vote on the metadata, or
+        /// both. A controller only listens on `controller.listener.names` alone, and clients do not hear of it.
+        process_roles: String = row("process.roles", Kind::List, "broker,controller")
+            .valid(Valid::ListOf(&["broker", "controller"]));
         /// The voters that a new cluster begins with, as `id@host:port`, divided by commas; the address is
         /// an internal listener of theirs. All of them must be told the same list and the same `klamm.cluster.id`.
         /// Empty, this broker is alone.
@@ -288,18 +292,29 @@ impl BrokerConfig {
         named.or(all.first()).expect("an empty list is refused")
     }
 
+    /// Whether this node is there for the quorum alone.
+    pub fn is_controller_only(&self) -> bool {
+        !list(&self.process_roles).any(|role| role == "broker")
+    }
+
+    /// Whether a listener is one of the controllers', on which no client reaches a broker.
+    pub fn is_controllers(&self, listener: &str) -> bool {
+        list(&self.controller_listener_names).any(|name| name.eq_ignore_ascii_case(listener))
+    }
+
     /// Whether a listener answers what only brokers and who operates them may ask.
     pub fn is_internal(&self, listener: &str) -> bool {
         let is_it = |name: &str| name.eq_ignore_ascii_case(listener);
         is_it(&self.inter_broker_listener().name)
             || is_it("forward")
-            || list(&self.controller_listener_names).any(is_it)
+            || self.is_controllers(listener)
     }
 
     /// Checks what no single row can.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         self.check_listeners()?;
         self.check_advertised()?;
+        self.check_roles()?;
         if list(&self.log_dir).count() != 1 {
             return Err(conflict("log.dirs", &self.log_dir, "this version", "name one directory"));
         }
@@ -324,6 +339,35 @@ impl BrokerConfig {
             ));
         }
         Ok(())
+    }
+
+    fn check_roles(&self) -> Result<(), ConfigError> {
+        let roles = &self.process_roles;
+        let votes = self.controller_quorum_voters.iter().any(|voter| voter.id == self.node_id);
+        if votes && !list(roles).any(|role| role == "controller") {
+            return Err(conflict(
+                "process.roles",
+                roles,
+                "controller.quorum.voters, which name this node",
+                "a voter is a controller",
+            ));
+        }
+        let mut clients = self.advertised().iter().filter(|one| !self.is_controllers(&one.name));
+        match (self.is_controller_only(), clients.next()) {
+            (true, Some(listener)) => Err(conflict(
+                "process.roles",
+                roles,
+                format_args!("the listener {listener}"),
+                "a controller only listens on controller.listener.names alone",
+            )),
+            (false, None) => Err(conflict(
+                "controller.listener.names",
+                &self.controller_listener_names,
+                format_args!("process.roles = {roles}"),
+                "clients need a listener of the broker's own",
+            )),
+            (true, None) | (false, Some(_)) => Ok(()),
+        }
     }
 
     fn check_listeners(&self) -> Result<(), ConfigError> {

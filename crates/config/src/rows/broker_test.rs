@@ -74,6 +74,18 @@ fn what_would_do_harm_is_refused() {
             "inter.broker.listener.name = X does not go with what is advertised; hint: name one of advertised.listeners, or of listeners if those are unset",
         ),
         (
+            "process.roles=broker\ncontroller.quorum.voters=1@a:1",
+            "process.roles = broker does not go with controller.quorum.voters, which name this node; hint: a voter is a controller",
+        ),
+        (
+            "process.roles=controller",
+            "process.roles = controller does not go with the listener PLAINTEXT://:9092; hint: a controller only listens on controller.listener.names alone",
+        ),
+        (
+            "controller.listener.names=PLAINTEXT",
+            "controller.listener.names = PLAINTEXT does not go with process.roles = broker,controller; hint: clients need a listener of the broker's own",
+        ),
+        (
             "ssl.keystore.location=/x",
             "ssl.keystore.location is not supported; hint: TLS is not part of this version",
         ),

@@ -81,7 +81,6 @@ pub const CONSTRUCTION: &[Setting] = &[
     known("log.flush.scheduler.interval.ms", Long, "9223372036854775807", "How often Kafka looks for logs to sync; see `klamm.flush.interval.ms`. It is the default of `flush.ms` if `log.flush.interval.ms` is unset."),
     known("cordoned.log.dirs", List, "", "Directories that take no new replicas.").per_broker().inert("there is one directory"),
     known("early.start.listeners", List, "", "Listeners that open before the broker is ready.").inert(MACHINERY),
-    known("process.roles", List, "broker,controller", "Which parts of the system this process runs; here always both.").valid(Valid::ListOf(&["broker", "controller"])).inert(MACHINERY),
     known("controller.quorum.append.linger.ms", Int, "25", "How long the quorum gathers records into one write.").valid(ZERO).inert(MACHINERY),
     known("controller.quorum.auto.join.enable", Boolean, "false", "Whether a new controller joins the quorum by itself.").inert(MACHINERY),
     known("controller.quorum.bootstrap.servers", List, "", "Where the quorum is found.").inert(REPLICATION),

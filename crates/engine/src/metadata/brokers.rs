@@ -12,6 +12,7 @@ use super::features::{SupportedFeature, covers};
 use super::image::{Broker, Drain, Partition, Topic};
 use super::partitions::Change;
 use super::record::{Record, Resource};
+use super::upkeep::loads;
 
 /// How many producer ids a broker gets at once.
 const PRODUCER_IDS_PER_BLOCK: i64 = 1000;
@@ -36,6 +37,8 @@ pub struct Registration {
     pub previous_epoch: i64,
     /// Whether another process with the same id was heard of within its session.
     pub predecessor_is_alive: bool,
+    /// Whether it is there for the quorum alone.
+    pub is_controller_only: bool,
 }
 
 /// Why a broker may not register.
@@ -63,6 +66,14 @@ pub enum RegisterBrokerError {
     /// Nobody could reach it.
     #[error("broker {id} names no listener")]
     NoListeners {
+        /// The id.
+        id: BrokerId,
+    },
+    /// Clients would not find what it holds.
+    #[error(
+        "node {id} holds replicas and would be a controller only; hint: drain it first, or give it both roles"
+    )]
+    HoldsReplicas {
         /// The id.
         id: BrokerId,
     },
@@ -117,8 +128,12 @@ impl Controller<'_> {
     ) -> Decision<Result<i64, RegisterBrokerError>> {
         let Registration { id, incarnation, directory, listeners, rack, features, .. } =
             registration;
+        let is_controller_only = registration.is_controller_only;
         if listeners.is_empty() {
             return Decision::nothing(Err(RegisterBrokerError::NoListeners { id }));
+        }
+        if is_controller_only && loads(self.image).contains_key(&id) {
+            return Decision::nothing(Err(RegisterBrokerError::HoldsReplicas { id }));
         }
         if let Some((feature, level)) =
             self.image.features().find(|(name, level)| !covers(&features, name, *level))
@@ -128,7 +143,14 @@ impl Controller<'_> {
         }
         let known = self.image.broker(id).map(|broker| &**broker);
         if let Some(known) = known.filter(|known| known.incarnation == incarnation) {
-            let broker = Broker { directory, listeners, rack, features, ..known.clone() };
+            let broker = Broker {
+                directory,
+                listeners,
+                rack,
+                features,
+                is_controller_only,
+                ..known.clone()
+            };
             let (epoch, is_news) = (broker.epoch, *known != broker);
             let records = is_news.then_some(Record::RegisterBroker { id, broker });
             return Decision { records: records.into_iter().collect(), reply: Ok(epoch) };
@@ -150,6 +172,7 @@ impl Controller<'_> {
             fenced: true,
             in_controlled_shutdown: false,
             cordoned: known.is_some_and(|known| known.cordoned),
+            is_controller_only,
         };
         let mut records =
             self.with_partitions_of(id, Record::RegisterBroker { id, broker }, |change| {
@@ -368,6 +391,27 @@ mod tests {
         cluster.image = Image::from_records(&cluster.image.to_records());
         cluster.log = cluster.image.to_records();
         assert_eq!(cluster.run(|c| c.register_broker(registration(3, 1))), Ok(4));
+    }
+
+    #[test]
+    fn a_controller_only_gets_no_replicas_and_does_not_become_one_while_it_holds_some() {
+        let mut cluster = Cluster::of(2);
+        let only = |id, incarnation| Registration {
+            is_controller_only: true,
+            ..registration(id, incarnation)
+        };
+        let epoch = cluster.run(|c| c.register_broker(only(3, 1))).unwrap();
+        cluster.beat(3);
+        assert!(!cluster.image.broker(BrokerId(3)).unwrap().fenced, "it may be missed by nobody");
+        assert!(cluster.image.live_brokers().all(|(id, _)| id != BrokerId(3)));
+        cluster.create("t", 4, 2);
+        let topic = cluster.image.topic("t").unwrap();
+        assert!(topic.partitions.iter().all(|one| !one.replicas.contains(&BrokerId(3))));
+        let refused = cluster.run(|c| c.register_broker(only(1, 2)));
+        assert_eq!(refused, Err(RegisterBrokerError::HoldsReplicas { id: BrokerId(1) }));
+        cluster.image = Image::from_records(&cluster.image.to_records());
+        let known = cluster.image.broker(BrokerId(3)).unwrap();
+        assert!(known.is_controller_only && known.epoch == epoch, "a snapshot keeps it");
     }
 
     #[test]

@@ -49,8 +49,8 @@ pub enum DecodeRecordError {
 
 /// The version of every kind but one.
 const VERSION: u8 = 0;
-/// That of [`REGISTER_BROKER`]: from 1 on with features.
-const REGISTER_BROKER_VERSION: u8 = 1;
+/// The newest of [`REGISTER_BROKER`]: from 1 on with features, from 2 on with what is there for the quorum alone.
+const REGISTER_BROKER_VERSION: u8 = 2;
 
 const CLUSTER: u8 = 1;
 const FEATURE: u8 = 2;
@@ -92,7 +92,9 @@ impl Record {
                 w.bytes(&level.to_be_bytes());
             }
             Self::RegisterBroker { id, broker } => {
-                w.bytes(&[REGISTER_BROKER, REGISTER_BROKER_VERSION]);
+                // What older builds can express they can read.
+                let version = REGISTER_BROKER_VERSION - u8::from(!broker.is_controller_only);
+                w.bytes(&[REGISTER_BROKER, version]);
                 w.i32(id.0);
                 w.broker(broker);
             }
@@ -286,6 +288,9 @@ impl Writer<'_> {
             self.bytes(&min.to_be_bytes());
             self.bytes(&max.to_be_bytes());
         }
+        if broker.is_controller_only {
+            self.bool(true);
+        }
     }
 
     fn partition(&mut self, partition: &Partition) {
@@ -444,6 +449,7 @@ impl<'a> Reader<'a> {
             in_controlled_shutdown: self.bool("in controlled shutdown")?,
             cordoned: self.bool("cordoned")?,
             features: if version > 0 { self.features()? } else { Vec::new() },
+            is_controller_only: version > 1 && self.bool("is a controller only")?,
         })
     }
 

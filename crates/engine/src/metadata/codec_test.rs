@@ -48,7 +48,7 @@ fn broker() -> impl Strategy<Value = Broker> {
     let feature = (".*", any::<i16>(), any::<i16>())
         .prop_map(|(name, min, max)| SupportedFeature { name: name.into(), min, max });
     let texts = (prop::option::of(".*"), prop::collection::vec(feature, 0..3));
-    (any::<i64>(), ids, listeners, texts, any::<[bool; 3]>()).prop_map(
+    (any::<i64>(), ids, listeners, texts, any::<[bool; 4]>()).prop_map(
         |(epoch, [incarnation, directory], listeners, (rack, features), is)| Broker {
             epoch,
             incarnation: wire::Uuid(incarnation),
@@ -59,6 +59,7 @@ fn broker() -> impl Strategy<Value = Broker> {
             fenced: is[0],
             in_controlled_shutdown: is[1],
             cordoned: is[2],
+            is_controller_only: is[3],
         },
     )
 }

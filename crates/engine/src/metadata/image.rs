@@ -52,6 +52,8 @@ pub struct Broker {
     pub in_controlled_shutdown: bool,
     /// Whether new replicas are placed elsewhere.
     pub cordoned: bool,
+    /// Whether it is there for the quorum alone: it holds no replica, and clients do not hear of it.
+    pub is_controller_only: bool,
 }
 
 /// What a broker is asked to give away.
@@ -330,7 +332,7 @@ impl Image {
 
     /// The brokers that may lead, by id.
     pub fn live_brokers(&self) -> impl Iterator<Item = (BrokerId, &Arc<Broker>)> {
-        self.brokers().filter(|(_, broker)| !broker.fenced)
+        self.brokers().filter(|(_, broker)| !broker.fenced && !broker.is_controller_only)
     }
 
     /// What a broker gives away, if anything.

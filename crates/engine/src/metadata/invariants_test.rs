@@ -205,6 +205,7 @@ pub(super) fn registration(id: i32, incarnation: u8) -> Registration {
         features: SupportedFeature::of_this_build(),
         previous_epoch: -1,
         predecessor_is_alive: false,
+        is_controller_only: false,
     }
 }
 

@@ -383,6 +383,7 @@ impl Cluster {
             features: Vec::new(),
             previous_epoch: if forgets { known } else { node.disk.whole_under },
             predecessor_is_alive: false,
+            is_controller_only: false,
         };
         let epoch = self.decide(|c| c.register_broker(registration)).unwrap();
         if std::mem::take(&mut self.nodes[at].is_suspect) {

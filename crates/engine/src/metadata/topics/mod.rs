@@ -105,6 +105,12 @@ impl Controller<'_> {
         if let Some(unknown) = ids.iter().find(|id| self.image.broker(**id).is_none()) {
             return Err(format!("there is no such broker: {unknown}"));
         }
+        let is_controller = |id: &&BrokerId| {
+            self.image.broker(**id).is_some_and(|broker| broker.is_controller_only)
+        };
+        if let Some(controller) = ids.iter().find(is_controller) {
+            return Err(format!("node {controller} is a controller only: it holds no replicas"));
+        }
         if !ids.iter().any(|id| is_active(self.image, *id)) {
             return Err(format!("none of these brokers is live: {brokers:?}"));
         }
@@ -115,7 +121,8 @@ impl Controller<'_> {
     pub(super) fn candidates(&self) -> Vec<Candidate> {
         let takes = |(id, broker): &(BrokerId, &Arc<Broker>)| {
             let gives_away = self.image.drain(*id) == Some(Drain::All);
-            is_active(self.image, *id) && !broker.cordoned && !gives_away
+            let may_hold = !broker.cordoned && !broker.is_controller_only;
+            is_active(self.image, *id) && may_hold && !gives_away
         };
         let brokers = self.image.brokers().filter(takes);
         brokers.map(|(id, broker)| Candidate { id, rack: broker.rack.clone() }).collect()
