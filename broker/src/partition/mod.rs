@@ -148,6 +148,8 @@ pub(crate) struct Partition {
     leader_start: Offset,
     /// The log is to be cut, once the checkpoints allow for it.
     cut_due: Option<replica::Cut>,
+    /// The log begins anew, and the checkpoints do not say so yet.
+    unsettled: bool,
     /// From here on the log is to be copied again: a batch behind it is damaged.
     damaged_from: Option<Offset>,
     /// Written, but not committed yet; credited to long polls when it is.
@@ -199,6 +201,7 @@ impl Partition {
             known_watermark: 0,
             leader_start: 0,
             cut_due: None,
+            unsettled: false,
             damaged_from: None,
             uncommitted_bytes: 0,
             dirty: false,

@@ -45,10 +45,10 @@ pub(crate) enum Copied {
 pub(super) struct Cut {
     /// Only a follower in this epoch cuts.
     leader_epoch: LeaderEpoch,
-    /// Nothing from here on stays.
+    /// Where the log ends after it.
     to: Offset,
-    /// Nothing below stays either: an empty log begins here.
-    begins_at: Option<Offset>,
+    /// Whether it begins there as well: nothing of it stays.
+    begins_anew: bool,
     /// Whether it takes away records that were committed.
     is_committed: bool,
 }
@@ -254,21 +254,20 @@ impl Partition {
                 Copied::Nothing
             }
             follower::Step::Cut { to, is_committed } => {
-                self.plan_cut(to, None, is_committed);
+                self.plan_cut(to, false, is_committed);
                 Copied::Cut
             }
             follower::Step::StartAgain { at, is_committed } => {
-                let to = at.min(self.log.state().start());
-                self.plan_cut(to, Some(at), is_committed);
+                self.plan_cut(at, true, is_committed);
                 Copied::Cut
             }
             follower::Step::Append => self.append_copied(data, now),
         }
     }
 
-    fn plan_cut(&mut self, to: Offset, begins_at: Option<Offset>, is_committed: bool) {
+    fn plan_cut(&mut self, to: Offset, begins_anew: bool, is_committed: bool) {
         let leader_epoch = self.settings.place.leader_epoch;
-        self.cut_due = Some(Cut { leader_epoch, to, begins_at, is_committed });
+        self.cut_due = Some(Cut { leader_epoch, to, begins_anew, is_committed });
     }
 
     /// The checkpoints allow for the cut, and no flush runs: cuts, unless the leader is another one by now.
@@ -281,16 +280,18 @@ impl Partition {
             return;
         }
         let (before, watermark) = (self.log.state().end(), self.log.state().high_watermark());
-        let done = match cut.begins_at {
-            Some(at) => self.log.truncate_fully_and_start_at(at),
-            None => self.log.truncate_to(cut.to).map(|_| ()),
+        let done = if cut.begins_anew {
+            self.log.truncate_fully_and_start_at(cut.to)
+        } else {
+            self.log.truncate_to(cut.to).map(|_| ())
         };
         if let Err(error) = done {
             tracing::error!(partition = %self.name(), %error, "cannot cut the log");
             return;
         }
         let to = self.log.state().end();
-        self.damaged_from = self.damaged_from.filter(|from| *from < cut.to);
+        self.unsettled = cut.begins_anew;
+        self.damaged_from = self.damaged_from.filter(|from| *from < cut.to && !cut.begins_anew);
         if cut.is_committed {
             tracing::error!(
                 partition = %self.name(), from = before, to, watermark,
@@ -306,9 +307,20 @@ impl Partition {
     /// What the checkpoint files are to say of its log.
     pub(crate) fn checkpoint(&self) -> Checkpoint {
         match &self.cut_due {
+            Some(cut) if cut.begins_anew => self.log.checkpoint_before_start_at(cut.to),
             Some(cut) => self.log.checkpoint_before_cut(cut.to),
             None => self.log.checkpoint(),
         }
+    }
+
+    /// Whether the log begins anew, and the checkpoints do not say so.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.unsettled
+    }
+
+    /// The checkpoints say where the log begins.
+    pub(crate) fn settled(&mut self) {
+        self.unsettled = false;
     }
 
     fn append_copied(&mut self, data: &PartitionData, now: Now) -> Copied {
@@ -334,7 +346,7 @@ impl Partition {
     }
 
     fn may_copy(&self) -> bool {
-        self.cut_due.is_none() && self.damaged_from.is_none()
+        self.cut_due.is_none() && !self.unsettled && self.damaged_from.is_none()
     }
 
     /// A read has met a damaged batch in the segment that begins at `from`. Other replicas have it: all from
@@ -367,13 +379,13 @@ impl Partition {
 
     /// Has what is damaged and all behind it cut off, if nobody counts on it any more; says whether.
     pub(crate) fn cut_damage(&mut self) -> bool {
-        let may_not = self.gone || self.cut_due.is_some() || self.flushing;
+        let may_not = self.gone || self.cut_due.is_some() || self.unsettled || self.flushing;
         if may_not || self.has_standing() || self.lane().is_none() {
             return false;
         }
         let Some(from) = self.damaged_from else { return false };
         tracing::warn!(partition = %self.name(), from, "a damaged log is cut, and copied again from there");
-        self.plan_cut(from, None, false);
+        self.plan_cut(from, false, false);
         true
     }
 }

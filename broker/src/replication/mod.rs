@@ -65,24 +65,35 @@ impl Lane {
 }
 
 /// Cuts the logs that are due, once one write of the checkpoints has lowered what they say of all of them: a
-/// recovery point beyond its end would make a log that was killed after its cut look damaged.
+/// recovery point beyond its end would make a log that was killed after its cut look damaged. Where logs begin
+/// anew is written after it.
 async fn carry_out_cuts(shared: &Arc<Shared>, due: Vec<PartitionRef>) {
     if due.is_empty() {
         return;
     }
-    while let Err(error) = shared.write_checkpoints().await {
-        tracing::warn!(%error, "logs that are to be cut wait for their checkpoint");
-        shared.world.clock.sleep(CHECKPOINT_PAUSE).await;
-    }
+    checkpoints_written(shared).await;
     let mut turns = Turns::after_each(WRITES_AT_ONCE);
-    for partition in due {
+    for partition in &due {
         // It would write down what is cut.
-        flush_ended(&partition).await;
+        flush_ended(partition).await;
         partition.borrow_mut().carry_out_cut();
         if let Some(why) = partition.borrow().log.failure() {
             shared.disk_failure.tell(why);
         }
         turns.step().await;
+    }
+    if due.iter().any(|partition| partition.borrow().is_unsettled()) {
+        checkpoints_written(shared).await;
+    }
+    for partition in due {
+        partition.borrow_mut().settled();
+    }
+}
+
+async fn checkpoints_written(shared: &Shared) {
+    while let Err(error) = shared.write_checkpoints().await {
+        tracing::warn!(%error, "logs that are cut wait for their checkpoint");
+        shared.world.clock.sleep(CHECKPOINT_PAUSE).await;
     }
 }
 

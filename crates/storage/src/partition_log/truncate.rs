@@ -18,18 +18,24 @@ use crate::segment::scan::{Depth, Scan};
 use crate::segment::{Segment, name};
 
 impl PartitionLog {
-    /// What the checkpoint files are to say before nothing from `to` on is sure to stay: true of the log
-    /// before the cut, after it, wherever a kill ends it, and when more is appended after it.
+    /// What the checkpoint files are to say before [`Self::truncate_to`]: true of the log before it, after it,
+    /// wherever a kill ends it, and when more is appended.
     pub fn checkpoint_before_cut(&self, to: Offset) -> Checkpoint {
-        let Checkpoint { partition, recovery_point, log_start, high_watermark } = self.checkpoint();
+        let known = self.checkpoint();
         // The end comes to lie anywhere in the last segment that stays: `to` may be within a batch.
         let kept = self.segments.iter().rfind(|segment| segment.base < to);
         Checkpoint {
-            partition,
-            recovery_point: recovery_point.min(kept.map_or(to, |segment| segment.base)),
-            log_start: log_start.min(to),
-            high_watermark: high_watermark.min(to),
+            recovery_point: known.recovery_point.min(kept.map_or(to, |segment| segment.base)),
+            high_watermark: known.high_watermark.min(to),
+            ..known
         }
+    }
+
+    /// What the checkpoint files are to say before [`Self::truncate_fully_and_start_at`]: true of the log
+    /// before it, after it, and wherever a kill ends it.
+    pub fn checkpoint_before_start_at(&self, start: Offset) -> Checkpoint {
+        let start = start.min(self.state.start());
+        Checkpoint { log_start: start, ..self.checkpoint_before_cut(start) }
     }
 
     /// Cuts the log back so that it ends at `to`, or before it if `to` lies within a batch; returns the
@@ -54,7 +60,8 @@ impl PartitionLog {
     }
 
     /// Empties the log; the next record gets `start`. Blocks. The checkpoint files say
-    /// [`Self::checkpoint_before_cut`] of where the log begins, or of `start` if that is less.
+    /// [`Self::checkpoint_before_start_at`]. Write them again before appending: next to older segments that
+    /// are yet to be removed, the new one would be taken for a gap.
     ///
     /// # Errors
     /// The log is out of service then.
