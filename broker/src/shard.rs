@@ -94,7 +94,7 @@ pub(crate) struct Shard {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
     pub(crate) coordinator: Coordinator,
-    replication: Replication,
+    pub(crate) replication: Replication,
     /// The way to the active controller.
     pub(crate) link: Link,
     /// Where all connections of this shard read into.

@@ -225,6 +225,16 @@ impl Partition {
         }
     }
 
+    /// Until when nothing is asked for because the leader has refused.
+    pub(crate) fn refused_until(&self, now: Now) -> Option<Duration> {
+        match &self.role {
+            Role::Follower(follow) if self.may_copy() && !follow.may_fetch(now) => {
+                Some(follow.not_before())
+            }
+            _ => None,
+        }
+    }
+
     fn ends(&self) -> LogEnds {
         let state: &LogState = self.log.state();
         let epoch = self.log.latest_epoch().map_or(-1, |epoch| epoch.0);

@@ -107,7 +107,7 @@ pub(crate) async fn replace_damaged(shard: Rc<Shard>) {
                 give_up(&shared, &link, &may).await;
             }
             let due = damaged.into_iter().filter(|partition| partition.borrow_mut().cut_damage());
-            super::carry_out_cuts(&shared, due.collect()).await;
+            super::carry_out_cuts(&shard, due.collect()).await;
             shared.world.clock.sleep(PAUSE).await;
         }
     }

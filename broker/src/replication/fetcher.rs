@@ -32,10 +32,11 @@ pub(super) struct Fetcher {
     /// Those of which other things may be wanted than the leader was told: thousands are idle, and cost
     /// nothing.
     touched: RefCell<BTreeSet<PartitionId>>,
-    /// Those that are not asked for now, and will be.
-    paused: RefCell<BTreeSet<PartitionId>>,
+    /// Those that are not asked for before a monotonic time: the leader has refused them, or they are throttled.
+    paused: RefCell<BTreeMap<PartitionId, Duration>>,
     /// Counts changes of `followed`.
     generation: Cell<u64>,
+    /// `followed` or `touched` has changed.
     changed: tokio::sync::Notify,
     stopped: Cell<bool>,
 }
@@ -79,9 +80,10 @@ impl Fetcher {
         self.change();
     }
 
-    /// The partition has another leader epoch.
+    /// The partition has another leader epoch, or its log was cut.
     pub(super) fn touch(&self, id: PartitionId) {
         self.touched.borrow_mut().insert(id);
+        self.changed.notify_one();
     }
 
     pub(super) fn stop(&self) {
@@ -131,8 +133,8 @@ impl Fetcher {
                 return Left::Changed;
             }
             let Some(request) = self.request(shared, &mut session) else {
-                // Each partition was refused and pauses by itself, or waits for the checkpoint of its cut.
-                shared.world.clock.sleep(PAUSE_MIN).await;
+                // Each partition was refused or is throttled for a while, or waits to be cut.
+                self.until_wanted(shared).await;
                 continue;
             };
             let answer = tokio::select! {
@@ -160,6 +162,27 @@ impl Fetcher {
         }
     }
 
+    /// Completes when something may be wanted again.
+    async fn until_wanted(&self, shared: &Shared) {
+        let resumes = self.resumes_at();
+        let resumed = async {
+            match resumes {
+                Some(at) => shared.world.clock.sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.changed.notified() => {}
+            () = resumed => {}
+        }
+    }
+
+    /// When the first of those that are paused is asked for again.
+    fn resumes_at(&self) -> Option<Duration> {
+        self.paused.borrow().values().min().copied()
+    }
+
     /// `None` while nothing can be asked for.
     fn request(&self, shared: &Arc<Shared>, session: &mut Session) -> Option<FetchRequest> {
         let state = shared.state();
@@ -168,11 +191,13 @@ impl Fetcher {
         if !session.would_want(&wishes) {
             return None;
         }
-        // Those that were refused are asked for again soon.
-        let max_wait_ms = if self.paused.borrow().is_empty() {
-            broker.replica_fetch_wait_max_ms
-        } else {
-            i32::try_from(PAUSE_MIN.as_millis()).expect("it is short")
+        // Those that are paused are asked for again in time.
+        let max_wait_ms = match self.resumes_at() {
+            None => broker.replica_fetch_wait_max_ms,
+            Some(at) => {
+                let left = at.saturating_sub(shared.now().tick).as_millis() + 1;
+                broker.replica_fetch_wait_max_ms.min(i32::try_from(left).unwrap_or(i32::MAX))
+            }
         };
         let told = session.tell(wishes);
         Some(FetchRequest {
@@ -199,24 +224,31 @@ impl Fetcher {
         let followed = self.followed.borrow();
         let mut paused = self.paused.borrow_mut();
         let mut looked_at = std::mem::take(&mut *self.touched.borrow_mut());
-        looked_at.append(&mut paused);
         if of_all {
             looked_at = followed.keys().copied().collect();
         }
+        looked_at.extend(paused.extract_if(.., |_, at| *at <= now.tick).map(|(id, _)| id));
         let wish = |id: PartitionId| {
             let mut partition = followed.get(&id)?.borrow_mut();
             let slowly = partition.copies_slowly().then(|| shared.throttles.follower.ask(shared));
             let max_bytes = match slowly {
-                None => Some(max_bytes),
+                None => Ok(max_bytes),
                 Some(Ok(bytes)) => {
-                    Some(i32::try_from(bytes).map_or(max_bytes, |it| it.min(max_bytes)))
+                    Ok(i32::try_from(bytes).map_or(max_bytes, |it| it.min(max_bytes)))
                 }
-                Some(Err(_)) => None,
+                // Somebody may raise the rate before.
+                Some(Err(at)) => Err(at.min(now.after(PAUSE_MAX))),
             };
-            let wish = max_bytes.and_then(|max_bytes| partition.wants_copied(now, max_bytes));
-            if wish.is_none() {
-                paused.insert(id);
-            }
+            let (wish, resumes_at) = match max_bytes {
+                Ok(max_bytes) => {
+                    (partition.wants_copied(now, max_bytes), partition.refused_until(now))
+                }
+                Err(at) => (None, Some(at)),
+            };
+            match resumes_at {
+                Some(at) => paused.insert(id, at),
+                None => paused.remove(&id),
+            };
             Some((id, wish))
         };
         looked_at.into_iter().filter_map(wish).collect()
@@ -258,6 +290,6 @@ impl Fetcher {
                 flushed(&shard.shared, &partition).await;
             }
         }
-        super::carry_out_cuts(&shard.shared, cut).await;
+        super::carry_out_cuts(shard, cut).await;
     }
 }

@@ -31,7 +31,6 @@ mod session;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use config::Durability;
@@ -67,7 +66,8 @@ impl Lane {
 /// Cuts the logs that are due, once one write of the checkpoints has lowered what they say of all of them: a
 /// recovery point beyond its end would make a log that was killed after its cut look damaged. Where logs begin
 /// anew is written after it.
-async fn carry_out_cuts(shared: &Arc<Shared>, due: Vec<PartitionRef>) {
+async fn carry_out_cuts(shard: &Shard, due: Vec<PartitionRef>) {
+    let shared = &shard.shared;
     if due.is_empty() {
         return;
     }
@@ -87,6 +87,7 @@ async fn carry_out_cuts(shared: &Arc<Shared>, due: Vec<PartitionRef>) {
     }
     for partition in due {
         partition.borrow_mut().settled();
+        shard.replication.touch(partition.borrow().id);
     }
 }
 
@@ -113,12 +114,7 @@ impl Replication {
             None => self.lanes.borrow_mut().remove(&id),
         };
         if before == lane {
-            if let Some(lane) = lane
-                && let Some(fetcher) = self.fetchers.borrow().get(&lane)
-            {
-                fetcher.touch(id);
-            }
-            return;
+            return self.touch(id);
         }
         if let Some(before) = before
             && let Some(fetcher) = self.fetchers.borrow().get(&before)
@@ -129,6 +125,15 @@ impl Replication {
             let mut fetchers = self.fetchers.borrow_mut();
             let fetcher = fetchers.entry(lane).or_insert_with(|| Fetcher::start(shard, lane));
             fetcher.add(id, Rc::clone(partition));
+        }
+    }
+
+    /// Something else may be wanted of the partition.
+    fn touch(&self, id: PartitionId) {
+        if let Some(lane) = self.lanes.borrow().get(&id)
+            && let Some(fetcher) = self.fetchers.borrow().get(lane)
+        {
+            fetcher.touch(id);
         }
     }
 

@@ -14,7 +14,11 @@ use crate::exchange::{Peer, with_settings};
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs `test` with the port of each listener.
-fn with_listeners(names: [&str; 3], more: &[(&str, &str)], test: impl AsyncFnOnce(&mut Peer, [u16; 3])) {
+fn with_listeners(
+    names: [&str; 3],
+    more: &[(&str, &str)],
+    test: impl AsyncFnOnce(&mut Peer, [u16; 3]),
+) {
     let listeners = names.map(|name| format!("{name}://127.0.0.1:0")).join(",");
     let protocols = names.map(|name| format!("{name}:PLAINTEXT")).join(",");
     let mut settings =
@@ -23,7 +27,8 @@ fn with_listeners(names: [&str; 3], more: &[(&str, &str)], test: impl AsyncFnOnc
     with_settings(&settings, async |peer| {
         let answer = peer.ask_newest(DescribeQuorumRequest::default()).await;
         let bound = &answer.nodes[0].listeners;
-        let port = |name: &str| bound.iter().find(|one| *one.name == *name).expect("it is told").port;
+        let port =
+            |name: &str| bound.iter().find(|one| *one.name == *name).expect("it is told").port;
         test(peer, names.map(port)).await;
     });
 }

@@ -161,7 +161,9 @@ fn a_broker_that_stops_while_it_flushes_closes_its_logs_after_it() {
         admin.create_topic(&topic, false).await.expect("it is created");
         let slow = Duration::from_secs(2)..Duration::from_secs(3);
         let slow = PoolLatency { flush: slow, ..PoolLatency::default() };
-        NODES.iter().for_each(|id| cluster.simulation.set_pool_latency(cluster.host(*id), slow.clone()));
+        NODES
+            .iter()
+            .for_each(|id| cluster.simulation.set_pool_latency(cluster.host(*id), slow.clone()));
         let producer = Producer::new(cluster.clients(), ProducerOptions::default());
         let topic = "topic-000".to_owned();
         let record = ProducerRecord { topic, value: Some("value".into()), ..Default::default() };

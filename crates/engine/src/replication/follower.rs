@@ -76,6 +76,11 @@ impl Follow {
         now.tick >= self.not_before
     }
 
+    /// The monotonic time from which on it is.
+    pub fn not_before(&self) -> Duration {
+        self.not_before
+    }
+
     /// What was answered was no use, or could not be written.
     pub fn failed(&mut self, now: Now) {
         self.not_before = now.after(self.pause);

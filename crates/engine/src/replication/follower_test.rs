@@ -81,6 +81,7 @@ fn errors_are_answered_by_ever_longer_pauses() {
         assert!(follow.may_fetch(at(ms)));
         assert_eq!(follow.answered(&refused, &log, &Epochs::default(), at(ms)), Step::Nothing);
         assert!(!follow.may_fetch(at(ms + pause - 1)));
+        assert!(follow.may_fetch(Now { wall_ms: 0, tick: follow.not_before() }));
         ms += pause;
     }
     assert_eq!(follow.answered(&ok(0), &log, &Epochs::default(), at(ms)), Step::Append);
