@@ -16,8 +16,8 @@ use world::tasks::{Pool, blocking};
 use super::super::context::Call;
 use super::super::errors::KafkaCode;
 use super::super::number;
-use super::fetch::refusal;
 use super::owners::ask_owners;
+use super::reader::refusal;
 use crate::partition::PartitionId;
 use crate::shard::Shard;
 

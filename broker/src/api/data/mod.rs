@@ -7,3 +7,4 @@ pub(super) mod list_offsets;
 pub(super) mod offset_for_leader_epoch;
 mod owners;
 pub(super) mod produce;
+mod reader;

@@ -10,8 +10,8 @@ use wire::{ErrorCode, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse}
 use super::super::context::Call;
 use super::super::errors::KafkaCode;
 use super::super::number;
-use super::fetch::refusal;
 use super::owners::ask_owners;
+use super::reader::refusal;
 use crate::partition::PartitionId;
 use crate::shard::Shard;
 
