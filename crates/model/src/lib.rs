@@ -9,9 +9,9 @@
 //!
 //! | Action | stands for |
 //! | --- | --- |
-//! | `Produce` | `broker/src/shard.rs` (`append`): leads, and enough are in sync |
+//! | `Produce` | `broker/src/shard/mod.rs` (`append`): leads, and enough are in sync |
 //! | `Copy`, `Delay`, `Arrive`, `Flush` | `broker/src/replication/fetcher.rs`, `api/data/fetch.rs`, `partition/replica.rs` |
-//! | `Follow` | `broker/src/shard.rs` (`follow`): the newest state, any time after it was made |
+//! | `Follow` | `broker/src/shard/follow.rs` (`follow`): the newest state, any time after it was made |
 //! | `Propose`, `Decide`, `GiveUp` | `broker/src/replication/isr.rs`, `engine/metadata/partitions/alter_partition.rs` |
 //! | `Start` | `broker/src/proof.rs`, `controller/membership.rs` (`join`), `engine/metadata/brokers.rs` |
 //! | `Beat`, `Fence`, `Stop` | `controller/membership.rs` (`stay`), `controller/sessions.rs`, `engine/metadata/heartbeat.rs` |

@@ -71,7 +71,7 @@ pub enum Action {
     Arrive(usize),
     /// All that is written is on the disk.
     Flush(usize),
-    /// A broker applies the newest metadata, as a shard does (`broker/src/shard.rs`).
+    /// A broker applies the newest metadata, as a shard does (`broker/src/shard/follow.rs`).
     Follow(usize),
     /// A leader proposes who is in sync.
     Propose(usize),

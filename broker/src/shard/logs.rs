@@ -1,0 +1,249 @@
+//! The logs of a shard: opened at the start, closed at the end, removed, set aside.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::TopicPartition;
+use storage::{Checkpoint, FoundPartition, OpenError};
+use world::tasks::{Pool, blocking, spawn_local};
+
+use super::Shard;
+use crate::metadata::State;
+use crate::partition::{Missing, Partition, PartitionId, flush_ended};
+use crate::shared::Shared;
+
+/// A log that could not be opened.
+pub(super) struct Offline {
+    pub(super) why: String,
+    /// Whether its bytes are damaged: other replicas have them.
+    is_damaged: bool,
+    pub(super) found: FoundPartition,
+    checkpoint: Option<Checkpoint>,
+}
+
+impl Shard {
+    /// Opens the logs that this shard owns and that have a folder. Damage takes one partition offline,
+    /// never the shard.
+    pub(crate) async fn load(self: &Rc<Self>, state: &State) {
+        let mine: Vec<(TopicPartition, PartitionId)> = self
+            .shared
+            .log_dir
+            .found()
+            .iter()
+            .filter_map(|found| {
+                let topic = state.image.topic(&found.partition.topic)?;
+                topic.partition(found.partition.partition)?;
+                let id = PartitionId { topic: topic.id, index: found.partition.partition };
+                let owner = id.shard(self.shared.shards());
+                (owner == self.index).then(|| (found.partition.clone(), id))
+            })
+            .collect();
+        // A few at a time: opening is a matter of seeks, and the pool is small.
+        let mut queue = mine.into_iter();
+        let mut running = futures_util::stream::FuturesUnordered::new();
+        loop {
+            while running.len() < 8
+                && let Some((name, id)) = queue.next()
+            {
+                running.push(self.open(state, name, id));
+            }
+            if futures_util::StreamExt::next(&mut running).await.is_none() {
+                break;
+            }
+        }
+    }
+
+    async fn open(self: &Rc<Self>, state: &State, name: TopicPartition, id: PartitionId) {
+        let settings = self.shared.partition_settings(state, id);
+        let Some(settings) = settings else { return };
+        assert!(self.shared.take_folder(&name, id.topic), "folders are found once");
+        let log_dir = self.shared.log_dir.clone();
+        let (log, wall_ms) = (Arc::clone(&settings.log), self.now().wall_ms);
+        let asked = name.clone();
+        let work = move || {
+            let (mut log, recovered) =
+                log_dir.load(&asked, id.topic, log, wall_ms).map_err(|error| {
+                    let is_damaged = matches!(error, OpenError::Quarantined { .. });
+                    (error.to_string(), is_damaged)
+                })?;
+            // What a killed process wrote and did not flush is about to be served: it must not be lost
+            // to a power failure afterwards.
+            if let Some(job) = log.flush_job() {
+                let flushed = job.run().map_err(|error| (error.to_string(), false))?;
+                log.flushed(flushed);
+            }
+            Ok::<_, (String, bool)>((log, recovered))
+        };
+        match blocking(&*self.shared.world.tasks, Pool::Files, work).await {
+            Ok((mut log, recovered)) => {
+                if let Some(cut) = &recovered.truncated {
+                    tracing::warn!(
+                        partition = %name, end = cut.end, bytes = cut.bytes, problem = cut.problem,
+                        "cut a torn tail off the log"
+                    );
+                    if self.shared.log_dir.is_same_boot() {
+                        self.shortened.borrow_mut().push(id);
+                    }
+                }
+                if recovered.missing > 0 {
+                    tracing::warn!(
+                        partition = %name, end = log.state().end(), missing = recovered.missing,
+                        "records that were committed are not on this disk any more: they are lost unless \
+                         another replica has them"
+                    );
+                }
+                if settings.place.replicas.len() == 1 {
+                    // What survived is committed: nobody else has more, or less.
+                    log.advance_high_watermark(log.state().end());
+                }
+                log.set_tail_cap(self.tail_cap());
+                self.shared.storage.add(log.size_bytes());
+                let partition = Partition::new(id, log, settings, self.now());
+                let partition = Rc::new(RefCell::new(partition));
+                self.partitions.borrow_mut().insert(id, Rc::clone(&partition));
+                self.settle_in(&partition);
+            }
+            Err((error, is_damaged)) => {
+                tracing::error!(partition = %name, %error, "the partition stays offline");
+                let checkpoint = self.shared.log_dir.remembered(&name);
+                let found = FoundPartition { partition: name, topic_id: Some(id.topic) };
+                let offline = Offline { why: error, is_damaged, found, checkpoint };
+                self.offline.borrow_mut().insert(id, offline);
+            }
+        }
+    }
+
+    pub(super) fn tail_cap(&self) -> usize {
+        (self.shared.tail_budget / 4).max(1 << 20)
+    }
+
+    /// What this start has found: logs that lack something that other replicas have.
+    pub(crate) fn damaged_at_start(&self) -> Vec<PartitionId> {
+        let offline = self.offline.borrow();
+        let offline = offline.iter().filter(|(_, offline)| offline.is_damaged);
+        let mut damaged: Vec<PartitionId> = offline.map(|(id, _)| *id).collect();
+        damaged.extend(self.shortened.take());
+        let state = self.shared.state();
+        let has_others = |id: &PartitionId| {
+            let topic = state.image.topic_by_id(id.topic);
+            let partition = topic.and_then(|topic| topic.partition(id.index));
+            partition.is_some_and(|partition| partition.replicas.len() > 1)
+        };
+        damaged.retain(has_others);
+        damaged
+    }
+
+    /// Sets a damaged log aside, if it could not be opened, and copies the partition anew.
+    pub(crate) fn begin_anew(self: &Rc<Self>, id: PartitionId) {
+        let Some(offline) = self.offline.borrow_mut().remove(&id) else { return };
+        // Nobody opens what is about to go.
+        self.shared.close_folder(&offline.found.partition);
+        let shard = Rc::clone(self);
+        spawn_local(async move {
+            shard.set_aside(offline.found).await;
+            shard.open_if_followed(&shard.shared.state(), id);
+        });
+    }
+
+    /// Removes segments in the background, after readers have had time to finish.
+    pub(crate) fn remove(&self, name: TopicPartition, job: storage::RemoveJob, delay: Duration) {
+        let removing = remove(Arc::clone(&self.shared), name, job, delay);
+        spawn_local(async move {
+            removing.await;
+        });
+    }
+
+    /// A log that could not be opened is kept when its topic is deleted, or another replica copied, but not
+    /// under its name.
+    pub(super) async fn set_aside(&self, found: FoundPartition) {
+        let shared = &self.shared;
+        let (log_dir, name) = (shared.log_dir.clone(), found.partition.clone());
+        let work = move || log_dir.set_aside(&found);
+        match blocking(&*shared.world.tasks, Pool::Files, work).await {
+            Ok(path) => {
+                tracing::warn!(path = %path.display(), "set a damaged log aside");
+                shared.release_folder(&name);
+            }
+            Err(error) => tracing::error!(partition = %name, %error, "cannot set a log aside"),
+        }
+    }
+
+    /// Stands in for a log that was given away. Touches no disk.
+    pub(super) fn empty_log(&self, partition: &Partition) -> storage::PartitionLog {
+        let config = Arc::clone(&partition.settings.log);
+        self.shared.log_dir.create(partition.name(), partition.id.topic, config)
+    }
+
+    /// What the checkpoint files are to say of this shard's logs.
+    pub(crate) fn checkpoints(&self) -> Vec<Checkpoint> {
+        let open = self.partitions.borrow();
+        let mut checkpoints: Vec<Checkpoint> =
+            open.values().map(|one| one.borrow().checkpoint()).collect();
+        checkpoints.extend(self.offline_checkpoints());
+        checkpoints
+    }
+
+    /// What was known of logs that could not be opened, so that it stays known.
+    fn offline_checkpoints(&self) -> Vec<Checkpoint> {
+        self.offline.borrow().values().filter_map(|one| one.checkpoint.clone()).collect()
+    }
+
+    /// Ends all logs cleanly: after this, they open without a scan.
+    pub(crate) async fn close(&self) -> Vec<Checkpoint> {
+        self.closing.set(true);
+        self.coordinator.close();
+        self.replication.close();
+        let partitions = std::mem::take(&mut *self.partitions.borrow_mut());
+        let mut checkpoints = self.offline_checkpoints();
+        for partition in partitions.into_values() {
+            // What it has synced, or that it failed, is the log's to know when it is closed.
+            flush_ended(&partition).await;
+            let job = {
+                let mut partition = partition.borrow_mut();
+                let empty = self.empty_log(&partition);
+                partition.give_up(empty, &Missing::Stopping).close()
+            };
+            match blocking(&*self.shared.world.tasks, Pool::Flush, move || job.run()).await {
+                Ok(checkpoint) => checkpoints.push(checkpoint),
+                Err(error) => {
+                    tracing::error!(%error, "a log could not be closed cleanly");
+                    self.shared.disk_failure.tell(&error);
+                }
+            }
+        }
+        checkpoints
+    }
+}
+
+/// Removes files; says whether it worked.
+pub(super) async fn remove(
+    shared: Arc<Shared>,
+    name: TopicPartition,
+    job: storage::RemoveJob,
+    delay: Duration,
+) -> bool {
+    shared.world.clock.sleep(delay).await;
+    // A recovery point below the first segment left would make its absence look like damage.
+    if let Err(error) = shared.write_checkpoints().await {
+        tracing::warn!(partition = %name, %error, "old files stay: no checkpoint");
+        return false;
+    }
+    match blocking(&*shared.world.tasks, Pool::Files, move || job.run()).await {
+        Ok(removed) => {
+            shared.storage.remove(removed.bytes);
+            if removed.segments > 0 {
+                tracing::info!(
+                    partition = %name, segments = removed.segments, bytes = removed.bytes,
+                    "removed old segments"
+                );
+            }
+            true
+        }
+        Err(error) => {
+            tracing::warn!(partition = %name, %error, "cannot remove files");
+            false
+        }
+    }
+}
