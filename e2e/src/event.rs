@@ -31,6 +31,15 @@ pub enum Event {
     },
     /// A record was read.
     Record(Read),
+    /// The brokers acknowledged that this group is to go on there, if the client tells.
+    Committed {
+        /// In which partition.
+        partition: i32,
+        /// From which offset on.
+        offset: i64,
+    },
+    /// This member's coordinator answered it, if the client tells.
+    Heartbeat,
     /// Committed offsets were moved to the beginning.
     Rewound {
         /// Of how many partitions.

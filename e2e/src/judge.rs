@@ -46,6 +46,32 @@ pub fn exactly(sent: &[Order], acked: &BTreeMap<u64, Place>, read: &[Read]) -> V
     }
 }
 
+/// Every order was read, perhaps more than once, as it was sent, and stands where it was acknowledged. Of clients that
+/// promise no more: what they send again stands in two places.
+///
+/// `acked` says where, by number.
+///
+/// # Errors
+/// Names the first that is missing, changed, or not where it was acknowledged.
+pub fn at_least_once(sent: &[Order], acked: &BTreeMap<u64, Place>, read: &[Read]) -> Verdict {
+    let mut places: BTreeMap<Place, u64> = BTreeMap::new();
+    for record in read {
+        let place = (record.partition, record.offset);
+        let n = Order::number(&record.value).ok_or("a value without a number")?;
+        if let Some(first) = places.insert(place, n).filter(|first| *first != n) {
+            return Err(format!("orders {first} and {n} were both read at {place:?}"));
+        }
+    }
+    if let Some((n, place)) = acked.iter().find(|(n, place)| places.get(place) != Some(n)) {
+        let there = places.get(place);
+        return Err(format!("order {n} was acknowledged at {place:?}, where {there:?} was read"));
+    }
+    let first = first_reads(read);
+    let counted = exactly(sent, &BTreeMap::new(), &first)?;
+    let again = read.len() - first.len();
+    Ok(format!("{counted}, {again} came again"))
+}
+
 /// The first that was read of each order.
 pub fn first_reads(read: &[Read]) -> Vec<Read> {
     let mut seen = BTreeSet::new();
@@ -112,6 +138,37 @@ pub fn without_gap(before: &[Read], after: &[Read]) -> Verdict {
         *expected += 1;
     }
     Ok(format!("{} orders went on", after.len()))
+}
+
+/// As [`without_gap`], of a client that may repeat what it did not commit: nothing was skipped, and nothing came again
+/// that the brokers had acknowledged as `committed`, which says where each partition goes on.
+///
+/// # Errors
+/// Names the place.
+pub fn without_skip(before: &[Read], committed: &BTreeMap<i32, i64>, after: &[Read]) -> Verdict {
+    let mut next: BTreeMap<i32, i64> = BTreeMap::new();
+    for record in before {
+        let end = next.entry(record.partition).or_insert(0);
+        *end = (*end).max(record.offset + 1);
+    }
+    let ends = next.clone();
+    let mut again = BTreeSet::new();
+    for record in after {
+        let (partition, offset) = (record.partition, record.offset);
+        let end = next.entry(partition).or_insert(0);
+        if offset > *end {
+            return Err(format!("partition {partition} went on at {offset}, not at {end}"));
+        }
+        *end = (*end).max(offset + 1);
+        if let Some(committed) = committed.get(&partition).filter(|it| offset < **it) {
+            return Err(format!("{offset} came again in {partition}, committed up to {committed}"));
+        }
+        if ends.get(&partition).is_some_and(|end| offset < *end) {
+            again.insert((partition, offset));
+        }
+    }
+    let new: i64 = next.values().sum::<i64>() - ends.values().sum::<i64>();
+    Ok(format!("{new} orders went on, {} came again", again.len()))
 }
 
 /// Headers, and timestamps if `with_timestamps`, came back as they were sent.
@@ -241,6 +298,34 @@ mod tests {
         assert!(without_gap(&reads[..5], &reads[5..]).is_ok());
         assert!(without_gap(&reads[..5], &reads[6..]).is_err());
         assert!(without_gap(&reads[..5], &reads[4..]).is_err());
+    }
+
+    #[test]
+    fn an_order_that_was_read_twice_counts_and_one_where_it_was_not_acknowledged_is_named() {
+        let (orders, mut reads) = (orders(), reads());
+        reads.push(read(&orders[3], 0, 24));
+        let acked = BTreeMap::from([(3, (0, 24)), (4, (0, 4))]);
+        assert_eq!(at_least_once(&orders, &acked, &reads).unwrap(), "24 of 24, 1 came again");
+        let said = at_least_once(&orders, &BTreeMap::from([(4, (0, 24))]), &reads).unwrap_err();
+        assert!(said.contains("order 4"), "{said}");
+        let said = at_least_once(&orders, &acked, &reads[1..]).unwrap_err();
+        assert!(said.contains("order 0 was not"), "{said}");
+        reads.push(read(&orders[5], 0, 24));
+        let said = at_least_once(&orders, &acked, &reads).unwrap_err();
+        assert!(said.contains("both read"), "{said}");
+    }
+
+    #[test]
+    fn a_repeat_after_a_restart_is_forgiven_unless_it_was_committed() {
+        let reads = reads();
+        let judged = |committed, after: &[Read]| {
+            without_skip(&reads[..5], &BTreeMap::from([(0, committed)]), after)
+        };
+        assert_eq!(judged(5, &reads[5..]).unwrap(), "19 orders went on, 0 came again");
+        let repeated = [&reads[4..8], &reads[3..]].concat();
+        assert_eq!(judged(3, &repeated).unwrap(), "19 orders went on, 2 came again");
+        assert!(judged(4, &repeated).unwrap_err().contains("committed up to 4"));
+        assert!(judged(0, &reads[6..]).is_err());
     }
 
     #[test]

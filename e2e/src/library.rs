@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -16,6 +17,8 @@ use crate::process::{Parse, Process};
 
 /// The version of kcat that the story is told with; it is installed, not fetched.
 const KCAT: &str = "Version 1.7.1";
+/// kafkajs's own, by default: 5 retries, after 300 ms, 600 ms, and so on.
+const KAFKAJS_RETRIES: Duration = Duration::from_millis(300 * 31);
 /// As `pom.xml` says what is needed, this copies it.
 const COPY_JARS: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
 
@@ -89,6 +92,24 @@ impl Library {
     /// Why it cannot say when a record happened, if it cannot.
     pub fn cannot_set_timestamps(self) -> Option<&'static str> {
         (self == Self::Kcat).then_some("kcat cannot set timestamps")
+    }
+
+    /// Why it may send and read again what it did before, when a broker goes; nothing where it does not.
+    pub fn repeats(self) -> Option<&'static str> {
+        match self {
+            Self::Node => Some("kafkajs sends again without idempotence, and joins anew"),
+            _ => None,
+        }
+    }
+
+    /// How much longer than others it needs to go on when a broker goes, by its own constants.
+    pub fn pause(self) -> Duration {
+        match self {
+            // Its producer looks who leads now when a try fails, not when it tries again, and gives up with the sixth:
+            // some tries have to fall into the time in which nothing changes.
+            Self::Node => KAFKAJS_RETRIES,
+            _ => Duration::ZERO,
+        }
     }
 
     /// Builds its program, or finds the one that was built from the same files.

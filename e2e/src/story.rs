@@ -13,7 +13,7 @@ use crate::event::{Event, Read};
 use crate::judge::{self, Place, Verdict};
 use crate::library::{Library, Program, Timeouts};
 use crate::order::Order;
-use crate::process::{Process, until};
+use crate::process::{Heard, Process, until};
 use crate::reaper::Reaper;
 use crate::report::{Line, Report};
 use crate::server::{Server, Topic, Wanted};
@@ -37,7 +37,7 @@ const BRIEF: Timeouts = Timeouts { session_ms: 6000, heartbeat_ms: 500 };
 /// How much earlier than a heartbeat interval before its death a member may have been heard last, on a
 /// busy machine.
 const HEARTBEAT_LATE: Duration = Duration::from_millis(300);
-/// How long all brokers are there before the next one is killed.
+/// How long all brokers are there before the next one is killed, beside what the client needs to go on.
 const CALM: Duration = Duration::from_secs(2);
 /// How long anything may take that nothing delays but the machine.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -53,8 +53,9 @@ pub fn tell(library: Library, brokers: u16) -> Result<Vec<String>> {
     let program = library.build()?;
     let (topics, groups) = (&[ORDERS, PAGE_VIEWS], &[INVENTORY, NOTIFICATION, ANALYTICS]);
     let server = Server::launch(&Wanted { topics, groups, brokers })?;
+    let calm = CALM + library.pause();
     let reaper =
-        if brokers > 1 { Some(Reaper::begin(server.hand()?, brokers, CALM)) } else { None };
+        if brokers > 1 { Some(Reaper::begin(server.hand()?, brokers, calm)) } else { None };
     let mut story = Story {
         program,
         server,
@@ -101,20 +102,19 @@ struct Story {
 
 impl Story {
     fn tell(&mut self) -> Result<()> {
-        let mut inventory = self.join(INVENTORY, 3)?;
-        let mut notification = self.join(NOTIFICATION, 1)?;
-        let analytics = self.join(ANALYTICS, 1)?;
+        let mut inventory = self.join(&ORDERS, INVENTORY, &[PATIENT; 3])?;
+        let mut notification = self.join(&ORDERS, NOTIFICATION, &[PATIENT])?;
+        let analytics = self.join(&ORDERS, ANALYTICS, &[PATIENT])?;
         for group in [&inventory, &notification, &analytics] {
             self.settle(group)?;
         }
         self.all_is_well(&[&inventory, &notification, &analytics])?;
-        let before = records(&inventory).concat();
-        self.leave(&mut inventory)?;
+        let before = self.leave(&mut inventory)?;
         let survivors = self.the_inventory_comes_back(&before)?;
         self.one_of_three_is_killed(survivors)?;
         // The others heard of all that as well.
         let others = self.every_order(&[&notification, &analytics]);
-        self.report.tell(Line::EveryOrder, &others)?;
+        self.note(Line::EveryOrder, &others)?;
         self.leave(&mut notification)?;
         drop(analytics);
         self.everything_once_more()?;
@@ -127,18 +127,25 @@ impl Story {
         let verdict = self.every_order(groups);
         // The line is told once, at the end of the story, unless it is lost already.
         if verdict.is_err() {
-            self.report.tell(Line::EveryOrder, &verdict)?;
+            self.note(Line::EveryOrder, &verdict)?;
             bail!("the groups did not get what was sent");
         }
         let members = records(groups[0]);
         let verdict = judge::one_reader_per_partition(&members, ORDERS.partitions);
         let verdict = explained(verdict, groups[0]);
-        self.report.tell(Line::OneReader, &verdict)?;
+        match self.repeats() {
+            Some(reason) => self.report.cannot(Line::OneReader, reason)?,
+            None => self.report.tell(Line::OneReader, &verdict)?,
+        }
         let mut ordered: Verdict = Ok(String::new());
         for group in groups {
-            ordered = ordered.and_then(|_| judge::in_order_per_key(&records(group)));
+            let read = match self.repeats() {
+                Some(_) => vec![judge::first_reads(&in_time(group))],
+                None => records(group),
+            };
+            ordered = ordered.and_then(|_| judge::in_order_per_key(&read));
         }
-        self.report.tell(Line::KeyOrder, &ordered)?;
+        self.note(Line::KeyOrder, &ordered)?;
         let cannot = self.program.library().cannot_set_timestamps();
         let verdict = judge::came_back(&self.sent, &members.concat(), cannot.is_none());
         match cannot {
@@ -148,17 +155,19 @@ impl Story {
     }
 
     /// Line 5. Gives the group's members, of which there are three then; the second is the one to be killed.
-    fn the_inventory_comes_back(&mut self, before: &[Read]) -> Result<Vec<Process>> {
+    fn the_inventory_comes_back(&mut self, before: &Left) -> Result<Vec<Process>> {
         let newest = self.place(PLACED[1])?;
-        let mut inventory = self.join(INVENTORY, 1)?;
+        let mut inventory = self.join(&ORDERS, INVENTORY, &[PATIENT])?;
         self.settle(&inventory)?;
         let arrived = until_seen(&inventory, &newest);
         let after = records(&inventory).concat();
-        let verdict = arrived.and_then(|()| judge::without_gap(before, &after));
+        let verdict = arrived.and_then(|()| match self.repeats() {
+            Some(_) => judge::without_skip(&before.read, &before.committed, &after),
+            None => judge::without_gap(&before.read, &after),
+        });
         let verdict = explained(verdict, &inventory);
-        self.report.tell(Line::GoesOn, &verdict)?;
-        inventory.push(self.join_as(INVENTORY, BRIEF)?);
-        inventory.extend(self.join(INVENTORY, 1)?);
+        self.note(Line::GoesOn, &verdict)?;
+        inventory.extend(self.join(&ORDERS, INVENTORY, &[BRIEF, PATIENT])?);
         self.settle(&inventory)?;
         Ok(inventory)
     }
@@ -175,6 +184,7 @@ impl Story {
     }
 
     fn a_member_dies(&mut self, mut inventory: Vec<Process>) -> Result<()> {
+        settled(&inventory)?;
         let mut victim = inventory.swap_remove(1);
         let orphans: BTreeSet<i32> = owned(&victim).into_iter().collect();
         ensure!(!orphans.is_empty(), "the victim has no partitions");
@@ -198,7 +208,7 @@ impl Story {
         let verdict = until_seen(&inventory, &newest).and(verdict);
         let verdict = explained(verdict, &inventory);
         self.report.tell(Line::Failover, &verdict)?;
-        self.leave(&mut inventory)
+        self.leave(&mut inventory).map(drop)
     }
 
     /// Lines 7 and 8: what was read comes back for who asks for it, and for who was not there.
@@ -224,14 +234,14 @@ impl Story {
         groups.push((Line::LateGroup, RETURNS, String::new()));
         let mut readers = Vec::new();
         for (line, group, how) in groups {
-            readers.push((line, how, self.join(group, 1)?));
+            readers.push((line, how, self.join(&ORDERS, group, &[PATIENT])?));
         }
         for (line, how, mut members) in readers {
             let verdict = self.every_order(&[&members]).map(|counted| match how.as_str() {
                 "" => counted,
                 how => format!("{counted}, {how}"),
             });
-            self.report.tell(line, &verdict)?;
+            self.note(line, &verdict)?;
             self.leave(&mut members)?;
         }
         Ok(())
@@ -240,27 +250,46 @@ impl Story {
     /// Line 4.
     fn page_views(&mut self) -> Result<()> {
         let views: Vec<Order> = (0..VIEWED).map(Order::page_view).collect();
-        self.send(&PAGE_VIEWS, &views)?;
+        let acked = self.send(&PAGE_VIEWS, &views)?;
+        let mut readers = self.join(&PAGE_VIEWS, "page-counter", &[PATIENT])?;
+        let verdict = self.reads(&readers, &views, &acked).and_then(|_| {
+            let read = records(&readers).concat();
+            judge::no_partition_is_empty(&read, PAGE_VIEWS.partitions)
+        });
+        self.note(Line::Spread, &explained(verdict, &readers))?;
+        self.leave(&mut readers).map(drop)
+    }
+
+    /// Starts members of a group, one for each of these.
+    fn join(&self, topic: &Topic, group: &str, each: &[Timeouts]) -> Result<Vec<Process>> {
         let address = self.server.address();
-        let reader = self.program.consume(&address, PAGE_VIEWS.name, "page-counter", PATIENT)?;
-        let mut readers = vec![reader];
-        let arrived = until_read(&readers, views.len());
-        let read = records(&readers).concat();
-        let verdict = arrived
-            .and_then(|()| judge::exactly(&views, &BTreeMap::new(), &read))
-            .and_then(|_| judge::no_partition_is_empty(&read, PAGE_VIEWS.partitions));
-        self.report.tell(Line::Spread, &explained(verdict, &readers))?;
-        self.leave(&mut readers)
+        let start =
+            |timeouts: &Timeouts| self.program.consume(&address, topic.name, group, *timeouts);
+        let start_all = || each.iter().map(start).collect::<Result<Vec<_>>>();
+        if self.repeats().is_none() {
+            return start_all();
+        }
+        // In peace until each has something: kafkajs ends if it meets no broker at its start.
+        self.in_peace(|| {
+            let members = start_all()?;
+            let all_have_some = || members.iter().all(|member| !owned(member).is_empty());
+            let joined = until("all have joined", LIMIT, || Ok(all_have_some().then_some(())));
+            joined.with_context(|| account(&members))?;
+            Ok(members)
+        })
     }
 
-    /// Starts members of a group.
-    fn join(&self, group: &str, members: usize) -> Result<Vec<Process>> {
-        (0..members).map(|_| self.join_as(group, PATIENT)).collect()
+    /// Why this client may send and read again what it did before; nothing where all brokers live.
+    fn repeats(&self) -> Option<&'static str> {
+        self.program.library().repeats().filter(|_| self.server.brokers() > 1)
     }
 
-    /// Starts a member of a group with these timeouts.
-    fn join_as(&self, group: &str, timeouts: Timeouts) -> Result<Process> {
-        self.program.consume(&self.server.address(), ORDERS.name, group, timeouts)
+    /// Writes a line down, of which a client that repeats shows a part.
+    fn note(&mut self, line: Line, verdict: &Verdict) -> Result<()> {
+        match self.repeats() {
+            Some(reason) => self.report.tell_partly(line, verdict, reason),
+            None => self.report.tell(line, verdict),
+        }
     }
 
     /// Waits until a group has settled, in peace: some clients join anew whenever a broker goes.
@@ -268,10 +297,13 @@ impl Story {
         self.in_peace(|| settled(members))
     }
 
-    /// Lets members leave the group, in peace: kafka-go does not try again, and is a member until its session
-    /// ends, which begins anew with each new coordinator.
-    fn leave(&self, members: &mut Vec<Process>) -> Result<()> {
-        self.in_peace(|| stop(members))
+    /// Lets members leave the group, in peace: kafka-go and kafkajs do not try again, and are members until their
+    /// session ends, which begins anew with each new coordinator.
+    fn leave(&self, members: &mut Vec<Process>) -> Result<Left> {
+        self.in_peace(|| {
+            settled(members)?;
+            stop(members)
+        })
     }
 
     /// Does something while all brokers are there.
@@ -323,20 +355,49 @@ impl Story {
         Ok(places)
     }
 
-    /// Whether each of these groups reads all that was sent so far, exactly once.
+    /// Whether each of these groups reads all orders that were sent so far.
     fn every_order(&self, groups: &[&Vec<Process>]) -> Verdict {
         let mut counted = String::new();
         for group in groups {
-            explained(until_read(group, self.sent.len()), group)?;
-        }
-        // Nothing may come twice, also not a little later.
-        std::thread::sleep(SILENCE);
-        for group in groups {
-            let verdict = judge::exactly(&self.sent, &self.acked, &records(group).concat());
-            counted = explained(verdict, group)?;
+            counted = explained(self.reads(group, &self.sent, &self.acked), group)?;
         }
         Ok(counted)
     }
+
+    /// Whether a group reads all that was sent, exactly once if the client does not repeat.
+    fn reads(&self, group: &[Process], sent: &[Order], acked: &BTreeMap<u64, Place>) -> Verdict {
+        until_read(group, sent.len())?;
+        if self.repeats().is_some() {
+            // What is sent again is acknowledged at its last place, which is read after its first.
+            let judged = || judge::at_least_once(sent, acked, &records(group).concat());
+            let found = until("it is read where it was acknowledged", LIMIT, || Ok(judged().ok()));
+            return found.or_else(|_| judged());
+        }
+        // Nothing may come twice, also not a little later.
+        std::thread::sleep(SILENCE);
+        judge::exactly(sent, acked, &records(group).concat())
+    }
+}
+
+/// What a group did that is no more.
+struct Left {
+    read: Vec<Read>,
+    /// Where each partition goes on, if the client tells.
+    committed: BTreeMap<i32, i64>,
+}
+
+/// Where each partition goes on by what was acknowledged last.
+fn committed(members: &[Process]) -> BTreeMap<i32, i64> {
+    let commit = |heard: &Heard| match heard.event {
+        Event::Committed { partition, offset } => Some((heard.at, (partition, offset))),
+        _ => None,
+    };
+    let of = |member: &Process| {
+        member.look(|events| events.iter().filter_map(commit).collect::<Vec<_>>())
+    };
+    let mut all: Vec<_> = members.iter().flat_map(of).collect();
+    all.sort_by_key(|(at, _)| *at);
+    all.into_iter().map(|(_, commit)| commit).collect()
 }
 
 /// What each member read so far.
@@ -351,6 +412,22 @@ fn records(members: &[Process]) -> Vec<Vec<Read>> {
         })
     };
     members.iter().map(of).collect()
+}
+
+/// What the members read so far, in the order of reading.
+fn in_time(members: &[Process]) -> Vec<Read> {
+    let of = |member: &Process| {
+        member.look(|events| {
+            let records = events.iter().filter_map(|heard| match &heard.event {
+                Event::Record(read) => Some((heard.at, read.clone())),
+                _ => None,
+            });
+            records.collect::<Vec<_>>()
+        })
+    };
+    let mut all: Vec<(Instant, Read)> = members.iter().flat_map(of).collect();
+    all.sort_by_key(|(at, _)| *at);
+    all.into_iter().map(|(_, read)| read).collect()
 }
 
 /// Which partitions a member has now.
@@ -395,16 +472,28 @@ fn account(members: &[Process]) -> String {
     told
 }
 
-/// Waits until the members have all partitions, each something, and none is had by two.
+/// Waits until the members have all partitions, each something, none is had by two, and those who tell were answered
+/// by their coordinator since.
 fn settled(members: &[Process]) -> Result<()> {
+    let since = Instant::now();
     let whole: Vec<i32> = (0..ORDERS.partitions).collect();
     let seen = until("the group has settled", LIMIT, || {
+        let is_answered = members.iter().all(|member| was_answered(member, since));
         let shares: Vec<Vec<i32>> = members.iter().map(owned).collect();
         let mut all = shares.concat();
         all.sort_unstable();
-        Ok((all == whole && shares.iter().all(|share| !share.is_empty())).then_some(()))
+        Ok((is_answered && all == whole && shares.iter().all(|share| !share.is_empty()))
+            .then_some(()))
     });
     seen.with_context(|| account(members))
+}
+
+/// Whether a member's coordinator answered it since, if it tells such things.
+fn was_answered(member: &Process, since: Instant) -> bool {
+    member.look(|events| {
+        let last = events.iter().rev().find(|heard| heard.event == Event::Heartbeat);
+        last.is_none_or(|last| last.at > since)
+    })
 }
 
 /// When the first of `orphans` was adopted after `since`, and when the last, if all were.
@@ -451,13 +540,15 @@ fn until_seen(members: &[Process], expected: &BTreeSet<u64>) -> Result<(), Strin
     read.map_err(|_| format!("{} of {} were not read", missing(), expected.len()))
 }
 
-/// Lets all leave the group.
-fn stop(members: &mut Vec<Process>) -> Result<()> {
+/// Lets all leave the group. Gives what they did.
+fn stop(members: &mut Vec<Process>) -> Result<Left> {
     for member in members.iter_mut() {
         member.ask_to_stop()?;
     }
-    for mut member in members.drain(..) {
+    for member in members.iter_mut() {
         member.stop()?;
     }
-    Ok(())
+    let left = Left { read: records(members).concat(), committed: committed(members) };
+    members.clear();
+    Ok(left)
 }

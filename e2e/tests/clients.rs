@@ -56,6 +56,11 @@ fn node_tells_the_story() {
 }
 
 #[test]
+fn node_tells_the_story_while_brokers_are_killed() {
+    tell(Library::Node, 3);
+}
+
+#[test]
 fn kcat_tells_the_story() {
     tell(Library::Kcat, 1);
 }
