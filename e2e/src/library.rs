@@ -17,6 +17,8 @@ use crate::process::{Parse, Process};
 
 /// The version of kcat that the story is told with; it is installed, not fetched.
 const KCAT: &str = "Version 1.7.1";
+/// kafka-go's own, by default.
+const JOIN_GROUP_BACKOFF: Duration = Duration::from_secs(5);
 /// kafkajs's own, by default: 5 retries, after 300 ms, 600 ms, and so on.
 const KAFKAJS_RETRIES: Duration = Duration::from_millis(300 * 31);
 /// As `pom.xml` says what is needed, this copies it.
@@ -97,14 +99,19 @@ impl Library {
     /// Why it may send and read again what it did before, when a broker goes; nothing where it does not.
     pub fn repeats(self) -> Option<&'static str> {
         match self {
+            Self::KafkaGo => Some("kafka-go sends again without idempotence, and joins anew"),
             Self::Node => Some("kafkajs sends again without idempotence, and joins anew"),
             _ => None,
         }
     }
 
-    /// How much longer than others it needs to go on when a broker goes, by its own constants.
-    pub fn pause(self) -> Duration {
+    /// How much longer than others it needs to go on when a broker goes, by its own constants, with members whose session
+    /// is so many milliseconds.
+    pub fn pause(self, session_ms: u64) -> Duration {
         match self {
+            // Where it asks before there is a new coordinator, it cannot leave, forgets who it was, and comes back after its
+            // JoinGroupBackoff; the group waits until the session of the forgotten one ends (segmentio/kafka-go#1215).
+            Self::KafkaGo => JOIN_GROUP_BACKOFF + Duration::from_millis(session_ms),
             // Its producer looks who leads now when a try fails, not when it tries again, and gives up with the sixth:
             // some tries have to fall into the time in which nothing changes.
             Self::Node => KAFKAJS_RETRIES,

@@ -53,7 +53,7 @@ pub fn tell(library: Library, brokers: u16) -> Result<Vec<String>> {
     let program = library.build()?;
     let (topics, groups) = (&[ORDERS, PAGE_VIEWS], &[INVENTORY, NOTIFICATION, ANALYTICS]);
     let server = Server::launch(&Wanted { topics, groups, brokers })?;
-    let calm = CALM + library.pause();
+    let calm = CALM + library.pause(PATIENT.session_ms);
     let reaper =
         if brokers > 1 { Some(Reaper::begin(server.hand()?, brokers, calm)) } else { None };
     let mut story = Story {

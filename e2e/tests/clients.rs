@@ -1,5 +1,5 @@
-//! The order story in six clients, each against a server of its own: one broker, and for clients that go on by
-//! themselves three that are killed one after another.
+//! The order story in six clients, each against a server of its own: one broker, and three that are killed
+//! one after another.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -18,6 +18,11 @@ fn tell(library: Library, brokers: u16) {
 #[test]
 fn kafka_go_tells_the_story() {
     tell(Library::KafkaGo, 1);
+}
+
+#[test]
+fn kafka_go_tells_the_story_while_brokers_are_killed() {
+    tell(Library::KafkaGo, 3);
 }
 
 #[test]

@@ -61,32 +61,27 @@ func produce(broker, topic string) error {
 			}
 		},
 	}
-	input := bufio.NewScanner(os.Stdin)
-	var waiting []kafka.Message
-	for more := true; more; {
-		if more = input.Scan(); more {
-			var r record
-			if err := json.Unmarshal(input.Bytes(), &r); err != nil {
-				return err
+	messages, broken := make(chan kafka.Message, 1000), make(chan error, 1)
+	go func() { broken <- read(messages) }()
+	for message := range messages {
+		// What has come meanwhile goes along.
+		waiting := []kafka.Message{message}
+		for more := true; more && len(waiting) < 1000; {
+			select {
+			case message, more = <-messages:
+				if more {
+					waiting = append(waiting, message)
+				}
+			default:
+				more = false
 			}
-			message := kafka.Message{Value: []byte(r.Value), WriterData: r.N}
-			if r.Key != nil {
-				message.Key = []byte(*r.Key)
-			}
-			for name, value := range r.Headers {
-				message.Headers = append(message.Headers, kafka.Header{Key: name, Value: []byte(value)})
-			}
-			if r.Timestamp > 0 {
-				message.Time = time.UnixMilli(r.Timestamp)
-			}
-			waiting = append(waiting, message)
 		}
-		if len(waiting) == 1000 || !more {
-			if err := writer.WriteMessages(context.Background(), waiting...); err != nil {
-				return err
-			}
-			waiting = nil
+		if err := writer.WriteMessages(context.Background(), waiting...); err != nil {
+			return err
 		}
+	}
+	if err := <-broken; err != nil {
+		return err
 	}
 	if err := writer.Close(); err != nil {
 		return err
@@ -97,16 +92,45 @@ func produce(broker, topic string) error {
 	return nil
 }
 
-// The Reader tells its assignment to its Logger only.
+// read gives what standard input says, until it ends.
+func read(messages chan<- kafka.Message) error {
+	defer close(messages)
+	input := bufio.NewScanner(os.Stdin)
+	for input.Scan() {
+		var r record
+		if err := json.Unmarshal(input.Bytes(), &r); err != nil {
+			return err
+		}
+		message := kafka.Message{Value: []byte(r.Value), WriterData: r.N}
+		if r.Key != nil {
+			message.Key = []byte(*r.Key)
+		}
+		for name, value := range r.Headers {
+			message.Headers = append(message.Headers, kafka.Header{Key: name, Value: []byte(value)})
+		}
+		if r.Timestamp > 0 {
+			message.Time = time.UnixMilli(r.Timestamp)
+		}
+		messages <- message
+	}
+	return input.Err()
+}
+
+// The Reader tells its assignment to its Logger only, and when it is over.
 type assignments struct{}
 
 var partition = regexp.MustCompile(`partition:(\d+)`)
 
 func (assignments) Printf(format string, arguments ...any) {
-	if !strings.HasPrefix(format, "subscribed to topics and partitions") {
+	owned := []int{}
+	switch {
+	case strings.HasPrefix(format, "stopped heartbeat for group"):
+		// This generation is over; the next may be long in coming.
+		say(map[string]any{"event": "owns", "partitions": owned})
+		return
+	case !strings.HasPrefix(format, "subscribed to topics and partitions"):
 		return
 	}
-	owned := []int{}
 	for _, found := range partition.FindAllStringSubmatch(fmt.Sprintf(format, arguments...), -1) {
 		number, _ := strconv.Atoi(found[1])
 		owned = append(owned, number)
@@ -153,7 +177,9 @@ func consume(broker, topic, group string, session, heartbeat time.Duration) erro
 		// One that fails is made good by the next.
 		if err := reader.CommitMessages(ctx, message); err != nil {
 			log.Print(err)
+			continue
 		}
+		say(map[string]any{"event": "committed", "partition": message.Partition, "offset": message.Offset + 1})
 	}
 }
 
