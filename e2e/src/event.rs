@@ -38,6 +38,15 @@ pub enum Event {
         /// From which offset on.
         offset: i64,
     },
+    /// A batch came from a broker, if the client was asked to tell.
+    Fetched {
+        /// Which one.
+        broker: i32,
+        /// Of which partition.
+        partition: i32,
+        /// How many records.
+        records: usize,
+    },
     /// This member's coordinator answered it, if the client tells.
     Heartbeat,
     /// Committed offsets were moved to the beginning.

@@ -257,6 +257,26 @@ impl Program {
         Process::start(format!("{} {group}", self.library.name()), &mut command, self.parse)
     }
 
+    /// Starts a member of `group` that says in which rack it is, and tells which broker it reads from: franz-go.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn consume_in_rack(
+        &self,
+        broker: &str,
+        topic: &str,
+        group: &str,
+        timeouts: Timeouts,
+        rack: &str,
+    ) -> Result<Process> {
+        ensure!(self.library == Library::FranzGo, "only franz-go tells where it reads");
+        let Timeouts { session_ms, heartbeat_ms } = timeouts;
+        let mut command = self.command();
+        command.args(["consume", broker, topic, group]);
+        command.args([session_ms.to_string(), heartbeat_ms.to_string(), rack.to_owned()]);
+        Process::start(format!("{} in {rack}", self.library.name()), &mut command, self.parse)
+    }
+
     /// Starts to move `group` to the beginning of `topic`.
     ///
     /// # Errors

@@ -90,7 +90,14 @@ func produce(broker, topic string) {
 	}
 }
 
-func consume(broker, topic, group string, session, heartbeat time.Duration) {
+// fetched tells which broker each batch came from.
+type fetched struct{}
+
+func (fetched) OnFetchBatchRead(broker kgo.BrokerMetadata, _ string, partition int32, batch kgo.FetchBatchMetrics) {
+	say(map[string]any{"event": "fetched", "broker": broker.NodeID, "partition": partition, "records": batch.NumRecords})
+}
+
+func consume(broker, topic, group string, session, heartbeat time.Duration, rack ...string) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	// The callbacks run one at a time.
@@ -109,7 +116,11 @@ func consume(broker, topic, group string, session, heartbeat time.Duration) {
 			say(map[string]any{"event": "owns", "partitions": partitions})
 		}
 	}
-	client := connect(broker,
+	var where []kgo.Opt
+	for _, rack := range rack {
+		where = append(where, kgo.Rack(rack), kgo.WithHooks(fetched{}))
+	}
+	client := connect(broker, append(where,
 		kgo.ConsumerGroup(group),
 		kgo.ConsumeTopics(topic),
 		kgo.SessionTimeout(session),
@@ -122,7 +133,7 @@ func consume(broker, topic, group string, session, heartbeat time.Duration) {
 			change(false)(ctx, client, topics)
 		}),
 		kgo.OnPartitionsLost(change(false)),
-	)
+	)...)
 	for {
 		fetches := client.PollFetches(ctx)
 		if ctx.Err() != nil {
@@ -180,7 +191,7 @@ func main() {
 	case "produce":
 		produce(arguments[1], arguments[2])
 	case "consume":
-		consume(arguments[1], arguments[2], arguments[3], milliseconds(arguments[4]), milliseconds(arguments[5]))
+		consume(arguments[1], arguments[2], arguments[3], milliseconds(arguments[4]), milliseconds(arguments[5]), arguments[6:]...)
 	case "rewind":
 		rewind(arguments[1], arguments[2], arguments[3])
 	}

@@ -44,7 +44,7 @@ pub struct Spec {
     pub product: Product,
     /// Where they are; none is loopback.
     pub network: Option<Network>,
-    /// Settings beside what makes them a cluster.
+    /// Settings beside what makes them a cluster; `{id}` stands for the broker's id.
     pub settings: Vec<String>,
     /// What each broker is run by, a program and its first arguments; nothing is by itself.
     pub prefix: Vec<OsString>,
@@ -95,7 +95,8 @@ pub struct Place {
 }
 
 impl Cluster {
-    /// Starts so many brokers of Klamm on loopback, with these settings beside what makes them a cluster.
+    /// Starts so many brokers of Klamm on loopback, with these settings beside what makes them a cluster; `{id}`
+    /// stands for the broker's id.
     ///
     /// # Errors
     /// When they do not form a cluster in time.
@@ -162,8 +163,9 @@ impl Cluster {
     /// When it cannot be started.
     pub fn start_broker(&mut self, id: i32) -> Result<()> {
         let seat = &self.seats[index(id)];
-        let mut command =
-            self.product.command(seat, &self.seats, &self.settings, self.folder.path())?;
+        let own = |setting: &String| setting.replace("{id}", &id.to_string());
+        let settings: Vec<String> = self.settings.iter().map(own).collect();
+        let mut command = self.product.command(seat, &self.seats, &settings, self.folder.path())?;
         if let Some(network) = &self.network {
             command = network.within(id, &command);
         }
