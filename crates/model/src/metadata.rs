@@ -42,6 +42,7 @@ impl Metadata {
                 fenced,
                 in_controlled_shutdown,
                 cordoned,
+                is_controller_only: false,
             };
             image.apply(&Record::RegisterBroker { id, broker });
         }
