@@ -44,6 +44,7 @@ mod tests {
         let mut random = [0; 64];
         fill_random(&mut random).unwrap();
         assert_ne!(random, [0; 64]);
+        assert!(!is_remote(Path::new("/")));
         let file = tempfile::tempfile().unwrap();
         file.write_all_at(b"abc", 0).unwrap();
         reserve(&file, 100).unwrap();
