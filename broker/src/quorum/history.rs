@@ -152,7 +152,12 @@ impl Histories {
         Ok(Self { world, folder: folder.to_owned(), own, successor, is_over })
     }
 
-    /// The data directory that the quorum's folder is in.
+    /// The quorum's folder.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The data directory that it is in.
     pub(super) fn data_dir(&self) -> Option<&Path> {
         self.folder.parent()
     }

@@ -2,6 +2,7 @@
 //! has what the others have.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::BrokerId;
@@ -10,10 +11,12 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
 use wire::add_raft_voter::request::Listener;
 use wire::{AddRaftVoterRequest, ErrorCode, Str, Uuid};
+use world::Pool;
+use world::tasks::blocking;
 
 use super::Core;
 use super::formation::Hello;
-use super::proposal::{Types, Voter};
+use super::proposal::{StoredMembership, Types, Voter};
 use super::transport::{AskError, Kind, id_of, node_of};
 
 /// How long a node may take to say who it is.
@@ -24,6 +27,8 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(30);
 const CHANGE_MAX: Duration = Duration::from_secs(5);
 /// How often a node that is to vote asks to.
 const ENLIST: Duration = Duration::from_secs(1);
+/// There from when a node asks to vote until it does.
+const ENLISTING: &str = "quorum.enlisting";
 
 /// Why a change of voters was not made, or is not known to be.
 #[derive(Debug, thiserror::Error)]
@@ -168,24 +173,61 @@ fn votes(core: &Core, id: u64) -> bool {
     metrics.membership_config.voter_ids().any(|voter| voter == id)
 }
 
-/// On a node that its settings call a voter, and that has never been one with this disk: asks to become
-/// one, until it is. One that was removed has its log still, and does not ask.
-pub(super) async fn enlist(core: Core) {
+/// Whether this node votes with this disk as far as it knows, and if it does, whether a majority has agreed.
+fn own_vote(core: &Core) -> Option<bool> {
+    let metrics = core.raft.metrics();
+    let metrics = metrics.borrow_watched();
     let me = core.identity.id();
-    let Some((host, port)) = core.voters.get(&me).cloned() else { return };
-    let clock = &core.world.clock;
+    let is_it = |voter: &Voter| voter.directory == core.identity.directory;
+    let votes = |told: &StoredMembership| {
+        told.voter_ids().any(|id| id == me) && told.membership().get_node(&me).is_some_and(is_it)
+    };
+    // What a majority has not agreed on another leader may take back.
+    votes(&metrics.membership_config).then(|| votes(&metrics.committed_membership_config))
+}
+
+/// On a node that its settings call a voter, and that has never been one with this disk: asks to become
+/// one, until it is. One that was removed has its log still, and does not ask; one that asks has a mark, since
+/// it may have some of the log before it is named there.
+pub(super) async fn enlist(core: Core) {
+    let Some((host, port)) = core.voters.get(&core.identity.id()).cloned() else { return };
+    let (disk, mark) = (&core.world.disk, core.histories.folder().join(ENLISTING));
+    let mut told = String::new();
     loop {
-        clock.sleep(ENLIST).await;
-        let is_new = core.log.is_empty()
-            || (known(&core, core.identity.node).is_some() && !votes(&core, me));
-        if !is_new {
-            // It votes, or did.
+        core.world.clock.sleep(ENLIST).await;
+        match own_vote(&core) {
+            Some(true) => break,
+            Some(false) => continue,
+            None => {}
+        }
+        let is_marked = disk.exists(&mark);
+        if !(is_marked || core.log.is_empty() || known(&core, core.identity.node).is_some()) {
+            tracing::info!("this node's vote was taken: it follows, and does not ask for another");
             return;
         }
         let Some(leader) = core.leader() else { continue };
-        if let Err(error) = ask_to_vote(&core, leader, &host, port).await {
-            tracing::debug!(%error, "not a voter yet");
+        let asked = async {
+            if !is_marked {
+                let (disk, mark) = (Arc::clone(disk), mark.clone());
+                let write = move || disk.write_atomic(&mark, b"");
+                let marked = blocking(&*core.world.tasks, Pool::Flush, write).await;
+                marked.map_err(|error| error.to_string())?;
+            }
+            ask_to_vote(&core, leader, &host, port).await.map_err(|error| error.to_string())
+        };
+        match asked.await {
+            Ok(()) => break,
+            Err(why) if why == told => {}
+            Err(why) => {
+                tracing::warn!(%why, leader, "this node has no vote yet, and asks on for one");
+                told = why;
+            }
         }
+    }
+    if disk.exists(&mark)
+        && let Err(error) = disk.remove_file(&mark)
+    {
+        tracing::warn!(%error, "this node votes, and would ask for its vote again if that was taken");
     }
 }
 

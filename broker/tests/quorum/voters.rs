@@ -8,8 +8,9 @@ use wire::describe_quorum::response::{PartitionData as Described, ReplicaState};
 use wire::{
     AddRaftVoterRequest, DescribeQuorumRequest, ErrorCode, RemoveRaftVoterRequest, Str, Uuid,
 };
+use world::simulated::PoolLatency;
 
-use super::cluster::{CLUSTER_ID, Cluster, NODES, PORT, run};
+use super::cluster::{CLUSTER_ID, Cluster, NODES, PORT, run, run_with};
 
 /// How long a change of voters may take.
 const CHANGE: Duration = Duration::from_secs(40);
@@ -229,6 +230,49 @@ fn a_replaced_disk_is_given_a_vote_and_does_not_have_the_old_one() {
             cluster.kill(other.expect("there is a third"));
             cluster.create("topic-001").await;
             cluster.knows(wiped, &names(2)).await;
+        });
+    }
+}
+
+#[test]
+fn a_node_asks_on_for_its_vote_if_the_leader_goes_before_it_is_named() {
+    // Beyond what is kept behind a snapshot.
+    const TOPICS: usize = 450;
+    let small = [("metadata.log.max.record.bytes.between.snapshots", "2000")];
+    for seed in 61..63 {
+        run_with(seed, &small, async |cluster| {
+            let leader = cluster.settle().await;
+            for name in names(TOPICS) {
+                cluster.create(&name).await;
+            }
+            let wiped = NODES.into_iter().find(|id| *id != leader).expect("there are others");
+            cluster.power_loss(wiped);
+            cluster.wipe(wiped);
+            let slow = Duration::from_millis(300)..Duration::from_millis(400);
+            let slow = PoolLatency { flush: slow, ..PoolLatency::default() };
+            cluster.simulation.set_pool_latency(cluster.host(wiped), slow);
+            cluster.start(wiped);
+            let has_some = |cluster: &Cluster| cluster.has_file(wiped, "quorum.snapshot");
+            cluster.within(Duration::from_secs(30), "it has a snapshot", has_some).await;
+            cluster.kill(leader);
+            // It hears of nobody who would give it a vote, for longer than it waits between two looks.
+            cluster.simulation.sleep(Duration::from_secs(5)).await;
+            if seed % 2 == 0 {
+                cluster.power_loss(wiped);
+                cluster.start(wiped);
+            }
+            cluster.start(leader);
+            let votes = (wiped, cluster.directory(wiped));
+            for _ in 0..60 {
+                if voters(cluster).await.contains(&votes) {
+                    let has_no_mark = |it: &Cluster| !it.has_file(wiped, "quorum.enlisting");
+                    let patience = Duration::from_secs(5);
+                    cluster.within(patience, "it asks no more", has_no_mark).await;
+                    return;
+                }
+                cluster.simulation.sleep(Duration::from_secs(1)).await;
+            }
+            panic!("seed {seed}: {:?} vote", voters(cluster).await);
         });
     }
 }
