@@ -336,8 +336,9 @@ impl Shared {
         self.leaderships.borrow().clone()
     }
 
-    /// Whom clients are told to be the controller; every broker passes on what is the controller's, so it is
-    /// another broker where clients cannot reach the controller itself.
+    /// Whom clients are told to be the controller: as in Kafka with KRaft, a broker that passes on what is the
+    /// controller's. Every broker does, so while nobody is known to lead it is this one, and another one where
+    /// clients cannot reach the controller itself.
     pub(crate) fn controller(&self) -> BrokerId {
         let known = self.leadership().leader.unwrap_or(self.node);
         let image = &self.state().image;

@@ -47,7 +47,8 @@ impl Leadership {
         let leader = if core.hears_leader() {
             metrics.current_leader.filter(|_| is_running).map(node_of)
         } else {
-            core.observed.get()
+            // Others may not know yet that this node leads no more.
+            core.observed.get().filter(|id| *id != core.identity.node)
         };
         let applied = metrics.last_applied.map(|last| last.leader_id.term);
         // What began the term is applied, so all that was decided before is.
@@ -102,11 +103,16 @@ pub(super) fn is_led(core: &Core) -> bool {
 
 /// Whether a majority has heard of this leader so lately that nobody else was elected.
 pub(super) fn has_lease(core: &Core) -> bool {
+    is_answered(core, Duration::from_millis(ELECTION_MS.end))
+}
+
+/// Whether this node leads, and a majority has answered what it said within `time`.
+pub(super) fn is_answered(core: &Core, time: Duration) -> bool {
     let metrics = core.raft.metrics();
     let metrics = metrics.borrow_watched();
     let is_alone = metrics.membership_config.voter_ids().count() == 1;
-    let lease = Duration::from_millis(ELECTION_MS.end);
-    is_alone || metrics.last_quorum_acked.is_some_and(|at| at.elapsed() < lease)
+    metrics.current_leader == Some(core.identity.id())
+        && (is_alone || metrics.last_quorum_acked.is_some_and(|at| at.elapsed() < time))
 }
 
 /// The voter that knows most, if this node leads and is not alone.
@@ -137,6 +143,8 @@ pub(crate) struct VoterProgress {
     pub(crate) directory: Uuid,
     /// Where its log ends; of others only the leader knows.
     pub(crate) log_end: Option<u64>,
+    /// How long ago the leader said what it has answered; only the leader knows.
+    pub(crate) answered: Option<Duration>,
 }
 
 pub(super) fn progress(core: &Core) -> Progress {
@@ -152,10 +160,18 @@ pub(super) fn progress(core: &Core) -> Progress {
         };
         Some(stored.map_or(0, |last| last + 1))
     };
+    let answered = |id: u64| {
+        let heartbeats = metrics.heartbeat.as_ref()?;
+        if id == core.identity.id() {
+            return Some(Duration::ZERO);
+        }
+        heartbeats.get(&id)?.as_ref().map(|at| at.elapsed())
+    };
     let voters = membership.voter_ids().map(|id| VoterProgress {
         id: node_of(id),
         directory: membership.get_node(&id).map_or(Uuid::ZERO, |voter| voter.directory),
         log_end: log_end(id),
+        answered: answered(id),
     });
     Progress {
         leader: metrics.current_leader.map(node_of),

@@ -90,7 +90,7 @@ const SNAPSHOT_CHECK: u64 = 64;
 const KEPT_ENTRIES: u64 = 256;
 /// How long a proposal may take before its asker is told that it is not known what becomes of it.
 const PROPOSAL_TIME_MAX: Duration = Duration::from_secs(5);
-/// A leader that was not heard of for so long is not one any more, as far as this node knows: by then
+/// A leader that was not heard of for so long, or whom no majority has answered, is not one any more, as far as this node knows: by then
 /// another one is elected, if there is a majority.
 const SILENCE_MAX: Duration = Duration::from_secs(1);
 /// How long a graceful stop waits for another leader.
@@ -141,12 +141,11 @@ impl Core {
         voters.collect::<Vec<_>>().join(",")
     }
 
-    /// Whether this node leads, or its leader spoke to it lately.
+    /// Whether this node leads and a majority answers it, or a leader spoke to it lately.
     fn hears_leader(&self) -> bool {
-        let metrics = self.raft.metrics();
-        let leads = metrics.borrow_watched().current_leader == Some(self.identity.id());
         let now = self.world.clock.tick();
-        leads || self.heard.get().is_some_and(|at| now < at + SILENCE_MAX)
+        leadership::is_answered(self, SILENCE_MAX)
+            || self.heard.get().is_some_and(|at| now < at + SILENCE_MAX)
     }
 
     /// A leader has spoken.

@@ -42,6 +42,12 @@ fn every_broker_tells_who_leads_the_quorum_and_how_far_the_voters_are() {
             let voters = told.current_voters.iter().map(|one| (one.replica_id, one.log_end_offset));
             let expected = NODES.map(|voter| (voter, told.high_watermark));
             assert_eq!(voters.collect::<Vec<_>>(), expected, "through {id}");
+            let now = cluster.simulation.world(cluster.host(leader)).clock.wall_ms();
+            for voter in &told.current_voters {
+                let heard = voter.last_fetch_timestamp;
+                assert!((now - 1000..=now).contains(&heard), "through {id}: {heard}, {now}");
+                assert_eq!(voter.last_caught_up_timestamp, heard, "nothing is on its way");
+            }
             let ports = answer.nodes.iter().map(|node| node.listeners.len());
             assert_eq!(ports.collect::<Vec<_>>(), [1, 1, 1]);
         }

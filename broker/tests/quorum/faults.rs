@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use client::admin::NewTopic;
 use client::{Acks, Admin, Producer, ProducerOptions, ProducerRecord};
-use wire::{ErrorCode, MetadataRequest};
+use wire::{DescribeQuorumRequest, ErrorCode, MetadataRequest};
 use world::simulated::{PoolLatency, Trace};
 
 use super::cluster::{Cluster, NODES, run, run_with};
@@ -83,6 +83,24 @@ fn a_leader_that_is_cut_off_decides_nothing() {
         for id in NODES {
             cluster.knows(id, &names(1)).await;
         }
+    });
+}
+
+#[test]
+fn a_leader_that_is_cut_off_does_not_go_on_saying_that_it_leads() {
+    run(41, async |cluster| {
+        let leader = cluster.settle().await;
+        for other in NODES.into_iter().filter(|id| *id != leader) {
+            cluster.simulation.cut(cluster.host(leader), cluster.host(other));
+            cluster.simulation.cut(cluster.host(other), cluster.host(leader));
+        }
+        cluster.simulation.sleep(Duration::from_millis(600)).await;
+        let code = ask(cluster, leader, DescribeQuorumRequest::default()).await.error_code;
+        assert_eq!(ErrorCode::from_number(code), Some(ErrorCode::NotLeaderOrFollower));
+        cluster.simulation.sleep(Duration::from_secs(1)).await;
+        assert_eq!(cluster.seen_by(leader), None);
+        cluster.simulation.heal_all();
+        cluster.settle().await;
     });
 }
 

@@ -1,12 +1,12 @@
 //! Answers ApiKey 55, DescribeQuorum: who votes about the metadata, and how far each of them is.
 //!
-//! Offsets are positions in the quorum's log, as Kafka tells them; when a voter was last heard of is not
-//! told. Observers are the other brokers: how many decisions they lack, the leader knows from their heartbeats.
+//! Offsets are positions in the quorum's log, as Kafka tells them. When a voter had all is told only while it
+//! has: then it is when it was last heard of. Observers are the other brokers: how many decisions they lack, the leader knows from their heartbeats.
 
 use std::sync::{Arc, PoisonError};
 
 use engine::BrokerId;
-use engine::metadata::Broker;
+use engine::metadata::{Broker, Controller, Decision};
 use wire::describe_quorum::response::{Listener, Node, PartitionData, ReplicaState, TopicData};
 use wire::{DescribeQuorumRequest, DescribeQuorumResponse, ErrorCode, Str, Uuid};
 
@@ -22,20 +22,27 @@ const METADATA_PARTITION: i32 = 0;
 const NODES_SINCE: i16 = 2;
 
 pub(crate) async fn handle(call: Call, request: DescribeQuorumRequest) -> DescribeQuorumResponse {
-    let Some(progress) = call.shared().quorum.progress().await else {
-        return DescribeQuorumResponse {
-            error_code: number(ErrorCode::NotLeaderOrFollower),
-            error_message: text(&"the broker is stopping"),
-            ..Default::default()
-        };
+    let refused = |why: &dyn std::fmt::Display| DescribeQuorumResponse {
+        error_code: number(ErrorCode::NotLeaderOrFollower),
+        error_message: text(&why),
+        ..Default::default()
     };
+    // One that is cut off may be told of itself only that it leads.
+    let nothing = |_: &Controller<'_>| Decision { records: Vec::new(), reply: () };
+    if let Err(error) = call.shared().control.decide(nothing).await {
+        return refused(&error);
+    }
+    let Some(progress) = call.shared().quorum.progress().await else {
+        return refused(&"the broker is stopping");
+    };
+    let now_ms = call.shared().now().wall_ms;
     let tells_nodes = call.version >= NODES_SINCE;
     let topics = request.topics.into_iter().map(|topic| {
         let is_it = |index| *topic.topic_name == *METADATA_TOPIC && index == METADATA_PARTITION;
         let partitions = topic.partitions.iter().map(|partition| match partition.partition_index {
             index if is_it(index) => {
                 let observers = observers(&call, &progress, tells_nodes);
-                PartitionData { observers, ..describe(&progress, tells_nodes) }
+                PartitionData { observers, ..describe(&progress, now_ms, tells_nodes) }
             }
             index => unknown(index),
         });
@@ -53,12 +60,20 @@ pub(crate) async fn handle(call: Call, request: DescribeQuorumRequest) -> Descri
     }
 }
 
-fn describe(progress: &Progress, tells_disks: bool) -> PartitionData {
-    let voter = |voter: &VoterProgress| ReplicaState {
-        replica_id: voter.id.0,
-        replica_directory_id: if tells_disks { voter.directory } else { Uuid::ZERO },
-        log_end_offset: voter.log_end.map_or(-1, offset),
-        ..Default::default()
+fn describe(progress: &Progress, now_ms: i64, tells_disks: bool) -> PartitionData {
+    let ends = progress.voters.iter().filter_map(|voter| voter.log_end);
+    let end = ends.max();
+    let voter = |voter: &VoterProgress| {
+        let heard = voter.answered.and_then(|ago| i64::try_from(ago.as_millis()).ok());
+        let heard_ms = heard.map_or(-1, |ago| now_ms - ago);
+        ReplicaState {
+            replica_id: voter.id.0,
+            replica_directory_id: if tells_disks { voter.directory } else { Uuid::ZERO },
+            log_end_offset: voter.log_end.map_or(-1, offset),
+            last_fetch_timestamp: heard_ms,
+            last_caught_up_timestamp: if voter.log_end == end { heard_ms } else { -1 },
+            ..Default::default()
+        }
     };
     PartitionData {
         partition_index: METADATA_PARTITION,

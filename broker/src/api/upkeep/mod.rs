@@ -26,7 +26,7 @@ const UNDER_WAY: u64 = 100;
 pub(crate) async fn voters(shared: &Arc<Shared>) -> Vec<Voter> {
     let Some(progress) = shared.quorum.progress().await else { return Vec::new() };
     let needed = progress.high_watermark.saturating_sub(UNDER_WAY);
-    let voter = |VoterProgress { id, directory, log_end }| {
+    let voter = |VoterProgress { id, directory, log_end, .. }| {
         let is_current = log_end.is_some_and(|end| end >= needed);
         Voter { id, directory, is_member: true, is_current }
     };
