@@ -32,8 +32,8 @@ pub(super) struct Fetcher {
     /// Those of which other things may be wanted than the leader was told: thousands are idle, and cost
     /// nothing.
     touched: RefCell<BTreeSet<PartitionId>>,
-    /// Those that are not asked for before a monotonic time: the leader has refused them, or they are throttled.
-    paused: RefCell<BTreeMap<PartitionId, Duration>>,
+    /// Those that are not asked for now, and will be: at a monotonic time, if it is known.
+    paused: RefCell<BTreeMap<PartitionId, Option<Duration>>>,
     /// Counts changes of `followed`.
     generation: Cell<u64>,
     /// `followed` or `touched` has changed.
@@ -180,7 +180,7 @@ impl Fetcher {
 
     /// When the first of those that are paused is asked for again.
     fn resumes_at(&self) -> Option<Duration> {
-        self.paused.borrow().values().min().copied()
+        self.paused.borrow().values().flatten().min().copied()
     }
 
     /// `None` while nothing can be asked for.
@@ -224,10 +224,10 @@ impl Fetcher {
         let followed = self.followed.borrow();
         let mut paused = self.paused.borrow_mut();
         let mut looked_at = std::mem::take(&mut *self.touched.borrow_mut());
+        looked_at.extend(std::mem::take(&mut *paused).into_keys());
         if of_all {
             looked_at = followed.keys().copied().collect();
         }
-        looked_at.extend(paused.extract_if(.., |_, at| *at <= now.tick).map(|(id, _)| id));
         let wish = |id: PartitionId| {
             let mut partition = followed.get(&id)?.borrow_mut();
             let slowly = partition.copies_slowly().then(|| shared.throttles.follower.ask(shared));
@@ -245,10 +245,9 @@ impl Fetcher {
                 }
                 Err(at) => (None, Some(at)),
             };
-            match resumes_at {
-                Some(at) => paused.insert(id, at),
-                None => paused.remove(&id),
-            };
+            if wish.is_none() {
+                paused.insert(id, resumes_at);
+            }
             Some((id, wish))
         };
         looked_at.into_iter().filter_map(wish).collect()
