@@ -23,6 +23,9 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// Pauses after a failure: doubled each time, up to the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How long a connection is kept though other partitions are to be copied: thousands may be added one after the
+/// other, and each connection tells the leader of all of them.
+const KEPT_MIN: Duration = Duration::from_millis(100);
 
 /// Copies the partitions of one lane.
 pub(super) struct Fetcher {
@@ -72,11 +75,13 @@ impl Fetcher {
 
     pub(super) fn add(&self, id: PartitionId, partition: PartitionRef) {
         self.followed.borrow_mut().insert(id, partition);
+        self.touch(id);
         self.change();
     }
 
     pub(super) fn remove(&self, id: PartitionId) {
         self.followed.borrow_mut().remove(&id);
+        self.touch(id);
         self.change();
     }
 
@@ -127,11 +132,13 @@ impl Fetcher {
             Err(error) => return Left::Failed(error),
         };
         let mut session = Session::default();
-        let generation = self.generation.get();
+        let kept_until = shared.now().after(KEPT_MIN);
         loop {
-            if self.stopped.get() || self.generation.get() != generation {
+            if self.stopped.get() || self.followed.borrow().is_empty() {
                 return Left::Changed;
             }
+            // What was added or taken until now is told by this Fetch.
+            let generation = self.generation.get();
             let Some(request) = self.request(shared, &mut session) else {
                 // Each partition was refused or is throttled for a while, or waits to be cut.
                 self.until_wanted(shared).await;
@@ -140,7 +147,7 @@ impl Fetcher {
             let answer = tokio::select! {
                 biased;
                 answer = connection.ask(&request, TIMEOUT + wait(&request)) => answer,
-                () = self.other_generation(generation) => return Left::Changed,
+                () = self.other_generation(shared, generation, kept_until) => return Left::Changed,
             };
             let answer = match answer {
                 Ok(answer) => answer,
@@ -156,9 +163,13 @@ impl Fetcher {
         }
     }
 
-    async fn other_generation(&self, generation: u64) {
+    /// Completes when other partitions are to be copied, but not before `kept_until` unless none is any more.
+    async fn other_generation(&self, shared: &Shared, generation: u64, kept_until: Duration) {
         while self.generation.get() == generation {
             self.changed.notified().await;
+        }
+        if !self.stopped.get() {
+            shared.world.clock.sleep_until(kept_until).await;
         }
     }
 
@@ -229,7 +240,9 @@ impl Fetcher {
             looked_at = followed.keys().copied().collect();
         }
         let wish = |id: PartitionId| {
-            let mut partition = followed.get(&id)?.borrow_mut();
+            // One that is not followed any more is to be forgotten.
+            let Some(partition) = followed.get(&id) else { return (id, None) };
+            let mut partition = partition.borrow_mut();
             let slowly = partition.copies_slowly().then(|| shared.throttles.follower.ask(shared));
             let max_bytes = match slowly {
                 None => Ok(max_bytes),
@@ -248,9 +261,9 @@ impl Fetcher {
             if wish.is_none() {
                 paused.insert(id, resumes_at);
             }
-            Some((id, wish))
+            (id, wish)
         };
-        looked_at.into_iter().filter_map(wish).collect()
+        looked_at.into_iter().map(wish).collect()
     }
 
     /// Appends what came, partition by partition; in the flushed lane, waits until it is on disk.

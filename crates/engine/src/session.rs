@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Now, Offset, TopicId};
+use crate::{BrokerId, Now, Offset, TopicId};
 
 /// What bounds the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,8 +73,8 @@ pub struct SessionRequest {
     pub epoch: i32,
     /// Version 13 on.
     pub uses_topic_ids: bool,
-    /// A follower's; the client's own sessions never displace these.
-    pub privileged: bool,
+    /// The follower, if it is one's; the client's own sessions never displace these.
+    pub replica: Option<BrokerId>,
     /// Partitions added or changed; all of them when there is no session.
     pub partitions: Vec<(PartitionKey, Wanted)>,
     /// Partitions no longer wanted.
@@ -117,7 +117,7 @@ enum PlanKind {
     Sessionless,
     Create {
         uses_topic_ids: bool,
-        privileged: bool,
+        replica: Option<BrokerId>,
     },
     /// With the epoch that the session expects next.
     Incremental {
@@ -199,7 +199,8 @@ struct Entry {
 
 #[derive(Debug)]
 struct Session {
-    privileged: bool,
+    /// The follower, if it is one's.
+    replica: Option<BrokerId>,
     uses_topic_ids: bool,
     /// The epoch of the next request.
     epoch: i32,
@@ -256,7 +257,7 @@ impl Session {
 
     /// What is worth less goes first: clients before followers, small before large.
     fn worth(&self) -> (bool, usize) {
-        (self.privileged, self.partitions.len())
+        (self.replica.is_some(), self.partitions.len())
     }
 }
 
@@ -284,8 +285,8 @@ impl FetchSessions {
             // All is said anew: whatever session there was ends.
             self.close(request.session_id);
             let kind = if request.epoch == 0 {
-                let SessionRequest { uses_topic_ids, privileged, .. } = request;
-                PlanKind::Create { uses_topic_ids, privileged }
+                let SessionRequest { uses_topic_ids, replica, .. } = request;
+                PlanKind::Create { uses_topic_ids, replica }
             } else {
                 PlanKind::Sessionless
             };
@@ -340,9 +341,9 @@ impl FetchSessions {
             PlanKind::Sessionless => {
                 Ok(SessionAnswer { session_id: 0, include: vec![true; outcomes.len()] })
             }
-            PlanKind::Create { uses_topic_ids, privileged } => {
+            PlanKind::Create { uses_topic_ids, replica } => {
                 let session = Session {
-                    privileged,
+                    replica,
                     uses_topic_ids,
                     epoch: 1,
                     created: now.tick,
@@ -447,6 +448,7 @@ impl FetchSessions {
         if count == 0 || count > self.config.max_partitions || self.config.max_sessions == 0 {
             return 0;
         }
+        self.close_left_over_by(&session);
         while self.sessions.len() >= self.config.max_sessions
             || self.partitions + count > self.config.max_partitions
         {
@@ -464,6 +466,21 @@ impl FetchSessions {
         id
     }
 
+    /// Closes the sessions of this follower that name a partition of its new one: it copies each over one
+    /// connection at a time, and has left the others.
+    fn close_left_over_by(&mut self, new: &Session) {
+        if new.replica.is_none() {
+            return;
+        }
+        let is_left = |old: &Session| {
+            let mut keys = old.partitions.keys();
+            old.replica == new.replica && keys.any(|key| new.partitions.contains_key(key))
+        };
+        let left: Vec<i32> =
+            self.sessions.iter().filter(|(_, old)| is_left(old)).map(|(id, _)| *id).collect();
+        left.into_iter().for_each(|id| self.close(id));
+    }
+
     /// Who makes room for a new session: one that was idle for long, else the least worth of those
     /// that may be displaced, unless the new one is worth less still. A young session is safe from
     /// all, except a client's from a follower.
@@ -477,7 +494,7 @@ impl FetchSessions {
         let exposed = self
             .sessions
             .iter()
-            .filter(|(_, session)| old(session.created) || (new.privileged && !session.privileged));
+            .filter(|(_, session)| old(session.created) || (new.replica.is_some() && session.replica.is_none()));
         let (id, least) = exposed.min_by_key(|(id, session)| (session.worth(), **id))?;
         // An equal one makes room, as in Kafka.
         (new.worth() >= least.worth()).then_some(*id)

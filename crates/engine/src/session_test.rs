@@ -35,7 +35,7 @@ fn ask(session_id: i32, epoch: i32, partitions: &[i32]) -> SessionRequest {
         session_id,
         epoch,
         uses_topic_ids: false,
-        privileged: false,
+        replica: None,
         partitions: partitions.iter().map(|partition| (p(*partition), WANTED)).collect(),
         forgotten: Vec::new(),
     }
@@ -253,10 +253,25 @@ fn a_full_cache_displaces_an_old_smaller_session() {
 fn a_follower_displaces_even_a_young_client_and_no_client_displaces_a_follower() {
     let mut sessions = bounded(1, 100);
     open(&mut sessions, &[0, 1], at(0));
-    let follower = SessionRequest { privileged: true, ..ask(0, 0, &[0]) };
+    let follower = SessionRequest { replica: Some(BrokerId(7)), ..ask(0, 0, &[0]) };
     assert_eq!(fetch(&mut sessions, follower, |_| IDLE, at(1)).unwrap().0, 7);
     fetch(&mut sessions, ask(7, 1, &[]), |_| IDLE, at(120)).unwrap();
     assert_eq!(open(&mut sessions, &[0, 1], at(130)), 0);
+}
+
+#[test]
+fn a_follower_leaves_no_session_behind_that_names_what_its_new_one_does() {
+    let mut sessions = bounded(10, 100);
+    let by = |replica, partitions: &[i32]| SessionRequest {
+        replica: Some(BrokerId(replica)),
+        ..ask(0, 0, partitions)
+    };
+    for (replica, partitions) in [(1, &[0, 1][..]), (1, &[2, 3]), (2, &[0, 1]), (1, &[1, 4])] {
+        fetch(&mut sessions, by(replica, partitions), |_| IDLE, at(0)).unwrap();
+    }
+    open(&mut sessions, &[1], at(0));
+    // Those with 2 and 3, of the other follower, with 1 and 4, and the client's.
+    assert_eq!((sessions.len(), sessions.partitions()), (4, 7));
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn read_request(call: &Call, body: &Body) -> Result<(Terms, SessionRequest), Str
         session_id: request.session_id,
         epoch: request.session_epoch,
         uses_topic_ids: call.version >= 13,
-        privileged: terms.reader.is_replica(),
+        replica: terms.reader.replica(),
         partitions: request
             .partitions()
             .map(|partition| {

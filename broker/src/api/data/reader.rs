@@ -36,7 +36,14 @@ impl Reader {
     }
 
     pub(super) fn is_replica(&self) -> bool {
-        matches!(self, Self::Replica { .. })
+        self.replica().is_some()
+    }
+
+    pub(super) fn replica(&self) -> Option<BrokerId> {
+        match self {
+            Self::Consumer { .. } => None,
+            Self::Replica { id, .. } => Some(*id),
+        }
     }
 
     pub(super) fn news(&self) -> Option<&Arc<News>> {
