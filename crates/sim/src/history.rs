@@ -156,6 +156,11 @@ pub enum Event {
         /// Those of them that are in sync.
         in_sync: Vec<i32>,
     },
+    /// What was left at the end of what people had done to the cluster, after as long as that may take.
+    LeftBehind {
+        /// In words; nothing if all is as the settings say.
+        what: Vec<String>,
+    },
     /// What one broker's disk held of a partition at the end, when nobody wrote any more.
     Copy {
         /// Of which partition.

@@ -55,6 +55,7 @@ impl<'a> Positions<'a> {
                 | Event::PowerLost { .. }
                 | Event::Healed
                 | Event::Placed { .. }
+                | Event::LeftBehind { .. }
                 | Event::Copy { .. }
                 | Event::Final { .. } => {}
             }

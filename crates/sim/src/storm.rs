@@ -14,7 +14,7 @@ use world::clock::LocalFuture;
 use world::simulated::{HostId, Simulation, SimulationOptions, Trace};
 
 use crate::checks;
-use crate::faults::{FaultKind, Schedule, Struck};
+use crate::faults::{Fault, FaultKind, Schedule, Struck};
 use crate::history::{Event, History};
 use crate::panics::Panics;
 
@@ -49,6 +49,13 @@ pub trait System {
 
     /// Has a bit of what the host's process has stored rot, which one `draw` says; false if there is nothing.
     fn rot(&self, simulation: &Simulation, host: HostId, draw: u64) -> bool;
+
+    /// Whether the system says that it loses nothing with the disk of one of these hosts.
+    fn can_lose_disk(&self, simulation: &Simulation, host: HostId) -> LocalFuture<bool>;
+
+    /// Has done to one of these hosts what people do to a cluster, and has it undone: `fault` is of such a kind.
+    /// Tells whether it came about.
+    fn upkeep(&self, simulation: &Simulation, host: HostId, fault: &Fault) -> LocalFuture<bool>;
 
     /// Adds the clients' hosts and starts them. They work until they are stopped.
     fn start_clients(&self, simulation: &Simulation, history: &SharedHistory);
@@ -136,13 +143,14 @@ async fn weather(
         power_losses += 1;
         history.borrow_mut().record(Event::PowerLost { at });
     };
-    let struck = schedule.perform(simulation, system, &hosts, power_lost).await;
+    let (mut struck, upkeep) = schedule.perform(simulation, system, &hosts, power_lost).await;
     for topic in system.lossy(power_losses) {
         history.borrow_mut().record(Event::Lossy { topic });
     }
     simulation.note(format_args!("healed"));
     history.borrow_mut().record(Event::Healed);
     settle(simulation, history).await;
+    upkeep.end(simulation, &mut struck).await;
     let collected = simulation.within(COLLECT, system.collect(simulation, history)).await;
     (simulation.elapsed(), struck, collected.is_some())
 }

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sim::faults::Fault;
 use sim::history::{Event, Partition, RecordId};
 use sim::panics::Panics;
 use sim::storm::{self, Outcome, SharedHistory, System};
@@ -195,6 +196,14 @@ impl System for Keeper {
 
     fn rot(&self, _simulation: &Simulation, _host: HostId, _draw: u64) -> bool {
         false
+    }
+
+    fn can_lose_disk(&self, _simulation: &Simulation, _host: HostId) -> LocalFuture<bool> {
+        Box::pin(async { false })
+    }
+
+    fn upkeep(&self, _: &Simulation, _host: HostId, _fault: &Fault) -> LocalFuture<bool> {
+        Box::pin(async { false })
     }
 
     fn lossy(&self, _power_losses: usize) -> Vec<String> {

@@ -139,6 +139,10 @@ mod told {
                 };
                 Event::Placed { partition, replicas: ids(replicas), in_sync: ids(in_sync) }
             }
+            "left" => {
+                let what = rest.split(',').filter(|what| !what.is_empty());
+                Event::LeftBehind { what: what.map(str::to_owned).collect() }
+            }
             "copy" => {
                 let (broker, log) = rest.split_once('=').unwrap();
                 let broker = i32::try_from(number(broker)).unwrap();

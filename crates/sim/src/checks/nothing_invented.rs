@@ -40,6 +40,7 @@ pub(super) fn judge(history: &History) -> Verdict {
             | Event::Wanted { .. }
             | Event::Healed
             | Event::Placed { .. }
+            | Event::LeftBehind { .. }
             | Event::Copy { .. } => {}
         }
     }

@@ -44,6 +44,7 @@ pub(super) fn judge(history: &History) -> Verdict {
             | Event::PowerLost { .. }
             | Event::Healed
             | Event::Placed { .. }
+            | Event::LeftBehind { .. }
             | Event::Copy { .. } => {}
         }
     }

@@ -6,8 +6,8 @@ use world::simulated::Random;
 use super::{FaultKind, Schedule};
 
 impl Schedule {
-    /// Only one machine's disk rots, and while it may, no other machine loses its power. Half of the clusters
-    /// lose the power of one machine at most: then no topic may lose anything.
+    /// Only one machine's disk rots, and while it may, no other machine loses its power or its disk. Half of the
+    /// clusters lose one machine's power or disk at most: then no topic may lose anything.
     pub(super) fn keep_to_budget(&mut self, random: &mut Random, brokers: usize) {
         let rot = self.faults.iter().find(|fault| fault.kind == FaultKind::Rot);
         if let Some(strikes) = rot.map(|rot| rot.strikes) {
@@ -15,10 +15,14 @@ impl Schedule {
                 if fault.kind == FaultKind::PowerLossAll {
                     fault.kind = FaultKind::KillAll;
                 }
-                if matches!(fault.kind, FaultKind::PowerLoss | FaultKind::Rot) {
+                let is_of_disk = matches!(fault.kind, FaultKind::Rot | FaultKind::DiskLost);
+                if is_of_disk || fault.kind == FaultKind::PowerLoss {
                     fault.strikes = strikes;
                 }
             }
+        }
+        if self.faults.iter().any(|fault| fault.kind == FaultKind::DiskLost) {
+            self.spare_those_who_lost_a_disk();
         }
         if brokers == 1 || random.chance(1, 2) {
             return;
@@ -26,8 +30,26 @@ impl Schedule {
         let mut has_lost = false;
         for fault in &mut self.faults {
             fault.kind = match fault.kind {
-                FaultKind::PowerLoss if std::mem::replace(&mut has_lost, true) => FaultKind::Kill,
+                FaultKind::PowerLoss | FaultKind::DiskLost
+                    if std::mem::replace(&mut has_lost, true) =>
+                {
+                    FaultKind::Kill
+                }
                 FaultKind::PowerLossAll => FaultKind::KillAll,
+                kind => kind,
+            };
+        }
+    }
+
+    /// Where disks are lost, one machine loses its power at most: what was copied to a new disk counts as in sync
+    /// before it is flushed. And no vote is taken: until the new disk votes, the others need theirs.
+    fn spare_those_who_lost_a_disk(&mut self) {
+        let mut has_lost = false;
+        for fault in &mut self.faults {
+            fault.kind = match fault.kind {
+                FaultKind::PowerLossAll => FaultKind::KillAll,
+                FaultKind::PowerLoss if std::mem::replace(&mut has_lost, true) => FaultKind::Kill,
+                FaultKind::Vote => FaultKind::Drain,
                 kind => kind,
             };
         }
@@ -47,7 +69,8 @@ mod tests {
             let Some(rot) = of(FaultKind::Rot).next() else { continue };
             rotten += 1;
             assert_eq!(of(FaultKind::PowerLossAll).count(), 0);
-            let mut others = of(FaultKind::Rot).chain(of(FaultKind::PowerLoss));
+            let mut others =
+                of(FaultKind::Rot).chain(of(FaultKind::PowerLoss)).chain(of(FaultKind::DiskLost));
             assert!(others.all(|other| other.strikes % 3 == rot.strikes % 3));
         }
         assert!(rotten > 100, "{rotten} of 1000");
@@ -58,7 +81,7 @@ mod tests {
         let machines = |seed| {
             let schedule = Schedule::draw(&mut Random::new(seed, &["faults"]), 3);
             let lost = schedule.faults.iter().map(|fault| match fault.kind {
-                FaultKind::PowerLoss => 1,
+                FaultKind::PowerLoss | FaultKind::DiskLost => 1,
                 FaultKind::PowerLossAll => 3,
                 _ => 0,
             });
@@ -67,5 +90,21 @@ mod tests {
         let gentle = (0..1000).filter(|seed| machines(*seed) <= 1).count();
         assert!((500..900).contains(&gentle), "{gentle} of 1000");
         assert!((0..1000).any(|seed| machines(seed) == 1));
+    }
+
+    #[test]
+    fn where_a_disk_is_lost_the_other_machines_stay_up_and_vote() {
+        let mut lost = 0;
+        for seed in 0..1000 {
+            let schedule = Schedule::draw(&mut Random::new(seed, &["faults"]), 3);
+            let count = |kind| schedule.faults.iter().filter(|fault| fault.kind == kind).count();
+            if count(FaultKind::DiskLost) == 0 {
+                continue;
+            }
+            lost += 1;
+            let rest = count(FaultKind::Vote) + count(FaultKind::PowerLossAll);
+            assert_eq!((rest, count(FaultKind::PowerLoss) <= 1), (0, true), "seed {seed}");
+        }
+        assert!(lost > 100, "{lost} of 1000");
     }
 }

@@ -19,6 +19,11 @@ impl Flushed {
         self.at
     }
 
+    /// Since when the process runs.
+    pub(super) fn started(&self) -> Duration {
+        self.started
+    }
+
     /// A process begins, or goes on.
     pub(super) fn begins(&mut self, at: Duration) {
         self.started = self.started.max(at);

@@ -6,12 +6,14 @@
 //! | `budget` | how much of it the brokers promise to bear |
 //! | `themes` | schedules for a single situation |
 //! | `perform` | how each kind is done to a simulation, and undone |
+//! | `upkeep` | what the system does to itself meanwhile, because people ask for it |
 //! | `flushed` | what a machine could have brought to its disk before it lost power |
 
 mod budget;
 mod flushed;
 mod perform;
 mod themes;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -46,15 +48,29 @@ pub enum FaultKind {
     PowerLossAll,
     /// Some writes or syncs fail: once, or as long as it lasts.
     DiskError,
+    /// Some reads fail: once, or as long as it lasts.
+    ReadError,
     /// No space is left.
     DiskFull,
     /// A bit of what the broker has stored is another one from now on.
     Rot,
+    /// The machine gets an empty disk, once the others say that they can do without the old one.
+    DiskLost,
+    /// Its vote in the quorum is taken away, and given back.
+    Vote,
+    /// Its leaderships go elsewhere, or all that it holds, until that is cancelled.
+    Drain,
+    /// Somebody has the leave to take it out of service; gives it back, or lets it run out.
+    Lease,
+    /// Equal shares are asked for, and perhaps no longer.
+    Balance,
+    /// Another broker joins with an empty disk, gets replicas, is emptied, and forgotten.
+    Join,
 }
 
 impl FaultKind {
     /// All kinds.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 21] = [
         Self::Kill,
         Self::PowerLoss,
         Self::Restart,
@@ -67,8 +83,15 @@ impl FaultKind {
         Self::KillAll,
         Self::PowerLossAll,
         Self::DiskError,
+        Self::ReadError,
         Self::DiskFull,
         Self::Rot,
+        Self::DiskLost,
+        Self::Vote,
+        Self::Drain,
+        Self::Lease,
+        Self::Balance,
+        Self::Join,
     ];
 
     /// The kind's name in reports.
@@ -86,8 +109,15 @@ impl FaultKind {
             Self::KillAll => "kill_all",
             Self::PowerLossAll => "power_loss_all",
             Self::DiskError => "disk_error",
+            Self::ReadError => "read_error",
             Self::DiskFull => "disk_full",
             Self::Rot => "rot",
+            Self::DiskLost => "disk_lost",
+            Self::Vote => "vote",
+            Self::Drain => "drain",
+            Self::Lease => "lease",
+            Self::Balance => "balance",
+            Self::Join => "join",
         }
     }
 
@@ -98,7 +128,13 @@ impl FaultKind {
     }
 
     fn needs_others(self) -> bool {
-        matches!(self, Self::Isolate | Self::KillAll | Self::PowerLossAll | Self::Rot)
+        let heals = matches!(self, Self::Rot | Self::DiskLost);
+        self.strikes_all() || self.is_upkeep() || heals || self == Self::Isolate
+    }
+
+    /// Whether it is a thing that people do to a cluster: the system carries it out and undoes it.
+    fn is_upkeep(self) -> bool {
+        matches!(self, Self::Vote | Self::Drain | Self::Lease | Self::Balance | Self::Join)
     }
 
     /// Whether it strikes all brokers at once.
@@ -106,14 +142,20 @@ impl FaultKind {
         matches!(self, Self::KillAll | Self::PowerLossAll)
     }
 
+    /// Whether machines lose their power.
+    fn is_of_power(self) -> bool {
+        matches!(self, Self::PowerLoss | Self::PowerLossAll)
+    }
+
     /// Whether the broker's disk fails: its process may end by itself, and not begin.
     fn is_of_disk(self) -> bool {
-        matches!(self, Self::DiskError | Self::DiskFull)
+        matches!(self, Self::DiskError | Self::ReadError | Self::DiskFull)
     }
 
     /// Whether the broker has to recover from it.
     pub fn is_restart(self) -> bool {
-        self.strikes_all() || matches!(self, Self::Kill | Self::PowerLoss | Self::Restart)
+        let one = matches!(self, Self::Kill | Self::PowerLoss | Self::Restart | Self::DiskLost);
+        self.strikes_all() || one
     }
 }
 
@@ -161,6 +203,10 @@ impl Schedule {
                 _ => kinds[random.index(kinds.len())],
             };
             let begins = match faults.last() {
+                // Not before the others have recovered: it is told then that they have not.
+                Some(_) if kind == FaultKind::DiskLost => {
+                    quiet_from + random.duration(&millis(7000, 10_000))
+                }
                 // Bad luck seldom comes alone: recoveries that are interrupted, answers that are lost
                 // on their way while the broker dies.
                 Some(last) if random.chance(1, 3) => {
@@ -178,6 +224,11 @@ impl Schedule {
             quiet_from = quiet_from.max(begins + lasts);
             let (strikes, detail) = (random.index(1 << 16), random.next_u64());
             faults.push(Fault { kind, at: begins, lasts, strikes, detail });
+            if kind == FaultKind::Lease {
+                // What the lease is for.
+                let (kind, at) = (FaultKind::Restart, begins + Duration::from_millis(500));
+                faults.push(Fault { kind, at, lasts: lasts / 2, strikes, detail });
+            }
         }
         if brokers > 1 && random.chance(1, 6) {
             let lasts = random.duration(&millis(1000, 8000));

@@ -6,11 +6,17 @@ use std::time::Duration;
 use world::simulated::{HostId, NetFaults, PoolLatency, Random, Simulation};
 
 use super::flushed::Flushed;
+use super::upkeep::Upkeep;
 use super::{Fault, FaultKind, Schedule, Struck, millis};
 use crate::storm::System;
 
 /// Room on a sound disk, far more than a run needs.
 const DISK_BYTES: u64 = 1 << 30;
+
+/// How long others must have run when a disk is lost: those that came back are known to have by then.
+const WHOLE_FOR: Duration = Duration::from_secs(5);
+/// How long they may take to say that they can do without it.
+const LEAVE_WITHIN: Duration = Duration::from_secs(1);
 
 /// What is due at a moment of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,16 +37,16 @@ struct Weather<'a, S> {
 }
 
 impl Schedule {
-    /// Lets it all happen to `hosts`; says what struck. `power_lost` is told, when a machine
-    /// loses its power, how long its broker had run until then, long enough to flush.
+    /// Lets it all happen to `hosts`; says what struck, and what people have still under way. `power_lost` is
+    /// told, when a machine loses its power, how long its broker had run until then, long enough to flush.
     pub async fn perform(
         &self,
         simulation: &Simulation,
         system: &impl System,
         hosts: &[HostId],
         mut power_lost: impl FnMut(Duration),
-    ) -> Struck {
-        let mut struck = Struck::new();
+    ) -> (Struck, Upkeep) {
+        let (mut struck, mut upkeep) = (Struck::new(), Upkeep::default());
         let (flushed, failing) = (BTreeMap::new(), BTreeMap::new());
         let mut weather = Weather { simulation, system, flushed, failing };
         for (due, step) in self.steps(hosts) {
@@ -50,7 +56,17 @@ impl Schedule {
                     let fault = &self.faults[at];
                     let mut any = false;
                     for host in fault.hosts(hosts) {
-                        any |= weather.strike(fault, host, hosts, &mut power_lost);
+                        if fault.kind.is_upkeep() {
+                            upkeep.begin(fault.kind, system.upkeep(simulation, host, fault));
+                        } else if fault.kind == FaultKind::DiskLost {
+                            any |= weather.lose_disk(host, hosts).await;
+                            // Two machines at once may be one too many, as with power alone.
+                            if any && self.faults.iter().any(|fault| fault.kind.is_of_power()) {
+                                power_lost(weather.now());
+                            }
+                        } else {
+                            any |= weather.strike(fault, host, hosts, &mut power_lost);
+                        }
                     }
                     if any {
                         *struck.entry(fault.kind.name()).or_default() += 1;
@@ -60,7 +76,7 @@ impl Schedule {
             }
         }
         simulation.heal_all();
-        struck
+        (struck, upkeep)
     }
 
     /// Begins and ends, in the order of time.
@@ -129,10 +145,30 @@ impl<S: System> Weather<'_, S> {
         if *left == 0 {
             let disk = self.simulation.disk(host);
             disk.fail_writes(0);
+            disk.fail_reads(0);
             disk.fail_syncs(0);
             disk.set_capacity(DISK_BYTES);
             self.system.disk_fails(host, false);
         }
+    }
+
+    /// Has a host lose its disk, if all are whole and the system says that it can do without; whether it did.
+    async fn lose_disk(&mut self, host: HostId, brokers: &[HostId]) -> bool {
+        let is_whole = |weather: &Self, host: &HostId| {
+            let started = weather.flushed.get(host).copied().unwrap_or_default().started();
+            let fails = weather.failing.get(host).is_some_and(|count| *count > 0);
+            weather.simulation.is_running(*host) && !fails && weather.now() >= started + WHOLE_FOR
+        };
+        let asked = self.system.can_lose_disk(self.simulation, host);
+        let can = self.simulation.within(LEAVE_WITHIN, asked).await;
+        if can != Some(true) || !brokers.iter().all(|broker| is_whole(self, broker)) {
+            return false;
+        }
+        self.simulation.kill(host);
+        self.simulation.disk(host).replace();
+        let now = self.now();
+        self.flushed.entry(host).or_default().ended(now);
+        true
     }
 
     /// Begins a fault; false if there was nothing to be struck.
@@ -170,7 +206,17 @@ impl<S: System> Weather<'_, S> {
                     _ => disk.fail_syncs(count),
                 }
             }
+            FaultKind::ReadError => {
+                let count = if fault.detail.is_multiple_of(2) { u32::MAX } else { 1 };
+                simulation.disk(host).fail_reads(count);
+            }
             FaultKind::DiskFull => simulation.disk(host).set_capacity(0),
+            FaultKind::DiskLost
+            | FaultKind::Vote
+            | FaultKind::Drain
+            | FaultKind::Lease
+            | FaultKind::Balance
+            | FaultKind::Join => unreachable!("not done to the host alone"),
             FaultKind::Rot => return self.system.rot(simulation, host, fault.detail),
         }
         if fault.kind.is_of_disk() {
@@ -205,7 +251,13 @@ impl<S: System> Weather<'_, S> {
             | FaultKind::PowerLoss
             | FaultKind::KillAll
             | FaultKind::PowerLossAll
-            | FaultKind::Rot => {}
+            | FaultKind::DiskLost
+            | FaultKind::Rot
+            | FaultKind::Vote
+            | FaultKind::Drain
+            | FaultKind::Lease
+            | FaultKind::Balance
+            | FaultKind::Join => {}
             // As long as that was its time to stop.
             FaultKind::Restart => simulation.kill(host),
             FaultKind::SlowDisk => simulation.set_pool_latency(host, PoolLatency::default()),
@@ -219,7 +271,7 @@ impl<S: System> Weather<'_, S> {
             FaultKind::ClockJump => simulation.jump_clock(host, -fault.jump_ms()),
             FaultKind::Pause => {}
             FaultKind::SlowNet => simulation.set_net_faults(NetFaults::default()),
-            FaultKind::DiskError | FaultKind::DiskFull => self.repair(host),
+            FaultKind::DiskError | FaultKind::ReadError | FaultKind::DiskFull => self.repair(host),
         }
         let flushed = self.flushed.entry(host).or_default();
         if was_running && fault.kind == FaultKind::Restart {

@@ -15,9 +15,12 @@ enum Theme {
     OneMachineOfAll,
     /// Two disks take long to sync, then all machines lose power: what was acknowledged is on enough disks.
     DarkWithSlowDisks,
+    /// A disk is lost, then perhaps another machine's, both in quiet times; a process dies meanwhile. Nobody
+    /// loses power, so nothing may be lost, whatever it waits for.
+    LostDisks,
 }
 
-const ALL: [Theme; 2] = [Theme::OneMachineOfAll, Theme::DarkWithSlowDisks];
+const ALL: [Theme; 3] = [Theme::OneMachineOfAll, Theme::DarkWithSlowDisks, Theme::LostDisks];
 
 impl Schedule {
     /// Draws a schedule with a theme, for several brokers.
@@ -40,6 +43,16 @@ impl Schedule {
                     faults.push(Fault { strikes, lasts: dark - at, ..slow });
                 }
                 faults.push(one(random, FaultKind::PowerLossAll, dark));
+            }
+            Theme::LostDisks => {
+                for _ in 0..=random.index(2) {
+                    at += random.duration(&millis(4000, 8000));
+                    let lost = one(random, FaultKind::DiskLost, at);
+                    let dies = at + lost.lasts + random.duration(&millis(0, 3000));
+                    faults.push(lost);
+                    faults.push(one(random, FaultKind::Kill, dies));
+                    at = dies + faults[faults.len() - 1].lasts + Duration::from_secs(6);
+                }
             }
         }
         Self { faults }

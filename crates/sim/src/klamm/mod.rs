@@ -6,6 +6,7 @@
 //! | `read` | reads each topic from its beginning; reads all at the end |
 //! | `group` | joins, reads, commits, leaves or dies; asks for positions |
 //! | `moves` | moves replicas and leaders about, where there are several brokers |
+//! | `upkeep` | takes votes, drains, leases, asks for equal shares, lets a broker come and go: what people do |
 //! | `replicas` | at the end, waits until all replicas are in sync, and compares their disks |
 //!
 //! `orders` waits for the disk (`klamm.durability=fsync`), `views` does not. Where there are three brokers,
@@ -26,6 +27,7 @@ use world::World;
 use world::clock::LocalFuture;
 use world::simulated::{HostId, Random, Simulation};
 
+use crate::faults::Fault;
 use crate::history::{CommitId, Event, Partition, RecordId};
 use crate::storm::{SharedHistory, System};
 
@@ -34,6 +36,7 @@ mod moves;
 mod produce;
 mod read;
 mod replicas;
+mod upkeep;
 
 /// What the names of all brokers begin with; their number follows.
 const BROKER: &str = "broker-";
@@ -51,15 +54,19 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A run with real brokers. Make one for each run.
+#[derive(Clone)]
 pub struct Klamm {
     brokers: usize,
-    hosts: RefCell<Vec<HostId>>,
+    /// The brokers' in the order of their ids; the last is of one that comes and goes, where there are several.
+    hosts: Rc<RefCell<Vec<HostId>>>,
     /// How each broker is asked to stop.
-    stops: RefCell<BTreeMap<HostId, Rc<Notify>>>,
+    stops: Rc<RefCell<BTreeMap<HostId, Rc<Notify>>>>,
     /// Whose disks fail now.
     failing: Rc<RefCell<BTreeSet<HostId>>>,
     /// Whose disks have rotted.
-    rotten: RefCell<BTreeSet<HostId>>,
+    rotten: Rc<RefCell<BTreeSet<HostId>>>,
+    /// Whether the one that comes and goes is there, or on its way.
+    joins: Rc<Cell<bool>>,
 }
 
 impl Klamm {
@@ -67,19 +74,32 @@ impl Klamm {
     pub fn new(brokers: usize) -> Self {
         Self {
             brokers,
-            hosts: RefCell::default(),
-            stops: RefCell::default(),
+            hosts: Rc::default(),
+            stops: Rc::default(),
             failing: Rc::default(),
-            rotten: RefCell::default(),
+            rotten: Rc::default(),
+            joins: Rc::default(),
         }
+    }
+
+    /// The id of the broker of a host.
+    fn id(&self, host: HostId) -> i32 {
+        let hosts = self.hosts.borrow();
+        let at = hosts.iter().position(|other| *other == host).expect("it was built");
+        i32::try_from(at).expect("there are few")
     }
 }
 
 impl System for Klamm {
     fn build(&self, simulation: &Simulation) -> Vec<HostId> {
         let add = |number| simulation.add_host(&format!("{BROKER}{number}"));
-        let hosts: Vec<HostId> = (0..self.brokers).map(add).collect();
+        let spare = usize::from(self.brokers > 1);
+        let mut hosts: Vec<HostId> = (0..self.brokers + spare).map(add).collect();
         self.hosts.borrow_mut().clone_from(&hosts);
+        if self.brokers > 1 {
+            simulation.add_host(upkeep::OPERATOR);
+        }
+        hosts.truncate(self.brokers);
         hosts
     }
 
@@ -92,10 +112,13 @@ impl System for Klamm {
     fn start(&self, simulation: &Simulation, host: HostId) {
         let stop = Rc::new(Notify::new());
         self.stops.borrow_mut().insert(host, Rc::clone(&stop));
-        let settings = settings(simulation.seed(), &self.hosts.borrow(), host);
+        let voters = &self.hosts.borrow()[..self.brokers];
+        let settings = settings(simulation.seed(), voters, (self.id(host), host));
         let (storm, failing) = (simulation.clone(), Rc::clone(&self.failing));
         simulation.start(host, move |world| {
             Box::pin(async move {
+                // As a signal does it, or as a program that has no time.
+                let is_careful = draw(&world, "careful", 2) == 0;
                 let running = match broker::Broker::start(world, settings).await {
                     Ok(running) => running,
                     Err(error) if failing.borrow().contains(&host) => {
@@ -110,6 +133,9 @@ impl System for Klamm {
                     biased;
                     why = running.failed() => storm.note(format_args!("given up: {why}")),
                     () = stop.notified() => {
+                        if is_careful {
+                            running.wait_until_safe().await;
+                        }
                         if let Err(error) = running.stop().await {
                             storm.note(format_args!("not stopped cleanly: {error}"));
                         }
@@ -157,6 +183,16 @@ impl System for Klamm {
         true
     }
 
+    fn can_lose_disk(&self, simulation: &Simulation, host: HostId) -> LocalFuture<bool> {
+        let (operator, id) = (self.operator(simulation), self.id(host));
+        Box::pin(async move { operator.can_lose_disk(id).await })
+    }
+
+    fn upkeep(&self, simulation: &Simulation, host: HostId, fault: &Fault) -> LocalFuture<bool> {
+        let (operator, id, fault) = (self.operator(simulation), self.id(host), fault.clone());
+        Box::pin(async move { operator.carry_out(id, &fault).await })
+    }
+
     fn start_clients(&self, simulation: &Simulation, history: &SharedHistory) {
         let stage = Rc::new(Stage::new(self.brokers, Rc::clone(history)));
         for partition in TOPICS.into_iter().flat_map(|(topic, _)| partitions(topic)) {
@@ -191,7 +227,11 @@ impl System for Klamm {
         let (hosts, storm) = (self.hosts.borrow().clone(), simulation.clone());
         let rotten = (0..).zip(&hosts).filter(|(_, host)| self.rotten.borrow().contains(host));
         let rotten: Vec<i32> = rotten.map(|(id, _)| id).collect();
+        let operator = (self.brokers > 1).then(|| self.operator(simulation));
         Box::pin(async move {
+            if let Some(operator) = operator {
+                stage.record(Event::LeftBehind { what: operator.left_behind().await });
+            }
             read::everything(&world, &stage).await;
             for broker in rotten {
                 replicas::read_at(&world, &stage, broker).await;
@@ -206,16 +246,16 @@ fn reads_disk(seed: u64) -> bool {
     seed.is_multiple_of(3)
 }
 
-fn settings(seed: u64, hosts: &[HostId], host: HostId) -> config::Settings {
+fn settings(seed: u64, initial: &[HostId], (id, host): (i32, HostId)) -> config::Settings {
     let shards = (1 + seed % 2).to_string();
     let cached = if reads_disk(seed) { "0" } else { "67108864" };
     let listener = format!("PLAINTEXT://{}:{PORT}", host.address());
-    let id = hosts.iter().position(|other| *other == host).expect("it was built").to_string();
+    let id = id.to_string();
     let voters =
-        (0..).zip(hosts).map(|(id, host): (u32, _)| format!("{id}@{}:{PORT}", host.address()));
+        (0..).zip(initial).map(|(id, host): (u32, _)| format!("{id}@{}:{PORT}", host.address()));
     let voters = voters.collect::<Vec<_>>().join(",");
     let (replicas, in_sync, voters) =
-        if hosts.len() == 1 { ("1", "1", String::new()) } else { ("3", "2", voters) };
+        if initial.len() == 1 { ("1", "1", String::new()) } else { ("3", "2", voters) };
     let settings: config::Properties = [
         ("log.dirs", "/data"),
         ("listeners", &listener),
@@ -230,6 +270,9 @@ fn settings(seed: u64, hosts: &[HostId], host: HostId) -> config::Settings {
         ("group.initial.rebalance.delay.ms", "0"),
         ("offsets.topic.num.partitions", "3"),
         ("auto.create.topics.enable", "false"),
+        // A run is short.
+        ("klamm.stop.wait.ms", "3000"),
+        ("klamm.stop.lease.ms", "5000"),
         // Segments end by their age: there are not enough bytes in a run.
         ("log.roll.ms", "5000"),
     ]

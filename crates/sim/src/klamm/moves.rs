@@ -69,7 +69,7 @@ async fn grow(cluster: &Cluster, stage: &Stage, count: u64) {
 }
 
 /// Says whether it was taken.
-async fn reassign(cluster: &Cluster, of: &Partition, replicas: &[i32]) -> bool {
+pub(super) async fn reassign(cluster: &Cluster, of: &Partition, replicas: &[i32]) -> bool {
     let partition = ReassignablePartition {
         partition_index: of.index,
         replicas: Some(replicas.to_vec()),

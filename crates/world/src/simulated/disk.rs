@@ -357,6 +357,15 @@ impl DiskControl {
         self.fault(format_args!("fail {count} syncs"), |state| state.faults.syncs = count);
     }
 
+    /// Puts an empty disk of the same size in its place. No process may run.
+    pub fn replace(&self) {
+        self.fault(format_args!("another disk"), |state| {
+            assert!(state.locks.is_empty(), "the disk of a process is not replaced");
+            state.volume = Volume::new(state.volume.capacity());
+            state.modified_ms.clear();
+        });
+    }
+
     /// Flips bit `bit` of the byte at `offset` of a file, for good.
     ///
     /// # Errors
