@@ -61,17 +61,24 @@ impl Shard {
         assert!(self.shared.take_folder(&name, id.topic), "folders are found once");
         let log_dir = self.shared.log_dir.clone();
         let (log, wall_ms) = (Arc::clone(&settings.log), self.now().wall_ms);
-        let asked = name.clone();
+        let (asked, shared) = (name.clone(), Arc::clone(&self.shared));
         let work = move || {
             let (mut log, recovered) =
                 log_dir.load(&asked, id.topic, log, wall_ms).map_err(|error| {
+                    if matches!(error, OpenError::Io { .. }) {
+                        // A broker that stayed would be in sync, be elected, and serve nothing.
+                        shared.disk_failure.tell(&error);
+                    }
                     let is_damaged = matches!(error, OpenError::Quarantined { .. });
                     (error.to_string(), is_damaged)
                 })?;
             // What a killed process wrote and did not flush is about to be served: it must not be lost
             // to a power failure afterwards.
             if let Some(job) = log.flush_job() {
-                let flushed = job.run().map_err(|error| (error.to_string(), false))?;
+                let flushed = job.run().map_err(|error| {
+                    shared.disk_failure.tell(&error);
+                    (error.to_string(), false)
+                })?;
                 log.flushed(flushed);
             }
             Ok::<_, (String, bool)>((log, recovered))

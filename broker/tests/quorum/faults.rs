@@ -9,7 +9,8 @@ use wire::{DescribeQuorumRequest, ErrorCode, MetadataRequest};
 use world::simulated::{PoolLatency, Trace};
 
 use super::cluster::{Cluster, NODES, run, run_with};
-use super::upkeep::ask;
+use super::throttles::produce;
+use super::upkeep::{ask, create, is_recovered, others, until};
 
 fn names(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("topic-{number:03}")).collect()
@@ -138,6 +139,29 @@ fn a_broker_whose_metadata_cannot_be_written_ends_and_says_why() {
         cluster.start(failed);
         cluster.settle().await;
         cluster.knows(failed, &names(1)).await;
+    });
+}
+
+#[test]
+fn a_broker_that_cannot_read_a_log_ends_and_is_whole_again_after_a_start() {
+    run(49, async |cluster| {
+        let leader = cluster.settle().await;
+        create(cluster, leader, 1, 3).await;
+        produce(cluster, "orders", 1).await;
+        let failed = others(leader, leader)[0];
+        cluster.kill(failed);
+        cluster.start(failed);
+        // Then it has seen which logs there are, and has yet to open them.
+        cluster.simulation.sleep(Duration::from_millis(50)).await;
+        let disk = cluster.simulation.disk(cluster.host(failed));
+        disk.fail_reads(u32::MAX);
+        let why = |cluster: &Cluster| cluster.start_failure(failed).or(cluster.failure(failed));
+        cluster.within(Duration::from_secs(5), "it ends", |it| why(it).is_some()).await;
+        let why = why(cluster).expect("it ended");
+        assert!(why.contains("cannot open"), "{why}");
+        disk.fail_reads(0);
+        cluster.start(failed);
+        until(cluster, (leader, failed), "it is in sync", is_recovered).await;
     });
 }
 
