@@ -3,18 +3,16 @@
 
 mod cluster;
 mod connections;
-mod damage;
 mod data;
 mod elections;
 mod exchange;
 mod features;
-mod flushing;
 mod groups;
 mod later_features;
 mod listeners;
+mod logs;
 mod members;
 mod offsets;
-mod packing;
 mod pipelining;
 mod producers;
 mod quorum;

@@ -84,8 +84,7 @@ fn a_broker_whose_logs_cannot_be_closed_does_not_say_that_it_stopped_cleanly() {
                 cluster.simulation.disk(cluster.host(BROKER)).fail_syncs(1);
             }
             cluster.stop(BROKER);
-            let ended =
-                |cluster: &Cluster| !cluster.simulation.is_running(cluster.host(BROKER));
+            let ended = |cluster: &Cluster| !cluster.simulation.is_running(cluster.host(BROKER));
             cluster.within(Duration::from_secs(20), "it stops", ended).await;
             assert_eq!(cluster.failure(BROKER).is_some(), fails);
             assert_eq!(cluster.is_marked_clean(BROKER), !fails);

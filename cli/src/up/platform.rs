@@ -281,7 +281,8 @@ impl Laptop {
         let (failed, why) = {
             let mut state = self.state.borrow_mut();
             let Some(local) = state.local.as_mut() else { return Ok(()) };
-            let failed: Vec<Here> = local.seats.values_mut().filter_map(Seat::take_failed).collect();
+            let failed: Vec<Here> =
+                local.seats.values_mut().filter_map(Seat::take_failed).collect();
             let is_over = !failed.is_empty() && local.seats.values().all(|it| it.here().is_none());
             let why = local.seats.values().find_map(Seat::failure).filter(|_| is_over);
             (failed, why.map(str::to_owned))

@@ -491,10 +491,9 @@ impl FetchSessions {
         if let Some((id, _)) = idle.filter(|(_, session)| old(session.used)) {
             return Some(*id);
         }
-        let exposed = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| old(session.created) || (new.replica.is_some() && session.replica.is_none()));
+        let exposed = self.sessions.iter().filter(|(_, session)| {
+            old(session.created) || (new.replica.is_some() && session.replica.is_none())
+        });
         let (id, least) = exposed.min_by_key(|(id, session)| (session.worth(), **id))?;
         // An equal one makes room, as in Kafka.
         (new.worth() >= least.worth()).then_some(*id)
