@@ -180,7 +180,7 @@ where
     fn poll_read(&mut self, clock: &dyn Clock, cx: &mut Context<'_>) -> Result<bool, End> {
         let mut started = false;
         while !self.draining
-            && !(self.is_fetching && !self.running.is_empty())
+            && (!self.is_fetching || self.running.is_empty())
             && self.running.len() < self.limits.inflight_max
             && self.output.bytes() < self.limits.output_bytes_max
         {

@@ -344,7 +344,7 @@ fn a_slow_disk_of_the_controller_fences_nobody() {
         run_with(seed, ALONE, async |cluster| {
             cluster.settle().await;
             until_live(cluster, 1, &NODES).await;
-            super::upkeep::create(cluster, 1, 6, 3).await;
+            create(cluster, 1, 6, 3).await;
             let slow = Duration::from_millis(2500)..Duration::from_millis(3500);
             let slow = PoolLatency { flush: slow, ..PoolLatency::default() };
             cluster.simulation.set_pool_latency(cluster.host(1), slow);
