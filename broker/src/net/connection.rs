@@ -10,6 +10,7 @@
 //! what was appended.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -81,6 +82,8 @@ struct Connection<F> {
     /// The last request that was started is a Fetch. Its answer may be large, so none is started after it until
     /// it is answered, as in Kafka.
     is_fetching: bool,
+    /// Requests that wait for that. They are read, so that it shows when the client leaves.
+    held: VecDeque<Frame>,
     output: Output,
     start: F,
     limits: Limits,
@@ -114,6 +117,7 @@ where
         frames: Frames::new(governor, limits.frame_bytes_max),
         running: FuturesOrdered::new(),
         is_fetching: false,
+        held: VecDeque::new(),
         output: Output::default(),
         start,
         limits,
@@ -167,7 +171,8 @@ where
             if let Poll::Ready(Err(error)) = self.output.poll_flush(&mut *self.stream, cx) {
                 return Poll::Ready(End::Io(error));
             }
-            if self.draining && self.running.is_empty() && self.output.bytes() == 0 {
+            let is_done = self.running.is_empty() && self.held.is_empty();
+            if self.draining && is_done && self.output.bytes() == 0 {
                 return Poll::Ready(End::Client);
             }
             if !read && !answered {
@@ -176,29 +181,39 @@ where
         }
     }
 
-    /// Starts requests while there is room; tells whether there may be more to do.
+    /// Reads and starts requests while there is room; tells whether there may be more to do.
     fn poll_read(&mut self, clock: &dyn Clock, cx: &mut Context<'_>) -> Result<bool, End> {
-        let mut started = false;
+        let mut started = self.start_held(clock);
         while !self.draining
-            && (!self.is_fetching || self.running.is_empty())
-            && self.running.len() < self.limits.inflight_max
+            && self.running.len() + self.held.len() < self.limits.inflight_max
             && self.output.bytes() < self.limits.output_bytes_max
         {
             let mut scratch = self.scratch.borrow_mut();
             match self.frames.poll_next(&mut *self.stream, &mut scratch, cx)? {
                 Poll::Pending => break,
                 Poll::Ready(None) => (self.draining, self.left) = (true, true),
-                Poll::Ready(Some(Frame { api, bytes, grant })) => {
+                Poll::Ready(Some(frame)) => {
                     drop(scratch);
-                    self.is_fetching = api == ApiKey::Fetch as i16;
-                    let answer = (self.start)(bytes);
-                    self.running.push_back(Box::pin(async move { (answer.await, grant) }));
-                    self.active_at = clock.tick();
-                    started = true;
+                    self.held.push_back(frame);
+                    started |= self.start_held(clock);
                 }
             }
         }
         Ok(started)
+    }
+
+    /// Starts what was read and need not wait for a Fetch; tells whether there was something.
+    fn start_held(&mut self, clock: &dyn Clock) -> bool {
+        let mut started = false;
+        while !self.is_fetching || self.running.is_empty() {
+            let Some(Frame { api, bytes, grant }) = self.held.pop_front() else { break };
+            self.is_fetching = api == ApiKey::Fetch as i16;
+            let answer = (self.start)(bytes);
+            self.running.push_back(Box::pin(async move { (answer.await, grant) }));
+            self.active_at = clock.tick();
+            started = true;
+        }
+        started
     }
 
     /// Moves finished answers to the output, in order; tells whether there was one.

@@ -45,7 +45,7 @@ async fn is_answered<R: Request + Default>(port: u16) -> bool {
 
 #[test]
 fn what_brokers_ask_each_other_and_what_is_klamms_own_is_answered_on_internal_listeners_only() {
-    let names = ["CLIENTS", "BROKERS", "Forward"];
+    let names = ["CLIENTS", "BROKERS", "FORWARD"];
     let internal = [("inter.broker.listener.name", "BROKERS")];
     with_listeners(names, &internal, async |_, ports| {
         for (port, is_internal) in ports.into_iter().zip([false, true, true]) {

@@ -348,9 +348,9 @@ fn a_slow_disk_of_the_controller_fences_nobody() {
             let slow = Duration::from_millis(2500)..Duration::from_millis(3500);
             let slow = PoolLatency { flush: slow, ..PoolLatency::default() };
             cluster.simulation.set_pool_latency(cluster.host(1), slow);
-            for _ in 0..3 {
+            for name in names(3) {
                 // Whoever asked has given up before it is decided.
-                assert_eq!(cluster.create_through(1, "topic-000").await, None);
+                assert_eq!(cluster.create_through(1, &name).await, None);
                 cluster.simulation.sleep(Duration::from_secs(5)).await;
             }
             let answer = ask(cluster, 1, MetadataRequest { topics: None, ..Default::default() });

@@ -120,7 +120,7 @@ fn the_internal_listeners_are_those_of_brokers_and_controllers_and_forward() {
         ("listeners=A://:1,B://:2", "A"),
         ("listeners=A://:1,B://:2\nadvertised.listeners=B://h:2", "B"),
         ("listeners=A://:1,B://:2\ninter.broker.listener.name=b", "B"),
-        ("listeners=A://:1,B://:2,Forward://:3", "A Forward"),
+        ("listeners=A://:1,B://:2,Forward://:3", "A FORWARD"),
         ("listeners=A://:1,B://:2,C://:3\ncontroller.listener.names=C", "A C"),
     ] {
         let broker = resolve(&format!("{map}{text}")).unwrap();
