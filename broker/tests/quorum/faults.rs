@@ -338,6 +338,24 @@ fn brokers_that_go_together_are_all_fenced_although_a_decision_takes_long() {
 }
 
 #[test]
+fn a_fence_that_could_not_be_decided_is_asked_for_again() {
+    for seed in 115..120 {
+        run(seed, async |cluster| {
+            cluster.start(4);
+            let leader = cluster.settle().await;
+            until_live(cluster, leader, &[1, 2, 3, 4]).await;
+            let others = NODES.into_iter().filter(|id| *id != leader);
+            // No majority decides anything while the session of 4 ends.
+            others.clone().chain([4]).for_each(|id| cluster.kill(id));
+            cluster.simulation.sleep(Duration::from_secs(4)).await;
+            others.for_each(|id| cluster.start(id));
+            cluster.settle().await;
+            until_live(cluster, leader, &NODES).await;
+        });
+    }
+}
+
+#[test]
 fn a_slow_disk_of_the_controller_fences_nobody() {
     const ALONE: &[(&str, &str)] = &[("controller.quorum.voters", "1@10.0.0.1:9092")];
     for seed in 120..125 {
