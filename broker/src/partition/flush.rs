@@ -11,6 +11,9 @@ use world::tasks::{Pool, blocking, spawn_local};
 use super::PartitionRef;
 use crate::shared::Shared;
 
+/// So many logs are flushed in one go; fewer each by itself, with no more of the volume than is theirs.
+const FLUSHED_TOGETHER_MIN: usize = 64;
+
 /// Starts a flush unless one runs already, and goes on while the log has grown meanwhile and somebody
 /// waits for it. A failed flush takes the whole log dir out of service: what is on disk is unknown.
 pub(crate) fn flush(shared: &Arc<Shared>, partition: &PartitionRef) {
@@ -35,8 +38,16 @@ pub(crate) fn flush(shared: &Arc<Shared>, partition: &PartitionRef) {
     });
 }
 
-/// Flushes many partitions in one go.
-pub(crate) async fn flush_together(shared: &Arc<Shared>, partitions: Vec<PartitionRef>) {
+/// Flushes partitions: a few each by itself, which this does not wait for; many in one go.
+pub(crate) async fn flush_all(shared: &Arc<Shared>, partitions: Vec<PartitionRef>) {
+    if partitions.len() < FLUSHED_TOGETHER_MIN {
+        partitions.iter().for_each(|partition| flush(shared, partition));
+    } else {
+        flush_together(shared, partitions).await;
+    }
+}
+
+async fn flush_together(shared: &Arc<Shared>, partitions: Vec<PartitionRef>) {
     let begun = partitions.into_iter().filter_map(|partition| {
         let job = begin(&partition)?;
         Some((partition, job))

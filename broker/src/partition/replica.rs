@@ -17,7 +17,7 @@ use wire::ErrorCode;
 use wire::fetch::response::PartitionData;
 
 use super::{Ack, Missing, Partition, Refused, Settings};
-use crate::replication::Lane;
+use crate::replication::{Counts, Lane};
 
 /// What this broker is to a partition.
 pub(crate) enum Role {
@@ -63,8 +63,10 @@ impl Partition {
     pub(crate) fn lane(&self) -> Option<Lane> {
         match self.role {
             Role::Follower(_) => {
-                let leader = self.settings.place.leader.expect("a follower has a leader");
-                Some(Lane::new(leader, self.settings.durability))
+                let place = &self.settings.place;
+                let leader = place.leader.expect("a follower has a leader");
+                let is_in_sync = place.isr.contains(&self.settings.me);
+                Some(Lane::new(leader, self.settings.durability, is_in_sync))
             }
             Role::Leader(_) | Role::Waiting => None,
         }
@@ -214,6 +216,7 @@ impl Partition {
     pub(crate) fn wants_copied(&mut self, now: Now, max_bytes: i32) -> Option<Wanted> {
         let LogEnds { start, end, epoch } = self.ends();
         match &self.role {
+            _ if self.is_to_be_flushed() => None,
             Role::Follower(follow) if self.may_copy() && follow.may_fetch(now) => Some(Wanted {
                 fetch_offset: end,
                 max_bytes,
@@ -223,6 +226,18 @@ impl Partition {
             }),
             _ => None,
         }
+    }
+
+    /// Whether the leader must not be asked before the log is on disk. Below its watermark nobody joins those in
+    /// sync: until there a replica copies as fast as it can.
+    pub(crate) fn is_to_be_flushed(&self) -> bool {
+        let end = self.log.state().end();
+        let counts_when_flushed = match self.lane().map(|lane| lane.counts) {
+            None | Some(Counts::Written) => false,
+            Some(Counts::Flushed) => true,
+            Some(Counts::FlushedToJoin) => end >= self.known_watermark,
+        };
+        counts_when_flushed && self.log.flushed_offset() < end
     }
 
     /// Until when nothing is asked for because the leader has refused.

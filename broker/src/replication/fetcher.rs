@@ -12,9 +12,9 @@ use wire::fetch::request::ReplicaState;
 use wire::{FetchRequest, FetchResponse};
 use world::tasks::{Turns, spawn_local};
 
-use super::Lane;
 use super::session::{Session, id};
-use crate::partition::{Copied, PartitionId, PartitionRef, flushed};
+use super::{Counts, Lane};
+use crate::partition::{Copied, PartitionId, PartitionRef, flush_all, flushed};
 use crate::shard::{Shard, WRITES_AT_ONCE};
 use crate::shared::Shared;
 
@@ -137,6 +137,7 @@ impl Fetcher {
             if self.stopped.get() || self.followed.borrow().is_empty() {
                 return Left::Changed;
             }
+            self.flush_what_counts(shard, session.is_new()).await;
             // What was added or taken until now is told by this Fetch.
             let generation = self.generation.get();
             let Some(request) = self.request(shared, &mut session) else {
@@ -228,17 +229,41 @@ impl Fetcher {
         })
     }
 
+    /// Of which partitions the wish may have changed: all, if the leader knows nothing.
+    fn to_look_at(&self, of_all: bool) -> BTreeSet<PartitionId> {
+        if of_all {
+            return self.followed.borrow().keys().copied().collect();
+        }
+        let (touched, paused) = (self.touched.borrow(), self.paused.borrow());
+        touched.iter().chain(paused.keys()).copied().collect()
+    }
+
+    /// Completes when all is on disk that must be before it may be asked for what follows.
+    async fn flush_what_counts(&self, shard: &Shard, of_all: bool) {
+        if self.lane.counts == Counts::Written {
+            return;
+        }
+        let due: Vec<PartitionRef> = {
+            let followed = self.followed.borrow();
+            let looked_at = self.to_look_at(of_all).into_iter();
+            let known = looked_at.filter_map(|id| followed.get(&id));
+            known.filter(|one| one.borrow().is_to_be_flushed()).cloned().collect()
+        };
+        flush_all(&shard.shared, due.clone()).await;
+        for partition in due {
+            flushed(&shard.shared, &partition).await;
+        }
+    }
+
     /// What is wanted of the partitions where that may have changed; of all, if the leader knows nothing.
     fn wishes(&self, shared: &Shared, of_all: bool) -> BTreeMap<PartitionId, Option<Wanted>> {
         let now = shared.now();
         let max_bytes = shared.state().settings.broker.replica_fetch_max_bytes;
+        let looked_at = self.to_look_at(of_all);
         let followed = self.followed.borrow();
+        self.touched.borrow_mut().clear();
         let mut paused = self.paused.borrow_mut();
-        let mut looked_at = std::mem::take(&mut *self.touched.borrow_mut());
-        looked_at.extend(std::mem::take(&mut *paused).into_keys());
-        if of_all {
-            looked_at = followed.keys().copied().collect();
-        }
+        paused.clear();
         let wish = |id: PartitionId| {
             // One that is not followed any more is to be forgotten.
             let Some(partition) = followed.get(&id) else { return (id, None) };
@@ -266,10 +291,9 @@ impl Fetcher {
         looked_at.into_iter().map(wish).collect()
     }
 
-    /// Appends what came, partition by partition; in the flushed lane, waits until it is on disk.
+    /// Appends what came, partition by partition.
     async fn take(&self, shard: &Rc<Shard>, answer: FetchResponse) {
         let now = shard.now();
-        let mut written = Vec::new();
         let mut cut = Vec::new();
         let mut turns = Turns::after_each(WRITES_AT_ONCE);
         for topic in answer.responses {
@@ -289,7 +313,6 @@ impl Fetcher {
                     Copied::Nothing => {}
                     Copied::Records => {
                         shard.write(&partition);
-                        written.push(partition);
                         turns.step().await;
                     }
                     Copied::Cut => cut.push(partition),
@@ -297,11 +320,6 @@ impl Fetcher {
             }
         }
         shard.trim_tails();
-        if self.lane.flushed {
-            for partition in written {
-                flushed(&shard.shared, &partition).await;
-            }
-        }
         super::carry_out_cuts(shard, cut).await;
     }
 }

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! What a follower asks for is what it vouches for: the leader counts everything below a fetch offset as
-//! held by the follower. In the lane of `durability=fsync` the next Fetch therefore waits until the last
-//! one's records are on disk; in the other it does not.
+//! held by the follower. Which copies count is a matter of the lane ([`Counts`]); where only those do that are
+//! on disk, the next Fetch waits until they are.
 //!
 //! | file | what is there |
 //! | --- | --- |
@@ -53,13 +53,32 @@ const CHECKPOINT_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Lane {
     /// From whom.
     pub(crate) leader: BrokerId,
-    /// Whether a copy counts when it is written, or when it is on disk.
-    pub(crate) flushed: bool,
+    /// Which copies count.
+    pub(crate) counts: Counts,
+}
+
+/// When a copy is one that the leader may count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Counts {
+    /// When it is written. The others in sync have on disk what is older than a flush interval, and so does
+    /// this replica.
+    Written,
+    /// When it is on disk: of topics whose producers wait for that.
+    Flushed,
+    /// When it is on disk, once that makes the replica one that may join those in sync. What it has copied may be
+    /// old, and must not depend on the power as only the newest records do. A lane of its own: who is in sync does
+    /// not wait for it.
+    FlushedToJoin,
 }
 
 impl Lane {
-    pub(crate) fn new(leader: BrokerId, durability: Durability) -> Self {
-        Self { leader, flushed: durability == Durability::Fsync }
+    pub(crate) fn new(leader: BrokerId, durability: Durability, is_in_sync: bool) -> Self {
+        let counts = match durability {
+            _ if !is_in_sync => Counts::FlushedToJoin,
+            Durability::Replicated => Counts::Written,
+            Durability::Fsync => Counts::Flushed,
+        };
+        Self { leader, counts }
     }
 }
 

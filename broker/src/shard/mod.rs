@@ -32,13 +32,11 @@ use crate::controller::Link;
 use crate::coordinator::Coordinator;
 use crate::partition::{
     Acks, AppendOutcome, FlushWanted, Missing, News, Partition, PartitionId, PartitionRef, Refused,
-    flush, flush_after, flush_together,
+    flush, flush_after, flush_all,
 };
 use crate::replication::Replication;
 use crate::shared::Shared;
 
-/// So many logs are flushed in one go; fewer each by itself, with no more of the volume than is theirs.
-const FLUSHED_TOGETHER_MIN: usize = 64;
 /// So many partitions are written before the shard does something else: the first write of each makes a folder
 /// and files, a tenth of a millisecond or more.
 pub(crate) const WRITES_AT_ONCE: u32 = 16;
@@ -302,11 +300,7 @@ impl Shard {
             for partition in &due {
                 partition.borrow_mut().is_listed = false;
             }
-            if due.len() < FLUSHED_TOGETHER_MIN {
-                due.iter().for_each(|partition| flush(&self.shared, partition));
-            } else {
-                flush_together(&self.shared, due).await;
-            }
+            flush_all(&self.shared, due).await;
         }
     }
 

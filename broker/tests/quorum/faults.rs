@@ -9,7 +9,7 @@ use wire::{DescribeQuorumRequest, ErrorCode, MetadataRequest};
 use world::simulated::{PoolLatency, Trace};
 
 use super::cluster::{Cluster, NODES, run, run_with};
-use super::throttles::produce;
+use super::topics::produce;
 use super::upkeep::{ask, create, is_recovered, others, until};
 
 fn names(count: usize) -> Vec<String> {
@@ -233,7 +233,7 @@ fn a_broker_whose_flush_fails_while_it_stops_did_not_stop_cleanly() {
 }
 
 /// Bytes of the first segment of a partition.
-fn log_bytes(cluster: &Cluster, id: i32, partition: &str) -> u64 {
+pub(crate) fn log_bytes(cluster: &Cluster, id: i32, partition: &str) -> u64 {
     let folder = Path::new("/data").join(partition);
     let files = cluster.simulation.disk(cluster.host(id)).files();
     let log = files.iter().find(|(path, _)| *path == folder.join("00000000000000000000.log"));

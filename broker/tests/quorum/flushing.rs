@@ -4,12 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use client::{Producer, ProducerOptions, ProducerRecord};
-use wire::create_topics::request::{CreatableReplicaAssignment, CreatableTopic};
-use wire::{CreateTopicsRequest, Str};
 use world::simulated::PoolLatency;
 
-use super::cluster::{Cluster, run_with};
-use super::upkeep::ask;
+use super::cluster::{Cluster, run, run_with};
+use super::faults::log_bytes;
+use super::topics::{create_on, in_sync, produce, reassign};
 
 const TOPIC: &str = "topic-000";
 /// A topic acknowledges what is not on a disk yet, though it has one replica.
@@ -23,17 +22,7 @@ async fn begin(cluster: &Cluster) {
     cluster.start(BROKER);
     let serves = |cluster: &Cluster| cluster.serves(BROKER);
     cluster.within(Duration::from_secs(10), "it serves", serves).await;
-    let only = CreatableReplicaAssignment { broker_ids: vec![BROKER], ..Default::default() };
-    let topic = CreatableTopic {
-        name: Str::from_static(TOPIC),
-        num_partitions: -1,
-        replication_factor: -1,
-        assignments: vec![only],
-        ..Default::default()
-    };
-    let request = CreateTopicsRequest { topics: vec![topic], ..Default::default() };
-    let created = ask(cluster, leader, request).await.topics.remove(0);
-    assert_eq!(created.error_code, 0, "{:?}", created.error_message);
+    create_on(cluster, leader, TOPIC, &[BROKER]).await;
 }
 
 /// Sends records, one each so often, and waits until each is acknowledged.
@@ -88,6 +77,28 @@ fn a_broker_whose_logs_cannot_be_closed_does_not_say_that_it_stopped_cleanly() {
             cluster.within(Duration::from_secs(20), "it stops", ended).await;
             assert_eq!(cluster.failure(BROKER).is_some(), fails);
             assert_eq!(cluster.is_marked_clean(BROKER), !fails);
+        });
+    }
+}
+
+#[test]
+fn a_replica_joins_with_what_is_on_its_disk() {
+    for seed in 22..27 {
+        run(seed, async |cluster| {
+            let through = cluster.settle().await;
+            cluster.start(BROKER);
+            cluster.settle().await;
+            create_on(cluster, through, "topic-000", &[1]).await;
+            produce(cluster, "topic-000", 64).await;
+            let slow = Duration::from_secs(2)..Duration::from_secs(3);
+            let slow = PoolLatency { flush: slow, ..PoolLatency::default() };
+            cluster.simulation.set_pool_latency(cluster.host(BROKER), slow);
+            reassign(cluster, through, "topic-000", &[1, BROKER]).await;
+            in_sync(cluster, through, "topic-000", 2).await;
+            // The records are old: this is no loss of the last second.
+            cluster.power_loss(BROKER);
+            let [old, new] = [1, BROKER].map(|id| log_bytes(cluster, id, "topic-000-0"));
+            assert!(new >= old, "seed {seed}: {new} bytes of {old} are on its disk");
         });
     }
 }

@@ -13,5 +13,6 @@ mod recover;
 mod refusals;
 mod snapshots;
 mod throttles;
+mod topics;
 mod upkeep;
 mod voters;

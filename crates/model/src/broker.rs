@@ -2,6 +2,7 @@
 //!
 //! It carries out what [`Progress`] and [`Follow`] say, as `broker/src/partition/replica.rs` does.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +61,12 @@ impl Disk {
         self.log.push(entry);
     }
 
+    /// How many records may be left after a power loss.
+    pub(crate) fn kept(&self) -> RangeInclusive<usize> {
+        let least = if self.is_closed { self.log.len() } else { self.flushed };
+        least..=self.log.len()
+    }
+
     pub(crate) fn flush(&mut self) {
         self.flushed = self.log.len();
     }
@@ -108,6 +115,8 @@ pub(crate) struct Process {
     pub(crate) role: Role,
     /// The records whose producers wait, with `acks=all`.
     waiting: Vec<Offset>,
+    /// The leader's watermark, as it told last.
+    told: Offset,
     pub(crate) is_stopping: bool,
 }
 
@@ -152,8 +161,9 @@ impl Node {
         node
     }
 
-    /// A process starts, and has registered.
+    /// A process starts, has flushed what it found (`broker/src/shard/logs.rs`), and has registered.
     pub(crate) fn start(&mut self, epoch: i64) {
+        self.disk.flush();
         self.disk.whole_under = epoch;
         self.disk.is_closed = false;
         self.process = Some(Process {
@@ -161,6 +171,7 @@ impl Node {
             place: None,
             role: Role::Waiting,
             waiting: Vec::new(),
+            told: 0,
             is_stopping: false,
         });
     }
@@ -317,12 +328,24 @@ impl Node {
         done
     }
 
+    /// Whether it is in sync, as far as it knows.
+    pub(crate) fn is_in_sync(&self) -> bool {
+        let place = self.process.as_ref().and_then(|process| process.place.as_ref());
+        place.is_some_and(|place| place.isr.contains(&self.id))
+    }
+
     /// Asks its leader for what comes next.
     pub(crate) fn fetch(&self, durability: Durability, mutant: Option<Mutant>) -> Option<Fetch> {
         let process = self.process.as_ref()?;
         let Role::Follower(leader_epoch) = process.role else { return None };
-        let is_vouched =
-            durability == Durability::Replicated || self.disk.flushed == self.disk.log.len();
+        let may_be_unflushed = match durability {
+            _ if !self.is_in_sync() && mutant != Some(Mutant::JoinsUnflushed) => {
+                self.disk.end() < process.told
+            }
+            Durability::Replicated => true,
+            Durability::Fsync => false,
+        };
+        let is_vouched = may_be_unflushed || self.disk.flushed == self.disk.log.len();
         is_vouched.then_some(Fetch {
             from: self.id,
             to: process.place.as_ref()?.leader?,
@@ -377,11 +400,14 @@ impl Node {
     pub(crate) fn take(&mut self, fetched: Fetchable, now: Now) -> bool {
         let Fetchable { answer, entry, watermark } = fetched;
         let (end, known) = (self.disk.end(), self.disk.watermark);
-        let Some(Process { role: Role::Follower(epoch), .. }) = self.process else { return false };
+        let Some(Process { role: Role::Follower(epoch), told, .. }) = &mut self.process else {
+            return false;
+        };
         let log = LogState::new(0, end, known);
-        match Follow::new(epoch).answered(&answer, &log, &self.disk.epochs, now) {
+        match Follow::new(*epoch).answered(&answer, &log, &self.disk.epochs, now) {
             Step::Nothing => {}
             Step::Append => {
+                *told = watermark;
                 entry.into_iter().for_each(|entry| self.disk.append(entry));
                 self.disk.watermark = known.max(watermark.min(self.disk.end()));
             }

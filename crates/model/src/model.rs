@@ -55,7 +55,10 @@ impl Replication {
             if node.leads().is_some() && !is_asking {
                 actions.push(Action::Propose(at));
             }
-            if durability == Durability::Fsync && node.disk.flushed < node.disk.log.len() {
+            let is_flushed_alone =
+                durability == Durability::Replicated && !self.scenario.loses_the_newest();
+            let may_flush = !is_flushed_alone || !node.is_in_sync();
+            if may_flush && node.disk.flushed < node.disk.log.len() {
                 actions.push(Action::Flush(at));
             }
         }
@@ -97,6 +100,16 @@ impl Replication {
         if left.hours > 0 {
             actions.push(Action::Pass);
         }
+        if left.outages > 0 {
+            let [one, two, three] = state.nodes.each_ref().map(|node| node.disk.kept());
+            for (first, second) in one.flat_map(|it| two.clone().map(move |other| (it, other))) {
+                actions.extend(
+                    three
+                        .clone()
+                        .map(|third| Action::LosePowerEverywhere { kept: [first, second, third] }),
+                );
+            }
+        }
     }
 
     /// Machines and disks: no more at once than is promised (`docs/internals/restarts.md`).
@@ -107,9 +120,7 @@ impl Replication {
         let may_be_more = self.scenario.durability == Durability::Fsync
             || self.mutant == Some(Mutant::TwoMachinesAtOnce);
         if power_losses > 0 && (all_are_whole || may_be_more) {
-            let least = if node.disk.is_closed { node.disk.log.len() } else { node.disk.flushed };
-            let kept = least..=node.disk.log.len();
-            actions.extend(kept.map(|kept| Action::LosePower { at, kept }));
+            actions.extend(node.disk.kept().map(|kept| Action::LosePower { at, kept }));
         }
         let place = &state.metadata.place;
         let mut holders = place.isr.iter().chain(&place.elr);

@@ -2,7 +2,8 @@
 //! without it.
 
 use crate::properties::{
-    COPIED, HEALS, LOGS_MATCH, ONE_LEADER, PREFIXES_AGREE, SURVIVES, UNCUT, WATERMARK,
+    COPIED, FLUSHED_SURVIVES, HEALS, LOGS_MATCH, ONE_LEADER, PREFIXES_AGREE, SURVIVES, UNCUT,
+    WATERMARK,
 };
 
 /// A broken rule.
@@ -26,6 +27,8 @@ pub enum Mutant {
     ForgetsTheProposed,
     /// A follower joins before it has what is committed.
     JoinsEarly,
+    /// A follower joins before what it has copied is on its disk.
+    JoinsUnflushed,
     /// A follower cuts its log to its own watermark, not to where the leader's diverges (KIP-101).
     CutsToWatermark,
     /// A leader does not compare the epochs of its log with its follower's (KIP-320).
@@ -52,9 +55,9 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them, each with the property that catches it and the scenario in which it does.
-    pub const ALL: [(Mutant, &str, &str); 20] = [
+    pub const ALL: [(Mutant, &str, &str); 21] = [
         (Mutant::ForgetsTheBoot, SURVIVES, "two power losses"),
-        (Mutant::IgnoresBrokerEpochs, SURVIVES, "a power loss, a late proposal"),
+        (Mutant::IgnoresBrokerEpochs, SURVIVES, "a lost disk, a late proposal"),
         (Mutant::IgnoresPartitionEpochs, SURVIVES, "a lag, a late proposal"),
         (Mutant::AcksAlone, COPIED, "two records, a kill"),
         (Mutant::CommitsBelowMin, COPIED, "two kills"),
@@ -62,6 +65,7 @@ impl Mutant {
         (Mutant::EligibleAfterPowerLoss, SURVIVES, "two power losses"),
         (Mutant::ForgetsTheProposed, SURVIVES, "a kill, a late proposal"),
         (Mutant::JoinsEarly, SURVIVES, "two records, a kill"),
+        (Mutant::JoinsUnflushed, FLUSHED_SURVIVES, "an outage"),
         (Mutant::CutsToWatermark, SURVIVES, "two records, a kill"),
         (Mutant::IgnoresDivergence, PREFIXES_AGREE, "two records, a kill"),
         (Mutant::NamesEmptyEpochs, HEALS, "a silence, an election"),

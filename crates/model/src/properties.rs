@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::LeaderEpoch;
+use engine::{LeaderEpoch, Offset};
 use stateright::Property;
 
 use crate::broker::{Entry, MIN_ISR, Node, index};
@@ -12,6 +12,8 @@ use crate::state::State;
 
 /// Whoever may be elected, and the leader, have all that was acknowledged.
 pub const SURVIVES: &str = "what was acknowledged survives";
+/// Whoever may be elected, and the leader, have all that was acknowledged and on the disks.
+pub const FLUSHED_SURVIVES: &str = "what was acknowledged and flushed survives";
 /// What is acknowledged has `min.insync.replicas` copies.
 pub const COPIED: &str = "what is acknowledged has enough copies";
 /// One offset and epoch is one record, and so are all before it.
@@ -29,18 +31,26 @@ pub const HEALS: &str = "everything heals";
 
 pub(crate) fn all() -> Vec<Property<Replication>> {
     vec![
-        Property::always(SURVIVES, |_, state| survives(state)),
+        Property::always(SURVIVES, |model: &Replication, state: &State| {
+            model.scenario.loses_the_newest() || survives(state, &state.past.acked)
+        }),
+        Property::always(FLUSHED_SURVIVES, |_, state: &State| survives(state, &state.past.flushed)),
         // Which copies there were before a machine or a disk was lost, nobody can see.
         Property::always(COPIED, |model, state: &State| {
             let Budget { power_losses, lost_disks, .. } = model.scenario.budget;
             power_losses + lost_disks > 0 || !state.past.was_thin
         }),
         Property::always(LOGS_MATCH, |_, state| logs_match(state)),
-        Property::always(PREFIXES_AGREE, |_, state| prefixes_agree(state)),
-        Property::always(UNCUT, |_, state: &State| !state.past.was_committed_cut),
+        Property::always(PREFIXES_AGREE, |model: &Replication, state| {
+            model.scenario.loses_the_newest() || prefixes_agree(state)
+        }),
+        Property::always(UNCUT, |model: &Replication, state: &State| {
+            model.scenario.loses_the_newest() || !state.past.was_committed_cut
+        }),
         Property::always(WATERMARK, |model, state: &State| {
             let leader = state.leader().filter(|node| model.tells_watermark(node));
-            leader.is_none_or(|node| node.disk.watermark >= state.past.told)
+            model.scenario.loses_the_newest()
+                || leader.is_none_or(|node| node.disk.watermark >= state.past.told)
         }),
         Property::always(ONE_LEADER, |_, state: &State| {
             state.past.ackers.windows(2).all(|pair| pair[0].0 != pair[1].0)
@@ -77,17 +87,13 @@ pub(crate) fn all() -> Vec<Property<Replication>> {
     ]
 }
 
-fn has_all_acked(state: &State, node: &Node) -> bool {
-    state.past.acked.iter().all(|(offset, entry)| node.disk.get(*offset) == Some(entry))
-}
-
 /// Of a machine that lost power the controller hears only when it is back.
-fn survives(state: &State) -> bool {
+fn survives(state: &State, records: &[(Offset, Entry)]) -> bool {
     let place = &state.metadata.place;
     let standing = place.isr.iter().chain(&place.elr).map(|id| state.node(*id));
     let leader = state.leader().filter(|node| node.is_serving());
     let mut who = standing.filter(|node| !node.is_suspect).chain(leader);
-    who.all(|node| has_all_acked(state, node))
+    who.all(|node| records.iter().all(|(offset, entry)| node.disk.get(*offset) == Some(entry)))
 }
 
 fn logs_match(state: &State) -> bool {

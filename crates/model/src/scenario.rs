@@ -20,6 +20,8 @@ pub struct Budget {
     /// Machines that lose power: with `durability=replicated` never one before the last that did has
     /// registered again and the others have flushed.
     pub power_losses: u8,
+    /// All machines that lose power at once.
+    pub outages: u8,
     /// Disks that are lost, as long as somebody else has what is committed.
     pub lost_disks: u8,
     /// Processes that are not heard of, and live.
@@ -50,11 +52,19 @@ pub struct Scenario {
     pub budget: Budget,
 }
 
+impl Scenario {
+    /// Whether what was acknowledged may be lost as long as it is not on the disks.
+    pub(crate) fn loses_the_newest(&self) -> bool {
+        self.budget.outages > 0 && self.durability == Durability::Replicated
+    }
+}
+
 /// One record, and nothing goes wrong.
 const CALM: Budget = Budget {
     records: 1,
     kills: 0,
     power_losses: 0,
+    outages: 0,
     lost_disks: 0,
     silences: 0,
     stops: 0,
@@ -77,6 +87,7 @@ pub const SCENARIOS: &[Scenario] = &[
         durability: Durability::Fsync,
         ..scenario("fsync, power losses at once", 3, Budget { power_losses: 2, ..CALM })
     },
+    scenario("an outage", 2, Budget { outages: 1, ..CALM }),
     scenario("two records, a lost disk", 2, Budget { records: 2, lost_disks: 1, ..CALM }),
     scenario("a stop, an election", 2, Budget { stops: 1, elections: 1, ..CALM }),
     scenario("a silence, an election", 2, Budget { silences: 1, elections: 1, ..CALM }),
@@ -86,10 +97,13 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario("a kill, a late proposal", 2, Budget { kills: 1, give_ups: 1, ..CALM }),
     scenario("a power loss, a late Fetch", 2, Budget { power_losses: 1, late_fetches: 1, ..CALM }),
     scenario("a power loss, a late proposal", 2, Budget { power_losses: 1, give_ups: 1, ..CALM }),
+    scenario("a lost disk, a late proposal", 2, Budget { lost_disks: 1, give_ups: 1, ..CALM }),
 ];
 
 /// More of it, searched by hand: minutes each.
 pub const DEEP_SCENARIOS: &[Scenario] = &[
+    scenario("two records, an outage", 2, Budget { records: 2, outages: 1, ..CALM }),
+    scenario("a lost disk, an outage", 2, Budget { lost_disks: 1, outages: 1, ..CALM }),
     scenario("two records, two kills", 3, Budget { records: 2, kills: 2, ..CALM }),
     scenario("a kill, a power loss", 2, Budget { kills: 1, power_losses: 1, ..CALM }),
     scenario("a kill, a lost disk", 2, Budget { kills: 1, lost_disks: 1, ..CALM }),

@@ -42,6 +42,9 @@ pub(crate) struct Asked {
 pub(crate) struct Past {
     /// What producers were told to be stored, ascending.
     pub(crate) acked: Vec<(Offset, Entry)>,
+    /// Those of them that were on the disks of all who could be elected, at one time; ascending. Noted where more is
+    /// not promised.
+    pub(crate) flushed: Vec<(Offset, Entry)>,
     /// Who told them so in which leader epoch, under which registration; ascending.
     pub(crate) ackers: Vec<(LeaderEpoch, BrokerId, i64)>,
     /// Whether something had fewer than `min.insync.replicas` copies then.
@@ -100,6 +103,11 @@ pub enum Action {
         at: usize,
         /// How many records were on the disk.
         kept: usize,
+    },
+    /// All machines lose power.
+    LosePowerEverywhere {
+        /// How many records were on each one's disk.
+        kept: [usize; BROKERS],
     },
     /// A disk is replaced by an empty one.
     LoseDisk(usize),

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use engine::Offset;
 use engine::metadata::{AlterPartition, Controller, Election, Heartbeat};
 
-use crate::broker::{MIN_ISR, Node};
+use crate::broker::{Entry, MIN_ISR, Node, index};
 use crate::metadata::TOPIC;
 use crate::model::Replication;
 use crate::mutant::Mutant;
@@ -66,6 +67,13 @@ impl Replication {
                 state.past.was_lost |= kept < state.nodes[at].disk.log.len();
                 state.node_mut(at).lose_power(kept, self.mutant);
             }
+            Action::LosePowerEverywhere { kept } => {
+                state.left.outages -= 1;
+                for (at, kept) in kept.into_iter().enumerate() {
+                    state.past.was_lost |= kept < state.nodes[at].disk.log.len();
+                    state.node_mut(at).lose_power(kept, self.mutant);
+                }
+            }
             Action::LoseDisk(at) => {
                 state.left.lost_disks -= 1;
                 state.node_mut(at).lose_disk(self.mutant);
@@ -83,6 +91,7 @@ impl Replication {
             self.elect(state, Election::Unclean);
         }
         self.acknowledge(state);
+        self.note_what_is_flushed(state);
         self.follow_at_once(state);
         self.forget_what_has_no_effect(state);
     }
@@ -155,7 +164,7 @@ impl Replication {
     fn start(&self, state: &mut State, at: usize) {
         let node = &state.nodes[at];
         let epoch = state.metadata.register(node, &self.settings, self.mutant);
-        if node.is_suspect {
+        if node.is_suspect && !self.scenario.loses_the_newest() {
             // From now on another machine may lose power, as soon as all have flushed.
             (0..BROKERS).for_each(|at| state.node_mut(at).disk.flush());
         }
@@ -217,6 +226,24 @@ impl Replication {
         }
     }
 
+    /// What was acknowledged and is on the disk of everybody who may be elected.
+    fn note_what_is_flushed(&self, state: &mut State) {
+        if !self.scenario.loses_the_newest() {
+            return;
+        }
+        let place = &state.metadata.place;
+        let standing = || place.isr.iter().chain(&place.elr).map(|id| &state.node(*id).disk);
+        let is_flushed = |(offset, entry): &(Offset, Entry)| {
+            let mut disks = standing();
+            disks.all(|disk| disk.get(*offset) == Some(entry) && index(*offset) < disk.flushed)
+        };
+        let known = &state.past.flushed;
+        let now = state.past.acked.iter().filter(|it| is_flushed(it) && !known.contains(it));
+        let now: Vec<_> = now.copied().collect();
+        state.past.flushed.extend(now);
+        state.past.flushed.sort();
+    }
+
     /// Whether consumers may read at a leader (KIP-207).
     pub(crate) fn tells_watermark(&self, leader: &Node) -> bool {
         leader.is_serving() || self.mutant == Some(Mutant::TellsEarly)
@@ -263,10 +290,10 @@ impl Replication {
             let leads = |node: &Arc<Node>| node.leads_in() == Some(fetch.leader_epoch);
             fetch.leader_epoch == metadata.place.leader_epoch || nodes.iter().any(leads)
         });
-        let is_flushed_no_more =
-            left.power_losses == 0 && self.scenario.durability == Durability::Replicated;
-        if is_flushed_no_more && nodes.iter().any(|node| node.disk.flushed > 0) {
-            (0..BROKERS).for_each(|at| state.node_mut(at).disk.flushed = 0);
+        let is_lost_no_more = left.power_losses + left.outages == 0
+            && self.scenario.durability == Durability::Replicated;
+        if is_lost_no_more && nodes.iter().any(|node| node.disk.flushed < node.disk.log.len()) {
+            (0..BROKERS).for_each(|at| state.node_mut(at).disk.flush());
         }
     }
 }
