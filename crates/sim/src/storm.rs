@@ -53,6 +53,9 @@ pub trait System {
     /// Whether the system says that it loses nothing with the disk of one of these hosts.
     fn can_lose_disk(&self, simulation: &Simulation, host: HostId) -> LocalFuture<bool>;
 
+    /// Whether the system says that one of these hosts has all that belongs on its disk.
+    fn has_all(&self, simulation: &Simulation, host: HostId) -> LocalFuture<bool>;
+
     /// Has done to one of these hosts what people do to a cluster, and has it undone: `fault` is of such a kind.
     /// Tells whether it came about.
     fn upkeep(&self, simulation: &Simulation, host: HostId, fault: &Fault) -> LocalFuture<bool>;

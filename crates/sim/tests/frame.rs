@@ -202,6 +202,10 @@ impl System for Keeper {
         Box::pin(async { false })
     }
 
+    fn has_all(&self, _simulation: &Simulation, _host: HostId) -> LocalFuture<bool> {
+        Box::pin(async { true })
+    }
+
     fn upkeep(&self, _: &Simulation, _host: HostId, _fault: &Fault) -> LocalFuture<bool> {
         Box::pin(async { false })
     }

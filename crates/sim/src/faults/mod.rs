@@ -142,11 +142,6 @@ impl FaultKind {
         matches!(self, Self::KillAll | Self::PowerLossAll)
     }
 
-    /// Whether machines lose their power.
-    fn is_of_power(self) -> bool {
-        matches!(self, Self::PowerLoss | Self::PowerLossAll)
-    }
-
     /// Whether the broker's disk fails: its process may end by itself, and not begin.
     fn is_of_disk(self) -> bool {
         matches!(self, Self::DiskError | Self::ReadError | Self::DiskFull)

@@ -1,6 +1,6 @@
 //! How each kind of bad luck is done to a simulation, and undone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use world::simulated::{HostId, NetFaults, PoolLatency, Random, Simulation};
@@ -34,6 +34,8 @@ struct Weather<'a, S> {
     flushed: BTreeMap<HostId, Flushed>,
     /// How many faults each disk suffers from.
     failing: BTreeMap<HostId, u32>,
+    /// Who has got an empty disk, and may not have filled it yet.
+    filling: BTreeSet<HostId>,
 }
 
 impl Schedule {
@@ -47,23 +49,19 @@ impl Schedule {
         mut power_lost: impl FnMut(Duration),
     ) -> (Struck, Upkeep) {
         let (mut struck, mut upkeep) = (Struck::new(), Upkeep::default());
-        let (flushed, failing) = (BTreeMap::new(), BTreeMap::new());
-        let mut weather = Weather { simulation, system, flushed, failing };
+        let (flushed, failing, filling) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        let mut weather = Weather { simulation, system, flushed, failing, filling };
         for (due, step) in self.steps(hosts) {
             simulation.sleep(due.saturating_sub(simulation.elapsed())).await;
             match step {
                 Step::Strike(at) => {
-                    let fault = &self.faults[at];
+                    let fault = &weather.within_budget(&self.faults[at]).await;
                     let mut any = false;
                     for host in fault.hosts(hosts) {
                         if fault.kind.is_upkeep() {
                             upkeep.begin(fault.kind, system.upkeep(simulation, host, fault));
                         } else if fault.kind == FaultKind::DiskLost {
                             any |= weather.lose_disk(host, hosts).await;
-                            // Two machines at once may be one too many, as with power alone.
-                            if any && self.faults.iter().any(|fault| fault.kind.is_of_power()) {
-                                power_lost(weather.now());
-                            }
                         } else {
                             any |= weather.strike(fault, host, hosts, &mut power_lost);
                         }
@@ -152,20 +150,42 @@ impl<S: System> Weather<'_, S> {
         }
     }
 
+    /// Until a new disk is filled, another machine that crashes is one too many: its process is killed instead.
+    async fn within_budget(&mut self, fault: &Fault) -> Fault {
+        let instead = match fault.kind {
+            FaultKind::PowerLoss => FaultKind::Kill,
+            FaultKind::PowerLossAll => FaultKind::KillAll,
+            _ => return fault.clone(),
+        };
+        for host in self.filling.clone() {
+            // Else it may still be said of the disk before.
+            let is_known = self.is_whole(host);
+            let asked = self.system.has_all(self.simulation, host);
+            if is_known && self.simulation.within(LEAVE_WITHIN, asked).await == Some(true) {
+                self.filling.remove(&host);
+            }
+        }
+        let kind = if self.filling.is_empty() { fault.kind } else { instead };
+        Fault { kind, ..fault.clone() }
+    }
+
+    /// Whether a host has run for a while, and its disk is sound.
+    fn is_whole(&self, host: HostId) -> bool {
+        let started = self.flushed.get(&host).copied().unwrap_or_default().started();
+        let fails = self.failing.get(&host).is_some_and(|count| *count > 0);
+        self.simulation.is_running(host) && !fails && self.now() >= started + WHOLE_FOR
+    }
+
     /// Has a host lose its disk, if all are whole and the system says that it can do without; whether it did.
     async fn lose_disk(&mut self, host: HostId, brokers: &[HostId]) -> bool {
-        let is_whole = |weather: &Self, host: &HostId| {
-            let started = weather.flushed.get(host).copied().unwrap_or_default().started();
-            let fails = weather.failing.get(host).is_some_and(|count| *count > 0);
-            weather.simulation.is_running(*host) && !fails && weather.now() >= started + WHOLE_FOR
-        };
         let asked = self.system.can_lose_disk(self.simulation, host);
         let can = self.simulation.within(LEAVE_WITHIN, asked).await;
-        if can != Some(true) || !brokers.iter().all(|broker| is_whole(self, broker)) {
+        if can != Some(true) || !brokers.iter().all(|broker| self.is_whole(*broker)) {
             return false;
         }
         self.simulation.kill(host);
         self.simulation.disk(host).replace();
+        self.filling.insert(host);
         let now = self.now();
         self.flushed.entry(host).or_default().ended(now);
         true

@@ -188,6 +188,11 @@ impl System for Klamm {
         Box::pin(async move { operator.can_lose_disk(id).await })
     }
 
+    fn has_all(&self, simulation: &Simulation, host: HostId) -> LocalFuture<bool> {
+        let (operator, id) = (self.operator(simulation), self.id(host));
+        Box::pin(async move { operator.has_all(id).await })
+    }
+
     fn upkeep(&self, simulation: &Simulation, host: HostId, fault: &Fault) -> LocalFuture<bool> {
         let (operator, id, fault) = (self.operator(simulation), self.id(host), fault.clone());
         Box::pin(async move { operator.carry_out(id, &fault).await })

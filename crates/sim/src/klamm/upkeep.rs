@@ -72,6 +72,13 @@ impl Operator {
         verdict.is_ok && !verdict.harms.iter().any(|harm| is_lost(harm.kind))
     }
 
+    /// Whether a broker is in sync everywhere.
+    pub(super) async fn has_all(&self, id: i32) -> bool {
+        let standings = self.standings().await;
+        let its = standings.iter().find(|broker| broker.id == id);
+        its.is_some_and(|its| !its.is_fenced && its.in_sync == its.replicas)
+    }
+
     /// Does it, and undoes it; whether it came about.
     pub(super) async fn carry_out(&self, id: i32, fault: &Fault) -> bool {
         match fault.kind {
