@@ -42,6 +42,13 @@ pub enum Said {
         /// Why.
         error: String,
     },
+    /// The brokers said that a record is too large.
+    Refused {
+        /// Of which partition.
+        partition: i32,
+        /// Which one.
+        number: u64,
+    },
     /// The end of a producer: how many records it sent to each partition.
     Sent {
         /// The numbers that come next.
@@ -167,6 +174,19 @@ impl Historian {
         let partitions = self.partitions.to_string();
         let rest = [&partitions, &producer.to_string(), &rate.to_string(), acks];
         self.start(&format!("producer {producer}"), "send", &rest)
+    }
+
+    /// Starts a producer of records that must be refused for their size, which ends when its input is closed.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn send_too_large(&self, producer: u8) -> Result<Process<Said>> {
+        let rest = [self.partitions.to_string(), producer.to_string()];
+        self.start(
+            &format!("producer {producer}"),
+            "send-too-large",
+            &rest.each_ref().map(String::as_str),
+        )
     }
 
     /// Starts a producer that sends one record to each partition whenever it is told a line; the topic may be

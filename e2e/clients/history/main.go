@@ -39,6 +39,9 @@ const (
 	last = 60 * time.Second
 	// How many records may wait for their acknowledgement: half a minute without brokers.
 	waiting = 200_000
+	// More than a topic takes that nobody has set (1 MiB), and how often that much is sent.
+	tooLarge    = 1_200_000
+	refuseEvery = 500 * time.Millisecond
 )
 
 var (
@@ -144,6 +147,43 @@ func send(brokers, topic string, partitions int, producer uint64, rate int, acks
 				say(line{"event": "acked", "at": now(), "partition": r.Partition, "number": number, "offset": r.Offset})
 			})
 		}
+	}
+}
+
+// sendTooLarge sends records that must be refused, one after the other, until its input ends.
+func sendTooLarge(brokers, topic string, partitions int, producer uint64) {
+	client := connect(brokers,
+		kgo.DefaultProduceTopic(topic),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProduceRequestTimeout(timeout),
+		kgo.ProducerBatchMaxBytes(2*tooLarge),
+		kgo.ProducerBatchCompression(kgo.NoCompression()),
+		kgo.UnknownTopicRetries(-1))
+	ctx, stop := context.WithCancel(context.Background())
+	ended := inputEnds()
+	go func() {
+		<-ended
+		stop()
+	}()
+	pace := time.NewTicker(refuseEvery)
+	for number := uint64(0); ctx.Err() == nil; number++ {
+		partition := int(number) % partitions
+		large := append(value(producer, partition, number), make([]byte, tooLarge)...)
+		record := &kgo.Record{Partition: int32(partition), Value: large}
+		err := client.ProduceSync(ctx, record).FirstErr()
+		said := line{"at": now(), "partition": partition, "number": number}
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			said["event"], said["offset"] = "acked", record.Offset
+		case errors.Is(err, kerr.MessageTooLarge):
+			said["event"] = "refused"
+		default:
+			said["event"], said["error"] = "failed", err.Error()
+		}
+		say(said)
+		<-pace.C
 	}
 }
 
@@ -329,6 +369,8 @@ func main() {
 	switch a[0] {
 	case "send":
 		send(a[1], a[2], number(a[3]), uint64(number(a[4])), number(a[5]), a[6])
+	case "send-too-large":
+		sendTooLarge(a[1], a[2], number(a[3]), uint64(number(a[4])))
 	case "each":
 		each(a[1], strings.Split(a[2], ","), number(a[3]))
 	case "read":

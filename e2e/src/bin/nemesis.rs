@@ -171,9 +171,10 @@ fn report(outcomes: &[Outcome]) -> Result<ExitCode> {
         outcomes.iter().filter(|it| it.seconds >= 60 && it.faults() >= 5).count(),
     );
     println!(
-        "records: {} acknowledged, {} unknown, {} there, {} read; {} commits",
+        "records: {} acknowledged, {} unknown, {} refused, {} there, {} read; {} commits",
         sum(|it| it.verdict.acked),
         sum(|it| it.verdict.unknown),
+        sum(|it| it.verdict.refused),
         sum(|it| it.verdict.there),
         sum(|it| it.verdict.read),
         sum(|it| it.verdict.commits),
@@ -185,11 +186,11 @@ fn report(outcomes: &[Outcome]) -> Result<ExitCode> {
     ensure!(broken.is_empty(), "something is wrong with seeds {broken:?}");
     for outcome in outcomes {
         // A run in which nothing was sent or done would prove nothing.
-        let (acked, done) = (outcome.verdict.acked, outcome.faults());
+        let (acked, refused) = (outcome.verdict.acked, outcome.verdict.refused);
+        let (seed, done) = (outcome.seed, outcome.faults());
         ensure!(
-            acked > 0 && done > 0,
-            "seed {}: {acked} acknowledged, {done} faults",
-            outcome.seed
+            acked > 0 && refused > 0 && done > 0,
+            "seed {seed}: {acked} acknowledged, {refused} refused, {done} faults"
         );
     }
     println!("nothing is wrong");

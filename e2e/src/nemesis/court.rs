@@ -1,5 +1,5 @@
-//! The clients of a run, and who listens to them: producers that never pause, a reader of everything, a
-//! group that commits.
+//! The clients of a run, and who listens to them: producers that never pause, one that asks for too much, a
+//! reader of everything, a group that commits.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,6 +14,8 @@ use crate::process::{Process, until};
 
 const GROUP: &str = "auditors";
 const PRODUCERS: u8 = 2;
+/// The number of the producer whose records are too large.
+const REFUSED: u8 = PRODUCERS + 1;
 /// Records per second and producer.
 const RATE: u32 = 1500;
 const MEMBERS: usize = 2;
@@ -46,11 +48,13 @@ impl Court {
             let sending = Sending { producer, rate: RATE, is_safe };
             speakers.push((Speaker::Producer(producer), historian.send(sending)?));
         }
+        speakers.push((Speaker::Refused(REFUSED), historian.send_too_large(REFUSED)?));
         speakers.push((Speaker::Reader(0), historian.read()?));
         for member in 0..MEMBERS {
             speakers.push((Speaker::Member(member), historian.join(GROUP, member)?));
         }
-        let (checker, ends) = (Checker::default(), BTreeMap::new());
+        let (mut checker, ends) = (Checker::default(), BTreeMap::new());
+        speakers.iter().for_each(|(speaker, _)| checker.admit(*speaker));
         Ok(Self { historian, partitions, checker, speakers, ends })
     }
 
@@ -95,7 +99,7 @@ impl Court {
     }
 
     fn finish(&mut self) -> Result<()> {
-        self.dismiss(|speaker| matches!(speaker, Speaker::Producer(_)))?;
+        self.dismiss(|speaker| matches!(speaker, Speaker::Producer(_) | Speaker::Refused(_)))?;
         self.speakers.push((Speaker::LastReader, self.historian.read_to_end()?));
         self.wait_for(|speaker| speaker == Speaker::LastReader)?;
         let known = self.ends.len();

@@ -1,6 +1,6 @@
 //! Judges a history while it is made, after Jepsen's workload for Kafka: what was acknowledged is read
-//! once, where it was acknowledged, in the order in which it was sent; who reads goes on where they
-//! stopped; what was committed stays committed.
+//! once, where it was acknowledged, in the order in which it was sent; what was refused is not read; who
+//! reads goes on where they stopped; what was committed stays committed.
 //!
 //! Eight bytes and two bits per record; each line is looked at once.
 
@@ -8,7 +8,7 @@ mod bits;
 mod members;
 mod partition;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,8 @@ pub enum Breach {
     Reordered,
     /// Nobody sent it, or not to this partition.
     Invented,
+    /// It had to be refused, and was acknowledged or read.
+    Aborted,
     /// A poll gave what the same reader had read.
     PollBack,
     /// A poll left out what the reader had not read.
@@ -51,6 +53,8 @@ pub enum Breach {
 pub enum Speaker {
     /// The producer of this number.
     Producer(u8),
+    /// The producer of this number, all of whose records must be refused.
+    Refused(u8),
     /// A reader of all partitions, from their beginning.
     Reader(usize),
     /// The reader of everything in the end.
@@ -66,6 +70,9 @@ pub struct Verdict {
     pub acked: u64,
     /// Records that the client gave up on, or never heard of.
     pub unknown: u64,
+    /// Records that were refused, as they must be.
+    #[serde(default)]
+    pub refused: u64,
     /// Records that are there in the end.
     pub there: u64,
     /// Records that readers and members read.
@@ -83,18 +90,42 @@ pub struct Verdict {
 pub struct Checker {
     partitions: BTreeMap<i32, Partition>,
     members: Members,
+    /// The producers whose records must be refused.
+    refused: BTreeSet<u8>,
     verdict: Verdict,
 }
 
 impl Checker {
+    /// Who is going to speak: what must be refused is known before anybody reads.
+    pub fn admit(&mut self, speaker: Speaker) {
+        if let Speaker::Refused(producer) = speaker {
+            self.refused.insert(producer);
+        }
+    }
+
     /// Looks at a line.
     pub fn hear(&mut self, speaker: Speaker, said: &Said) {
+        if let Said::Read { partition, records, .. } = said {
+            let must_not_be = |(_, value): &&(i64, Value)| self.refused.contains(&value.producer());
+            let wrong = records.iter().filter(must_not_be).map(|(offset, value)| {
+                let text = format!("partition {partition}, {offset}: {value:?} was read");
+                (Breach::Aborted, text)
+            });
+            let wrong = wrong.collect();
+            self.tell_all(wrong);
+        }
         match (speaker, said) {
             (Speaker::Producer(producer), Said::Acked { partition, number, offset, .. }) => {
                 self.verdict.acked += 1;
                 let value = Value::new(producer, *partition, *number);
                 let wrong = self.partition(*partition).acked(value, *offset);
                 self.tell_all(wrong);
+            }
+            (Speaker::Refused(_), Said::Refused { .. }) => self.verdict.refused += 1,
+            (Speaker::Refused(producer), Said::Acked { partition, number, offset, .. }) => {
+                let value = Value::new(producer, *partition, *number);
+                let text = format!("partition {partition}, {offset}: {value:?} was acknowledged");
+                self.tell(Breach::Aborted, text);
             }
             (Speaker::Producer(producer), Said::Sent { next }) => {
                 for (partition, next) in (0..).zip(next) {

@@ -114,6 +114,29 @@ fn what_nobody_sent_is_invented() {
 }
 
 #[test]
+fn what_must_be_refused_is_neither_acknowledged_nor_read() {
+    let refused = Speaker::Refused(7);
+    let judge = |history: &[(Speaker, Said)]| {
+        let mut checker = Checker::default();
+        checker.admit(refused);
+        for (speaker, said) in history {
+            checker.hear(*speaker, said);
+        }
+        checker.end()
+    };
+    let said = |said: Said| (refused, said);
+    let verdict = judge(&[said(Said::Refused { partition: 0, number: 0 })]);
+    assert_eq!((verdict.refused, verdict.breaches), (1, BTreeMap::new()));
+    let acked = said(Said::Acked { at: 0, partition: 0, number: 1, offset: 4 });
+    assert_eq!(judge(&[acked]).breaches.get(&Breach::Aborted), Some(&1));
+    for reader in [READER, Speaker::LastReader, Speaker::Member(0)] {
+        let records = vec![(0, Value::new(7, 0, 2))];
+        let read = (reader, Said::Read { at: 0, partition: 0, records });
+        assert_eq!(judge(&[read]).breaches.get(&Breach::Aborted), Some(&1), "{reader:?}");
+    }
+}
+
+#[test]
 fn a_reader_neither_goes_back_nor_skips() {
     let whole = read(Speaker::LastReader, 0, &[0, 1, 2, 3]);
     let back = [read(READER, 0, &[0, 1]), read(READER, 1, &[1]), whole.clone()];
