@@ -186,6 +186,35 @@ fn own_vote(core: &Core) -> Option<bool> {
     votes(&metrics.membership_config).then(|| votes(&metrics.committed_membership_config))
 }
 
+/// How a node stands that its settings call a voter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Enlistment {
+    /// A majority has agreed to its vote.
+    Votes,
+    /// It votes if a majority agrees.
+    Decided,
+    /// Its vote was taken.
+    Taken,
+    /// It has no vote yet.
+    Asks,
+}
+
+/// How a node stands with this vote ([`own_vote`]), if it has the mark of who asks, has stored nothing yet, is named
+/// by what it has of the log. Who asks may have a part of the log that does not name it.
+fn enlistment(
+    own_vote: Option<bool>,
+    is_marked: bool,
+    is_empty: bool,
+    is_named: bool,
+) -> Enlistment {
+    match own_vote {
+        Some(true) => Enlistment::Votes,
+        Some(false) => Enlistment::Decided,
+        None if is_marked || is_empty || is_named => Enlistment::Asks,
+        None => Enlistment::Taken,
+    }
+}
+
 /// On a node that its settings call a voter, and that has never been one with this disk: asks to become
 /// one, until it is. One that was removed has its log still, and does not ask; one that asks has a mark, since
 /// it may have some of the log before it is named there.
@@ -195,15 +224,16 @@ pub(super) async fn enlist(core: Core) {
     let mut told = String::new();
     loop {
         core.world.clock.sleep(ENLIST).await;
-        match own_vote(&core) {
-            Some(true) => break,
-            Some(false) => continue,
-            None => {}
-        }
         let is_marked = disk.exists(&mark);
-        if !(is_marked || core.log.is_empty() || known(&core, core.identity.node).is_some()) {
-            tracing::info!("this node's vote was taken: it follows, and does not ask for another");
-            return;
+        let is_named = known(&core, core.identity.node).is_some();
+        match enlistment(own_vote(&core), is_marked, core.log.is_empty(), is_named) {
+            Enlistment::Votes => break,
+            Enlistment::Decided => continue,
+            Enlistment::Taken => {
+                tracing::info!("its vote was taken: this node follows, and asks for no other");
+                return;
+            }
+            Enlistment::Asks => {}
         }
         let Some(leader) = core.leader() else { continue };
         let asked = async {
@@ -253,5 +283,29 @@ async fn ask_to_vote(core: &Core, leader: u64, host: &str, port: u16) -> Result<
     match ErrorCode::from_number(answer.error_code) {
         Some(ErrorCode::None) => Ok(()),
         _ => Err(AskError::Refused(answer.error_message.unwrap_or_default())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Enlistment, enlistment};
+
+    #[test]
+    fn who_has_begun_to_ask_asks_on_whatever_it_has_of_the_log() {
+        let asks = |is_marked, is_empty, is_named| {
+            enlistment(None, is_marked, is_empty, is_named) == Enlistment::Asks
+        };
+        assert!(asks(false, true, false), "a new disk");
+        assert!(asks(true, false, false), "a snapshot from before it was named");
+        assert!(asks(false, false, true), "named, with another disk or without a vote");
+        assert_eq!(enlistment(None, false, false, false), Enlistment::Taken);
+    }
+
+    #[test]
+    fn only_a_majority_ends_the_asking() {
+        for marked in [false, true] {
+            assert_eq!(enlistment(Some(false), marked, false, true), Enlistment::Decided);
+            assert_eq!(enlistment(Some(true), marked, false, true), Enlistment::Votes);
+        }
     }
 }

@@ -24,7 +24,8 @@ struct Args {
     /// How many partitions, in thousands that are topics.
     #[arg(long, default_value_t = 10_000)]
     count: usize,
-    /// How often, each time with new brokers; the active controller is killed every second time.
+    /// How often, each time with new brokers; the active controller is killed every second time. What one trial
+    /// deletes slows down the files of the next: with TMPDIR on a fresh file system, one trial shows what is so.
     #[arg(long, default_value_t = 2)]
     trials: usize,
     /// Whose brokers.

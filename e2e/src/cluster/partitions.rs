@@ -16,8 +16,8 @@ use crate::process::{Process, memory, until};
 const PER_TOPIC: usize = 1000;
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_secs(180);
-/// Pause between trials. ext4 gives no inode out again for so long, and walks past each of those that the trial
-/// before has just deleted: then a file takes a hundred times as long.
+/// Pause between trials. For minutes ext4 gives out no inode that was just deleted, and walks past each: the next
+/// trial's files take many times as long. A fresh file system for each (`TMPDIR`) has nothing of it.
 pub const REST: Duration = Duration::from_secs(45);
 /// How long the brokers are left alone before one is killed.
 const CALM: Duration = Duration::from_secs(5);
