@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 
 use super::Round;
 
-/// A pair counts while others took at most this part of the machine.
+/// What others take at most of a machine that is quiet.
 pub(crate) const FOREIGN_MAX: f64 = 0.05;
 /// Fewer pairs say nothing.
 pub(crate) const PAIRS_MIN: usize = 5;
