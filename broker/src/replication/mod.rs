@@ -4,10 +4,10 @@
 //! Shard::follow ─► Replication::assign(partition, leader)
 //!                          │
 //!                          ▼            Fetch, one session per lane
-//!   Lane { leader, durability } ─ Fetcher ─────────────────────────► the leader
+//!       Lane { leader, counts } ─ Fetcher ─────────────────────────► the leader
 //!                                    │   ◄──────────────────────────
 //!                                    ▼
-//!             Partition::take_copied: append, cut, watermark ─► write ─► (fsync: flush) ─► next Fetch
+//!             Partition::take_copied: append, cut, watermark ─► write ─► (flush) ─► next Fetch
 //! ```
 //!
 //! What a follower asks for is what it vouches for: the leader counts everything below a fetch offset as
