@@ -119,6 +119,16 @@ impl Library {
         }
     }
 
+    /// How long it may take to find its coordinator again once all brokers are there, if it does not tell and leaves a
+    /// group but once.
+    pub fn silence(self) -> Duration {
+        match self {
+            // A refused heartbeat tells it, and it asks once a second.
+            Self::Java | Self::Kcat => Duration::from_secs(3),
+            _ => Duration::ZERO,
+        }
+    }
+
     /// Builds its program, or finds the one that was built from the same files.
     ///
     /// # Errors
@@ -248,6 +258,8 @@ impl Program {
         if self.library == Library::Kcat {
             command.args(["-b", broker, "-G", group, topic, "-J", "-u"]);
             command.args(["-X", "auto.offset.reset=earliest"]);
+            // It connects again to a broker that was away before its coordinator's `silence` ends.
+            command.args(["-X", "reconnect.backoff.max.ms=500"]);
             command.arg("-X").arg(format!("session.timeout.ms={session_ms}"));
             command.arg("-X").arg(format!("heartbeat.interval.ms={heartbeat_ms}"));
         } else {

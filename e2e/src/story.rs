@@ -5,6 +5,7 @@
 //! what the client's processes printed; a line that fails does not stop the story.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -297,11 +298,14 @@ impl Story {
         self.in_peace(|| settled(members))
     }
 
-    /// Lets members leave the group, in peace: kafka-go and kafkajs do not try again, and are members until their
-    /// session ends, which begins anew with each new coordinator.
+    /// Lets members leave the group, in peace: most clients do not try again where they do not know their coordinator,
+    /// and are members until their session ends, which begins anew with each new coordinator.
     fn leave(&self, members: &mut Vec<Process>) -> Result<Left> {
         self.in_peace(|| {
             settled(members)?;
+            if self.reaper.is_some() {
+                thread::sleep(self.program.library().silence());
+            }
             stop(members)
         })
     }
@@ -374,7 +378,7 @@ impl Story {
             return found.or_else(|_| judged());
         }
         // Nothing may come twice, also not a little later.
-        std::thread::sleep(SILENCE);
+        thread::sleep(SILENCE);
         judge::exactly(sent, acked, &records(group).concat())
     }
 }
@@ -488,11 +492,15 @@ fn settled(members: &[Process]) -> Result<()> {
     seen.with_context(|| account(members))
 }
 
-/// Whether a member's coordinator answered it since, if it tells such things.
+/// Whether a member's coordinator answered it since, if it tells such things: twice, as the first answer may be that it is
+/// the coordinator no longer.
 fn was_answered(member: &Process, since: Instant) -> bool {
     member.look(|events| {
-        let last = events.iter().rev().find(|heard| heard.event == Event::Heartbeat);
-        last.is_none_or(|last| last.at > since)
+        let mut answers = events.iter().rev().filter(|heard| heard.event == Event::Heartbeat);
+        match (answers.next(), answers.next()) {
+            (None, _) => true,
+            (Some(_), before) => before.is_some_and(|before| before.at > since),
+        }
     })
 }
 

@@ -1,6 +1,7 @@
 """The order story's client in confluent-kafka. Verbs and lines are described in ../README.md."""
 
 import json
+import logging
 import signal
 import sys
 import threading
@@ -60,6 +61,16 @@ def produce(broker, topic):
     return 1 if failed else 0
 
 
+class Heartbeats(logging.Handler):
+    """Tells of the answers to heartbeats, which librdkafka names only in its trace."""
+
+    def emit(self, record):
+        if "Received HeartbeatResponse" in record.getMessage():
+            say("heartbeat")
+        elif record.levelno > logging.DEBUG:
+            print(record.getMessage(), file=sys.stderr)
+
+
 def consume(broker, topic, group, session, heartbeat):
     running = True
 
@@ -69,13 +80,17 @@ def consume(broker, topic, group, session, heartbeat):
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    logger = logging.getLogger("librdkafka")
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(Heartbeats())
     consumer = Consumer({
         "bootstrap.servers": broker,
         "group.id": group,
+        "debug": "protocol",
         "session.timeout.ms": int(session),
         "heartbeat.interval.ms": int(heartbeat),
         "auto.offset.reset": "earliest",
-    })
+    }, logger=logger)
     owned = set()
 
     def assigned(_, partitions):
