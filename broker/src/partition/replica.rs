@@ -128,8 +128,15 @@ impl Partition {
         self.commit(watermark);
     }
 
-    /// A follower asks from an offset on: it has everything below, down to where its log begins.
-    pub(crate) fn fetched_by(&mut self, follower: BrokerId, epoch: i64, asked: &Wanted, now: Now) {
+    /// A follower asks from an offset on: it has everything below, down to where its log begins. `may_join`: the
+    /// controller would let it join the in-sync replicas.
+    pub(crate) fn fetched_by(
+        &mut self,
+        (follower, epoch): (BrokerId, i64),
+        asked: &Wanted,
+        may_join: bool,
+        now: Now,
+    ) {
         let end = self.log.state().end();
         if let Role::Leader(progress) = &mut self.role {
             progress.fetched(leader::Fetched {
@@ -138,6 +145,7 @@ impl Partition {
                 offset: asked.fetch_offset,
                 start: asked.log_start_offset,
                 end,
+                may_join,
                 now,
             });
             self.advance();
@@ -189,12 +197,21 @@ impl Partition {
     }
 
     /// A change of the in-sync replicas to propose, if one is due and none is on its way.
-    pub(crate) fn proposal(&mut self, now: Now, lag_max: Duration) -> Option<Proposal> {
+    pub(crate) fn proposal(
+        &mut self,
+        now: Now,
+        lag_max: Duration,
+        may_join: &dyn Fn(BrokerId) -> bool,
+    ) -> Option<Proposal> {
         let end = self.log.state().end();
-        match &mut self.role {
-            Role::Leader(progress) => progress.proposal(end, now, lag_max),
-            Role::Follower(_) | Role::Waiting => None,
+        let Role::Leader(progress) = &mut self.role else { return None };
+        let waited = progress.waits_for_joining();
+        let proposal = progress.proposal(end, now, lag_max, may_join);
+        if waited && !progress.waits_for_joining() {
+            // Who was waited for does not join after all.
+            self.advance();
         }
+        proposal
     }
 
     /// The controller has answered the proposal.

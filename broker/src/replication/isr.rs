@@ -46,10 +46,11 @@ fn gather(shard: &Rc<Shard>) -> Option<AlterPartitionRequest> {
     let lag_max = Duration::from_millis(
         u64::try_from(state.settings.broker.replica_lag_time_max_ms).unwrap_or(0),
     );
+    let may_join = |id| state.image.is_active(id);
     let mut topics: BTreeMap<_, Vec<PartitionData>> = BTreeMap::new();
     for partition in shard.open_partitions() {
         let mut partition = partition.borrow_mut();
-        let Some(proposal) = partition.proposal(now, lag_max) else { continue };
+        let Some(proposal) = partition.proposal(now, lag_max, &may_join) else { continue };
         let PartitionId { topic, index } = partition.id;
         let isr = proposal.isr.into_iter().map(|(broker, epoch)| BrokerState {
             broker_id: broker.0,

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use client::{Producer, ProducerOptions, ProducerRecord};
 use wire::create_topics::request::{CreatableTopic, CreatableTopicConfig};
 use wire::describe_brokers::response::DescribedBroker;
 use wire::{
@@ -12,6 +13,7 @@ use wire::{
 };
 
 use super::cluster::{Cluster, NODES, TIMEOUT, run, run_with};
+use super::topics::{create_on, in_sync};
 
 const ACQUIRE: i8 = 0;
 const RENEW: i8 = 1;
@@ -298,6 +300,50 @@ fn a_stop_takes_the_lease_and_the_return_gives_it_back() {
             assert_eq!(told.broker_id, -1, "{told:?}");
         }
     });
+}
+
+/// What is led by others goes on as if nothing were: nobody waits for a replica that is about to go.
+#[test]
+fn a_stop_holds_up_nobody_elses_acknowledgements() {
+    run(113, async |cluster| {
+        let leader = cluster.settle().await;
+        for victim in NODES {
+            let through = others(leader, victim)[0];
+            let replicas: Vec<i32> = [through]
+                .into_iter()
+                .chain(NODES.into_iter().filter(|id| *id != through))
+                .collect();
+            let name = format!("topic-{victim:03}");
+            create_on(cluster, through, &name, &replicas).await;
+            in_sync(cluster, through, &name, 3).await;
+            let producer = Producer::new(cluster.clients(), ProducerOptions::default());
+            acknowledged(cluster, &producer, &name).await;
+            cluster.stop_carefully(victim);
+            let mut longest = Duration::ZERO;
+            while cluster.simulation.is_running(cluster.host(victim)) {
+                longest = longest.max(acknowledged(cluster, &producer, &name).await);
+            }
+            let gone = cluster.simulation.elapsed();
+            while cluster.simulation.elapsed().saturating_sub(gone) < Duration::from_secs(1) {
+                longest = longest.max(acknowledged(cluster, &producer, &name).await);
+            }
+            println!("broker {victim} stopped: {longest:?}");
+            // A follower that hears of the new leader epoch late asks again after 20 ms.
+            assert!(longest < Duration::from_millis(40), "broker {victim} stopped: {longest:?}");
+            cluster.start(victim);
+            until(cluster, (through, victim), "it is back", is_recovered).await;
+        }
+    });
+}
+
+/// How long a record waits for its acknowledgement.
+async fn acknowledged(cluster: &Cluster, producer: &Producer, name: &str) -> Duration {
+    let began = cluster.simulation.elapsed();
+    let value = Some(b"x".as_slice().into());
+    let record = ProducerRecord { topic: name.to_owned(), value, ..Default::default() };
+    let delivery = producer.send(record).await.expect("it is taken");
+    delivery.wait().await.expect("it is written");
+    cluster.simulation.elapsed().saturating_sub(began)
 }
 
 #[test]

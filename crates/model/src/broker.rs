@@ -389,6 +389,7 @@ impl Node {
                 offset: if joins_early { end } else { fetch.offset },
                 start: 0,
                 end,
+                may_join: true,
                 now,
             });
             entry = self.disk.get(fetch.offset).copied();
@@ -424,7 +425,7 @@ impl Node {
     pub(crate) fn propose(&mut self, now: Now) -> Option<Proposal> {
         let end = self.disk.end();
         match &mut self.process.as_mut()?.role {
-            Role::Leader(progress) => progress.proposal(end, now, LAG_MAX),
+            Role::Leader(progress) => progress.proposal(end, now, LAG_MAX, &|_| true),
             Role::Waiting | Role::Follower(_) => None,
         }
     }
@@ -442,7 +443,7 @@ impl Node {
         if *progress != before {
             // Its pause begins with the next look at it: as if that had been so long ago that it is over.
             let begun = Now { tick: now.tick.saturating_sub(PAUSE), ..now };
-            progress.proposal(end, begun, LAG_MAX);
+            progress.proposal(end, begun, LAG_MAX, &|_| true);
         }
     }
 }

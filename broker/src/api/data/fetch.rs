@@ -422,7 +422,8 @@ fn read_one(
     if let Reader::Replica { id, epoch, .. } = reader
         && outcome.result.is_ok()
     {
-        partition.fetched_by(*id, *epoch, wanted, shard.now());
+        let may_join = partition.is_in_sync(*id) || shard.shared.state().image.is_active(*id);
+        partition.fetched_by((*id, *epoch), wanted, may_join, shard.now());
         // What this very request has let move: the follower learns it one round earlier.
         found.high_watermark = partition.log.state().high_watermark();
         let has_all = wanted.fetch_offset == partition.log.state().end();

@@ -325,6 +325,11 @@ impl Image {
         self.brokers.get(&id)
     }
 
+    /// Whether a broker may begin to lead, and join the in-sync replicas: it is there, and not about to stop.
+    pub fn is_active(&self, id: BrokerId) -> bool {
+        self.broker(id).is_some_and(|broker| !broker.fenced && !broker.in_controlled_shutdown)
+    }
+
     /// All registered brokers, by id.
     pub fn brokers(&self) -> impl Iterator<Item = (BrokerId, &Arc<Broker>)> {
         self.brokers.iter().map(|(id, broker)| (*id, broker))

@@ -38,6 +38,8 @@ pub struct Fetched {
     pub start: Offset,
     /// Where the leader's log ends.
     pub end: Offset,
+    /// Whether the controller would let it join the in-sync replicas: it is not about to stop.
+    pub may_join: bool,
     /// When.
     pub now: Now,
 }
@@ -142,7 +144,7 @@ impl Progress {
 
     /// A follower has fetched.
     pub fn fetched(&mut self, fetched: Fetched) {
-        let Fetched { follower: id, broker_epoch, offset, start, end, now } = fetched;
+        let Fetched { follower: id, broker_epoch, offset, start, end, may_join, now } = fetched;
         let Some(follower) = self.followers.get_mut(&id) else { return };
         if follower.broker_epoch.is_some_and(|known| known > broker_epoch) {
             return;
@@ -153,8 +155,8 @@ impl Progress {
         let had_all_of_last = follower.last.filter(|(_, end_then)| offset >= *end_then);
         let caught_up_at =
             if offset >= end { Some(now.tick) } else { had_all_of_last.map(|(at, _)| at) };
-        follower.is_joining |=
-            caught_up_at.is_some() && offset >= self.start && !self.isr.contains(&id);
+        let is_joining = caught_up_at.is_some() && offset >= self.start && !self.isr.contains(&id);
+        follower.is_joining = may_join && (follower.is_joining || is_joining);
         follower.caught_up_at = caught_up_at.max(follower.caught_up_at);
         follower.broker_epoch = Some(broker_epoch);
         follower.offset = Some(offset.min(end));
@@ -201,12 +203,24 @@ impl Progress {
         self.high_watermark >= self.start
     }
 
+    /// Whether the watermark waits for somebody who is about to join.
+    pub fn waits_for_joining(&self) -> bool {
+        self.followers.values().any(|follower| follower.is_joining)
+    }
+
     /// Who should be in sync, if that is news and no proposal is under way. A follower joins with all that
-    /// is committed, and leaves when it has not caught up for `lag_max`.
-    pub fn proposal(&mut self, end: Offset, now: Now, lag_max: Duration) -> Option<Proposal> {
+    /// is committed, and leaves when it has not caught up for `lag_max`. Whoever `may_join` excludes, as one that
+    /// is about to stop, is not proposed: it would be refused, and until then the watermark would wait for it.
+    pub fn proposal(
+        &mut self,
+        end: Offset,
+        now: Now,
+        lag_max: Duration,
+        may_join: &dyn Fn(BrokerId) -> bool,
+    ) -> Option<Proposal> {
         let now = now.tick;
-        for follower in self.followers.values_mut() {
-            follower.is_joining &= follower.has_fetched_within(JOINING_MAX, now);
+        for (id, follower) in &mut self.followers {
+            follower.is_joining &= may_join(*id) && follower.has_fetched_within(JOINING_MAX, now);
         }
         if std::mem::take(&mut self.wants_pause) {
             self.not_before = now + PAUSE;
@@ -215,27 +229,28 @@ impl Progress {
             return None;
         }
         let wanted = self.high_watermark.max(self.start);
-        let belongs = |follower: &mut Follower, is_in_sync: bool| {
+        let belongs = |id: BrokerId, follower: &mut Follower, is_in_sync: bool| {
             if is_in_sync {
                 !follower.lags(end, now, lag_max)
             } else {
                 follower.offset.is_some_and(|offset| offset >= wanted)
                     && follower.has_fetched_within(lag_max, now)
+                    && may_join(id)
             }
         };
         let (before, mut followers) = (&self.isr, self.followers.iter_mut());
         // Thousands of leaders are asked many times a second: nothing is bought where nothing changes.
         let stays_as_it_is = followers.all(|(id, follower)| {
             let is_in_sync = before.contains(id);
-            belongs(follower, is_in_sync) == is_in_sync
+            belongs(*id, follower, is_in_sync) == is_in_sync
         });
         if stays_as_it_is && !self.is_doubtful {
             return None;
         }
         let mut isr = before.clone();
-        isr.retain(|id| self.followers.get_mut(id).is_none_or(|follower| belongs(follower, true)));
+        isr.retain(|id| self.followers.get_mut(id).is_none_or(|it| belongs(*id, it, true)));
         let others = self.followers.iter_mut().filter(|(id, _)| !before.contains(id));
-        isr.extend(others.filter_map(|(id, it)| belongs(it, false).then_some(*id)));
+        isr.extend(others.filter_map(|(id, it)| belongs(*id, it, false).then_some(*id)));
         let with_epoch = |id: &BrokerId| match self.followers.get(id) {
             // One that has not fetched yet under this leader is not vouched for.
             Some(follower) => follower.broker_epoch.map(|epoch| (*id, epoch)),

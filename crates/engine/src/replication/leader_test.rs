@@ -34,13 +34,15 @@ struct Leader {
     progress: Progress,
     end: Offset,
     ms: u64,
+    /// Who may not join.
+    stopping: Vec<BrokerId>,
 }
 
 impl Leader {
     fn new(isr: &[i32], elr: &[i32]) -> Self {
         let place = place(7, isr, elr);
         let begin = Begin { me: BrokerId(1), place: &place, start: 100, high_watermark: 90 };
-        Self { progress: Progress::new(begin), end: 100, ms: 0 }
+        Self { progress: Progress::new(begin), end: 100, ms: 0, stopping: Vec::new() }
     }
 
     fn fetch(&mut self, follower: i32, offset: Offset) -> &mut Self {
@@ -48,8 +50,11 @@ impl Leader {
     }
 
     fn fetch_as(&mut self, follower: i32, broker_epoch: i64, offset: Offset) -> &mut Self {
-        let (follower, end, now) = (BrokerId(follower), self.end, at(self.ms));
-        self.progress.fetched(Fetched { follower, broker_epoch, offset, start: 0, end, now });
+        let (follower, now) = (BrokerId(follower), at(self.ms));
+        let may_join = !self.stopping.contains(&follower);
+        let (start, end) = (0, self.end);
+        let fetched = Fetched { follower, broker_epoch, offset, start, end, may_join, now };
+        self.progress.fetched(fetched);
         self
     }
 
@@ -73,7 +78,8 @@ impl Leader {
     }
 
     fn proposal(&mut self) -> Option<Proposal> {
-        self.progress.proposal(self.end, at(self.ms), LAG_MAX)
+        let may_join = |id| !self.stopping.contains(&id);
+        self.progress.proposal(self.end, at(self.ms), LAG_MAX, &may_join)
     }
 
     /// The proposal as `id:epoch …`.
@@ -95,6 +101,21 @@ fn the_watermark_is_what_all_in_sync_have() {
     assert_eq!(leader.watermark(), 120);
     leader.fetch(2, 105);
     assert_eq!(leader.watermark(), 120, "it never goes back");
+}
+
+#[test]
+fn who_may_not_join_is_not_proposed_and_not_waited_for() {
+    let mut leader = Leader::new(&[1, 2], &[]);
+    leader.stopping = ids(&[3]);
+    leader.append(120).fetch(2, 120).fetch(3, 120);
+    assert_eq!(leader.proposes(), None);
+    leader.append(130).fetch(2, 130);
+    assert_eq!(leader.watermark(), 130);
+    leader.stopping.clear();
+    assert_eq!(leader.proposes(), None, "it has fallen behind");
+    leader.fetch(3, 130).append(140).fetch(2, 140);
+    assert_eq!(leader.watermark(), 130, "it is about to join");
+    assert_eq!(leader.proposes().as_deref(), Some("1:-1 2:2 3:3"));
 }
 
 #[test]

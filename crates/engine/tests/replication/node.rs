@@ -212,6 +212,7 @@ impl Node {
                         offset: fetch.offset,
                         start: 0,
                         end,
+                        may_join: true,
                         now,
                     });
                     let rest = &self.disk.log[usize::try_from(fetch.offset).unwrap()..];
@@ -250,7 +251,7 @@ impl Node {
     pub(crate) fn propose(&mut self, now: Now) -> Option<Proposal> {
         let end = self.disk.end();
         match &mut self.process.as_mut()?.role {
-            Role::Leader(progress) => progress.proposal(end, now, LAG_MAX),
+            Role::Leader(progress) => progress.proposal(end, now, LAG_MAX, &|_| true),
             _ => None,
         }
     }

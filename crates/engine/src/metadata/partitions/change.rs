@@ -220,7 +220,7 @@ pub(in crate::metadata) fn is_live(image: &Image, id: BrokerId) -> bool {
 
 /// Whether a broker may begin to lead, and join the in-sync replicas.
 pub(in crate::metadata) fn is_active(image: &Image, id: BrokerId) -> bool {
-    image.broker(id).is_some_and(|broker| !broker.fenced && !broker.in_controlled_shutdown)
+    image.is_active(id)
 }
 
 /// Whether a broker is one that leaderships are given to.
