@@ -7,10 +7,28 @@
 //! and the quorum's messages. So producers have a part of the budget of their own: what they fill up holds up no
 //! request that would empty it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use wire::ApiKey;
+
+/// Where Linux tells how much memory the process's group may use, with cgroups of version 2 and of version 1.
+const LIMITS: [&str; 2] =
+    ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+/// What requests, caches and queues share at most, if nobody says how much.
+const DEFAULT_MAX: i64 = 512 << 20;
+
+/// What requests, caches and queues share, if nobody says how much: half of what a container may use.
+pub(crate) fn default_share(disk: &dyn world::Disk) -> i64 {
+    let limits = LIMITS.iter().filter_map(|path| disk.read(Path::new(path)).ok());
+    let limits = limits.filter_map(|bytes| String::from_utf8(bytes).ok()?.trim().parse().ok());
+    share_of(limits.min())
+}
+
+fn share_of(limit: Option<i64>) -> i64 {
+    limit.map_or(DEFAULT_MAX, |limit| (limit / 2).clamp(1, DEFAULT_MAX))
+}
 
 /// Bytes are counted in units, so that a 32-bit permit count reaches past any budget.
 const UNIT_BYTES: usize = 1024;
@@ -88,10 +106,19 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
-    use super::Governor;
+    use super::{DEFAULT_MAX, Governor, share_of};
 
     const PRODUCE: i16 = 0;
     const FETCH: i16 = 1;
+
+    #[test]
+    fn a_container_gives_half_of_what_it_may_use() {
+        assert_eq!(share_of(Some(128 << 20)), 64 << 20);
+        // Version 1 says that there is no limit by a number that no machine has.
+        for unlimited in [None, Some(i64::MAX - 4095), Some(64 << 30)] {
+            assert_eq!(share_of(unlimited), DEFAULT_MAX);
+        }
+    }
 
     #[test]
     fn a_spent_budget_admits_nothing_until_something_is_given_back() {

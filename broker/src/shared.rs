@@ -20,7 +20,7 @@ use crate::damage::Damage;
 use crate::disk_failure::DiskFailure;
 use crate::hindrance::Hindrance;
 use crate::log_config::log_config;
-use crate::memory::Governor;
+use crate::memory::{self, Governor};
 use crate::metadata::{ControlRef, Recent, State};
 use crate::metrics::Metrics;
 use crate::partition::{Acks, AppendOutcome, PartitionId, Settings};
@@ -137,7 +137,7 @@ impl Shared {
             log_dir,
             control,
             quorum,
-            governor: Governor::new(request_budget(broker)),
+            governor: Governor::new(request_budget(broker, &*world.disk)),
             metrics: Metrics::new(),
             damage: Damage::default(),
             storage: StorageUse::new(broker.storage_limit_bytes),
@@ -474,10 +474,10 @@ pub(crate) enum NoProducerId {
 }
 
 /// A share of the memory that the process may use.
-fn request_budget(broker: &BrokerConfig) -> usize {
-    const DEFAULT_MEMORY: i64 = 512 << 20;
+fn request_budget(broker: &BrokerConfig, disk: &dyn world::Disk) -> usize {
     let asked = broker.queued_max_request_bytes;
-    let memory = if broker.memory_bytes > 0 { broker.memory_bytes } else { DEFAULT_MEMORY };
+    let memory =
+        if broker.memory_bytes > 0 { broker.memory_bytes } else { memory::default_share(disk) };
     let bytes = if asked >= 0 { asked } else { memory / 2 };
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }

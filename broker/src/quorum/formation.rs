@@ -5,6 +5,7 @@
 //! | this node | the others | what happens |
 //! | --- | --- | --- |
 //! | empty | all empty, same list | the voter with the lowest id begins, the others hear of it |
+//! | empty, told that there was a cluster (`klamm.formation=join`) | all empty | nothing: all disks were replaced |
 //! | empty | one with data names this disk a voter | it goes on as that voter |
 //! | empty | one with data names another disk, or none | it follows, and asks to be given a vote (`voters`) |
 //! | empty | one that does not answer | it waits |
@@ -82,12 +83,15 @@ enum Verdict {
     Wait(String),
     /// A majority of the disks that node `with_data` knows is gone: those of the nodes `lost`.
     Lost { with_data: u64, lost: Vec<u64> },
+    /// All disks are empty, and there was a cluster with this id.
+    Gone,
     /// This node's history is over: node `successor` has data of a newer one.
     StartOver { successor: u64 },
 }
 
-/// Looks at what every initial voter says; `None` is one that does not answer.
-fn judge(me: u64, mine: &Hello, others: &BTreeMap<u64, Option<Hello>>) -> Verdict {
+/// Looks at what every initial voter says; `None` is one that does not answer. `may_begin`: there has never been a
+/// cluster with this id.
+fn judge(me: u64, mine: &Hello, others: &BTreeMap<u64, Option<Hello>>, may_begin: bool) -> Verdict {
     let answers = || others.iter().filter_map(|(id, hello)| Some((*id, hello.as_ref()?)));
     let elsewhere = answers().filter(|(_, hello)| !hello.is_empty);
     let newest = elsewhere.max_by_key(|(id, it)| (it.history.recoveries, Reverse(*id)));
@@ -144,6 +148,9 @@ fn judge(me: u64, mine: &Hello, others: &BTreeMap<u64, Option<Hello>>) -> Verdic
             silent.join(", ")
         ));
     }
+    if !may_begin {
+        return Verdict::Gone;
+    }
     if others.keys().any(|id| *id < me) {
         return Verdict::Wait("the voter with the lowest id has yet to begin".to_owned());
     }
@@ -152,6 +159,12 @@ fn judge(me: u64, mine: &Hello, others: &BTreeMap<u64, Option<Hello>>) -> Verdic
     disks.insert(me, mine.directory);
     Verdict::Begin(disks)
 }
+
+/// Why nothing is served when all disks are empty that should not be.
+const GONE: &str = "the disks of all voters are empty, and klamm.formation=join says that this cluster was formed \
+                    before: what was decided is gone, so nothing is served; hint: bring the disks back; if they \
+                    are gone for good, this cluster is, and a new one begins with klamm.formation=initial and \
+                    another klamm.cluster.id";
 
 /// Why nothing is served, and what a person can do about it. `dir`: the data directory, if it is here.
 fn lost_text(with_data: u64, lost: &[u64], dir: Option<&Path>) -> String {
@@ -229,7 +242,8 @@ async fn look(core: &Core, peers: &BTreeMap<u64, Peer>) -> Option<Unformed> {
         (*id, answer.ok())
     }));
     let others = others.await.into_iter().collect();
-    match judge(me, &hello(core), &others) {
+    let may_begin = core.publisher.newest().settings.broker.formation == "initial";
+    match judge(me, &hello(core), &others, may_begin) {
         Verdict::GoOn => {
             if is_only_voter(core) {
                 // Nobody else will ask for its vote.
@@ -239,6 +253,7 @@ async fn look(core: &Core, peers: &BTreeMap<u64, Peer>) -> Option<Unformed> {
         Verdict::Begin(disks) => begin(core, disks).await,
         Verdict::StartOver { successor } => core.histories.is_over_by(successor),
         Verdict::Wait(why) => return Some(Unformed { why, is_lost: false }),
+        Verdict::Gone => return Some(Unformed { why: GONE.to_owned(), is_lost: true }),
         Verdict::Lost { with_data, lost } => {
             let dir = core.histories.data_dir().filter(|_| with_data == me);
             let why = lost_text(with_data, &lost, dir);
@@ -302,7 +317,17 @@ mod tests {
     /// What node `me` says that is `mine`, to nodes 1 to 3 of which the others are `others`.
     fn judged(me: u64, mine: &Hello, others: [Option<Hello>; 2]) -> Verdict {
         let ids = (1..=3).filter(|id| *id != me);
-        judge(me, mine, &ids.zip(others).collect::<BTreeMap<_, _>>())
+        judge(me, mine, &ids.zip(others).collect::<BTreeMap<_, _>>(), true)
+    }
+
+    #[test]
+    fn who_is_to_join_never_begins() {
+        let told = |others: BTreeMap<u64, Option<Hello>>| judge(1, &empty(1), &others, false);
+        let both = |second| BTreeMap::from([(2, second), (3, Some(empty(3)))]);
+        assert_eq!(told(both(Some(empty(2)))), Verdict::Gone);
+        waits(&told(both(None)), "none comes from 2");
+        assert_eq!(told(both(Some(with_data(2)))), Verdict::GoOn);
+        assert_eq!(told(BTreeMap::new()), Verdict::Gone);
     }
 
     fn waits(verdict: &Verdict, for_what: &str) {

@@ -50,6 +50,14 @@ fn nothing_is_formed_before_all_voters_are_there() {
 }
 
 #[test]
+fn three_empty_disks_are_no_new_cluster_where_there_was_one() {
+    run_with(114, &[("klamm.formation", "join")], async |cluster| {
+        cluster.simulation.sleep(Duration::from_secs(30)).await;
+        assert!(NODES.iter().all(|id| !cluster.serves(*id)), "they may only join");
+    });
+}
+
+#[test]
 fn two_empty_disks_of_three_are_no_new_cluster() {
     run(4, async |cluster| {
         let leader = cluster.settle().await;

@@ -30,6 +30,10 @@ settings! {
         /// The cluster's id, 22 characters of URL-safe base64. Unset, a new data directory gets a new id
         /// and an old one keeps its own.
         cluster_id: Option<String> = unset("klamm.cluster.id", Kind::String);
+        /// Whether voters with empty disks may form a new cluster: `initial`, or `join` if there was one with this
+        /// `klamm.cluster.id`, which is then gone on with or not at all. Who has data does not read it.
+        formation: String = row("klamm.formation", Kind::String, "initial")
+            .valid(Valid::OneOf(&["initial", "join"]));
         /// What this node is: a `broker` that holds partitions, a `controller` that may vote on the metadata, or
         /// both. A controller only listens on `controller.listener.names` alone, and clients do not hear of it.
         process_roles: String = row("process.roles", Kind::List, "broker,controller")
@@ -252,7 +256,8 @@ settings! {
 
         /// How many threads carry partitions and connections; 0 is one per two cores.
         num_shards: i32 = row("klamm.shards", Kind::Int, "0").valid(Valid::Between(0, 1024));
-        /// The memory that requests, caches and queues share; 0 takes half of what the process may use.
+        /// The memory that requests, caches and queues share; 0 takes half of what the process may use by its
+        /// cgroup, 512 MiB at most.
         memory_bytes: i64 = row("klamm.memory.bytes", Kind::Long, "0").valid(Valid::AtLeast(0));
         /// How much of each shard's newest data is served from memory.
         tail_cache_bytes: i64 =
