@@ -13,9 +13,8 @@ use serde::de::DeserializeOwned;
 
 use crate::cache::run;
 
-/// What may differ between the commits of one campaign.
-const NO_CODE: [&str; 8] =
-    [":!*.md", ":!docs", ":!**/tests/**", ":!e2e", ":!xtask", ":!bench", ":!crates/sim", ":!.ci"];
+/// What may differ between the commits of one campaign, a pathspec each. The storm and the mutants go by it too.
+const NO_CODE: &str = include_str!("../campaigns/no-code.txt");
 
 /// A line of a campaign's file.
 pub trait Trial: Serialize + DeserializeOwned {
@@ -29,7 +28,7 @@ pub trait Trial: Serialize + DeserializeOwned {
 /// When this is no clone.
 pub fn commit() -> Result<String> {
     let head = git(&["rev-parse", "--short", "HEAD"])?;
-    let changed = git(&[&["diff", "--name-only", "HEAD", "--", "."], &NO_CODE[..]].concat())?;
+    let changed = git(&code(&["diff", "--name-only", "HEAD"]))?;
     Ok(if changed.is_empty() { head } else { format!("{head}-changed") })
 }
 
@@ -71,7 +70,12 @@ pub fn write(file: &Path, trial: &impl Trial) -> Result<()> {
 }
 
 fn is_same_code(one: &str, other: &str) -> bool {
-    git(&[&["diff", "--quiet", one, other, "--", "."], &NO_CODE[..]].concat()).is_ok()
+    git(&code(&["diff", "--quiet", one, other])).is_ok()
+}
+
+/// A command of git's that shall look at code alone.
+fn code<'a>(command: &[&'a str]) -> Vec<&'a str> {
+    command.iter().copied().chain(["--", "."]).chain(NO_CODE.lines()).collect()
 }
 
 fn git(arguments: &[&str]) -> Result<String> {

@@ -11,18 +11,25 @@
 //!
 //! It is caught if the property fails within so many seeds, on all of which the tree without it passes.
 //! Patches are applied in a work tree outside of the repository, at the commit that is checked out here.
+//!
+//! With `--resume` each that was caught becomes a line of a file and is not tried again while it is the same patch
+//! to the same code.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
 
 use crate::suite::command;
 
 /// Where the patches are, from the root.
 const PATCHES: &str = "crates/sim/mutants";
+/// What may differ between the commits of one campaign, a pathspec each.
+const NO_CODE: &str = include_str!("../../e2e/campaigns/no-code.txt");
 
 /// Break the broker on purpose, one patch at a time; the storm must notice each.
 #[derive(clap::Args)]
@@ -35,6 +42,9 @@ pub(crate) struct Args {
     /// Seeds at a time.
     #[arg(long, default_value_t = 1)]
     jobs: usize,
+    /// Where those that were caught are written, and those of this code taken from.
+    #[arg(long, value_name = "FILE")]
+    resume: Option<PathBuf>,
 }
 
 struct Mutant {
@@ -52,6 +62,25 @@ enum Judge {
     Tests { package: String },
 }
 
+/// A mutant that was caught, as a line of the campaign's file.
+#[derive(Serialize, Deserialize)]
+struct Caught {
+    commit: String,
+    mutant: String,
+    /// The patch, by git's hash of it.
+    patch: String,
+    property: String,
+    by: By,
+}
+
+/// Where the property failed.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum By {
+    Storm { brokers: usize, seed: u64 },
+    Tests { package: String },
+}
+
 /// What the tree without a mutant has to pass.
 #[derive(Default)]
 struct Needed {
@@ -65,12 +94,35 @@ struct Needed {
 pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     let mutants = find(root, &args.mutants)?;
     let scratch = Scratch::make(root)?;
+    let before = match &args.resume {
+        Some(file) => scratch.resumed(file)?,
+        None => Vec::new(),
+    };
     let mut failures = Vec::new();
     let mut needed = Needed::default();
     for mutant in &mutants {
+        let patch = git(root, &["hash-object", &mutant.patch.display().to_string()])?;
+        if let Some(caught) = before.iter().find(|c| c.mutant == mutant.name && c.patch == patch) {
+            println!("{}: was caught by {}{}", mutant.name, caught.property, caught.by);
+            needed.add(caught);
+            continue;
+        }
         println!("── {}: must break {}", mutant.name, mutant.property);
-        match scratch.catch(mutant, args, &mut needed) {
-            Ok(how) => println!("{}: caught by {}{how}", mutant.name, mutant.property),
+        match scratch.catch(mutant, args) {
+            Ok(by) => {
+                println!("{}: caught by {}{by}", mutant.name, mutant.property);
+                let caught = Caught {
+                    commit: scratch.commit.clone(),
+                    mutant: mutant.name.clone(),
+                    patch,
+                    property: mutant.property.clone(),
+                    by,
+                };
+                needed.add(&caught);
+                if let Some(file) = &args.resume {
+                    caught.write(file)?;
+                }
+            }
             Err(error) => {
                 println!("{}: {error:#}", mutant.name);
                 failures.push(mutant.name.as_str());
@@ -124,6 +176,37 @@ impl Mutant {
     }
 }
 
+impl Caught {
+    fn write(&self, file: &Path) -> Result<()> {
+        let line = serde_json::to_string(self)? + "\n";
+        let mut file = OpenOptions::new().create(true).append(true).open(file)?;
+        Ok(file.write_all(line.as_bytes())?)
+    }
+}
+
+impl std::fmt::Display for By {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Storm { brokers, seed } => write!(f, " in seed {seed} with {brokers} brokers"),
+            Self::Tests { package } => write!(f, ", a test of {package}"),
+        }
+    }
+}
+
+impl Needed {
+    fn add(&mut self, caught: &Caught) {
+        match &caught.by {
+            By::Storm { brokers, seed } => {
+                let seeds = self.seeds.entry(*brokers).or_default();
+                *seeds = (*seeds).max(seed + 1);
+            }
+            By::Tests { package } => {
+                self.tests.insert((package.clone(), caught.property.clone()));
+            }
+        }
+    }
+}
+
 /// A work tree of its own, with its own target folder, which stays for the next time.
 struct Scratch {
     tree: PathBuf,
@@ -143,8 +226,7 @@ impl Scratch {
             }
         };
         let (tree, target) = (cache.join("mutants/tree"), cache.join("mutants/target"));
-        let head = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(root).output()?;
-        let commit = String::from_utf8(head.stdout)?.trim().to_owned();
+        let commit = git(root, &["rev-parse", "HEAD"])?;
         let text = tree.to_str().context("the cache's path is not text")?;
         // Work trees that are gone, and one of another clone at the same place, are forgotten.
         command(root, "git", &["worktree", "prune"])?;
@@ -175,25 +257,37 @@ impl Scratch {
         command(&self.tree, "cargo", &arguments)
     }
 
+    /// The lines of a campaign's file that are of this code.
+    fn resumed(&self, file: &Path) -> Result<Vec<Caught>> {
+        if !file.exists() {
+            return Ok(Vec::new());
+        }
+        let lines = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        let lines = lines.lines().filter_map(|line| serde_json::from_str::<Caught>(line).ok());
+        let is_same = |caught: &Caught| {
+            let commits = ["diff", "--quiet", &caught.commit, &self.commit, "--", "."];
+            let paths: Vec<&str> = commits.into_iter().chain(NO_CODE.lines()).collect();
+            caught.commit == self.commit || git(&self.tree, &paths).is_ok()
+        };
+        Ok(lines.filter(is_same).collect())
+    }
+
     /// Applies the mutant, and says where its property fails.
-    fn catch(&self, mutant: &Mutant, args: &Args, needed: &mut Needed) -> Result<String> {
+    fn catch(&self, mutant: &Mutant, args: &Args) -> Result<By> {
         self.reset()?;
         let patch = mutant.patch.to_str().context("the patch's path is not text")?;
         command(&self.tree, "git", &["apply", patch]).context("the patch no longer applies")?;
         match &mutant.judge {
             Judge::Storm { brokers } => {
                 let seed = self.first_broken(&mutant.property, *brokers, args)?;
-                let seeds = needed.seeds.entry(*brokers).or_default();
-                *seeds = (*seeds).max(seed + 1);
-                Ok(format!(" in seed {seed} with {brokers} brokers"))
+                Ok(By::Storm { brokers: *brokers, seed })
             }
             Judge::Tests { package } => {
                 let verdict = self.test(package, &mutant.property)?;
                 if verdict != Verdict::Failed {
                     bail!("not caught: the test has {verdict:?}");
                 }
-                needed.tests.insert((package.clone(), mutant.property.clone()));
-                Ok(format!(", a test of {package}"))
+                Ok(By::Tests { package: package.clone() })
             }
         }
     }
@@ -276,12 +370,17 @@ fn is_counted(line: &str, what: &str) -> bool {
     number.is_some_and(|number| number.parse::<u32>().is_ok_and(|count| count > 0))
 }
 
+/// What git says.
+fn git(folder: &Path, arguments: &[&str]) -> Result<String> {
+    let output = Command::new("git").args(arguments).current_dir(folder).output()?;
+    ensure!(output.status.success(), "git {}: {}", arguments.join(" "), output.status);
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
 /// Whether `tree` is a work tree of the repository at `root`.
 fn belongs_to(tree: &Path, root: &Path) -> bool {
     let common = |folder: &Path| {
-        let arguments = ["rev-parse", "--path-format=absolute", "--git-common-dir"];
-        let output = Command::new("git").args(arguments).current_dir(folder).output().ok()?;
-        output.status.success().then_some(output.stdout)
+        git(folder, &["rev-parse", "--path-format=absolute", "--git-common-dir"]).ok()
     };
     tree.join(".git").is_file() && common(tree).is_some() && common(tree) == common(root)
 }

@@ -14,6 +14,8 @@ use crate::storm::Outcome;
 pub struct Trial {
     /// What was run.
     pub commit: String,
+    /// How many brokers.
+    pub brokers: usize,
     /// Where all its chance came from.
     pub seed: u64,
     /// The trace's hash, in hexadecimal.
@@ -33,13 +35,14 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// The line for a run of `commit` from `seed`.
-    pub fn new(commit: &str, seed: u64, outcome: &Outcome) -> Self {
+    /// The line for a run of `commit` with so many brokers from `seed`.
+    pub fn new(commit: &str, brokers: usize, seed: u64, outcome: &Outcome) -> Self {
         let owned = |counts: &BTreeMap<&'static str, u64>| {
             counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
         };
         Self {
             commit: commit.to_owned(),
+            brokers,
             seed,
             hash: format!("{:016x}", outcome.trace.hash()),
             elapsed_ms: u64::try_from(outcome.elapsed.as_millis()).unwrap_or(u64::MAX),
@@ -144,6 +147,7 @@ mod tests {
         let checks = checks::ALL.iter().map(|check| (check.name.to_owned(), 2));
         Trial {
             commit: "c".to_owned(),
+            brokers: 3,
             seed,
             hash: "0".to_owned(),
             elapsed_ms: 10_000,

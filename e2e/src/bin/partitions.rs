@@ -28,6 +28,9 @@ struct Args {
     /// deletes slows down the files of the next: with TMPDIR on a fresh file system, one trial shows what is so.
     #[arg(long, default_value_t = 2)]
     trials: usize,
+    /// Kill the active controller each time.
+    #[arg(long)]
+    controller: bool,
     /// Whose brokers.
     #[arg(long, default_value = "klamm", value_parser = ["klamm", "kafka"])]
     against: String,
@@ -56,7 +59,7 @@ fn run(args: &Args) -> Result<()> {
             std::thread::sleep(partitions::REST);
         }
         let product = if is_kafka { Product::kafka()? } else { Product::klamm()? };
-        let shown = partitions::trial(product, args.count, trial % 2 == 1)?;
+        let shown = partitions::trial(product, args.count, args.controller || trial % 2 == 1)?;
         println!("{}", serde_json::to_string(&shown)?);
     }
     Ok(())

@@ -18,13 +18,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use sim::campaign::{Totals, Trial};
 use sim::klamm::Klamm;
 use sim::panics::Panics;
 use sim::storm;
 
+/// What may differ between the commits of one campaign, a pathspec each.
+const NO_CODE: &str = include_str!("../../../../e2e/campaigns/no-code.txt");
+/// What is no code of a broker, but makes the storm: a changed check or fault is another storm.
+const STORM: &str = "crates/sim/src";
 /// Lines of a trace that are kept when one is asked for.
 const TRACE_LINES_MAX: usize = 5_000_000;
 
@@ -115,7 +119,7 @@ fn many(args: &Args) -> Result<()> {
         Some(file) => resumed(file, &commit)?,
         None => Vec::new(),
     };
-    trials.retain(|trial| args.seeds.contains(&trial.seed));
+    trials.retain(|trial| args.seeds.contains(&trial.seed) && trial.brokers == args.brokers);
     let done: BTreeSet<u64> = trials.iter().map(|trial| trial.seed).collect();
     let begun = Instant::now();
     let before = trials.len();
@@ -149,7 +153,7 @@ fn run(args: &Args, commit: &str, done: &BTreeSet<u64>, trials: &mut Vec<Trial>)
                         continue;
                     }
                     let outcome = storm::run(&Klamm::new(args.brokers), seed, 0, panics);
-                    if tell.send(Trial::new(commit, seed, &outcome)).is_err() {
+                    if tell.send(Trial::new(commit, args.brokers, seed, &outcome)).is_err() {
                         return;
                     }
                 }
@@ -217,19 +221,25 @@ fn resumed(file: &PathBuf, commit: &str) -> Result<Vec<Trial>> {
 }
 
 fn is_same_code(one: &str, other: &str) -> bool {
-    let paths = [".", ":!*.md", ":!docs", ":!**/tests/**", ":!e2e", ":!examples", ":!research"];
-    let mut git = Command::new("git");
-    git.args(["diff", "--quiet", one, other, "--"]).args(paths);
-    git.status().is_ok_and(|status| status.success())
+    code(&["diff", "--quiet", one, other]).is_ok()
+        && git(&["diff", "--quiet", one, other, "--", STORM]).is_ok()
 }
 
 /// What is run: the commit, marked if something is not committed.
 fn commit() -> Result<String> {
-    let git = |arguments: &[&str]| -> Result<String> {
-        let output = Command::new("git").args(arguments).output().context("cannot run git")?;
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
     let head = git(&["rev-parse", "--short", "HEAD"])?;
-    let changed = git(&["status", "--porcelain", "--untracked-files=no"])?;
+    let changed = code(&["diff", "--name-only", "HEAD"])?;
+    let changed = changed + &git(&["diff", "--name-only", "HEAD", "--", STORM])?;
     Ok(if changed.is_empty() { head } else { format!("{head}-changed") })
+}
+
+/// A command of git's that shall look at code alone.
+fn code(arguments: &[&str]) -> Result<String> {
+    git(&arguments.iter().copied().chain(["--", "."]).chain(NO_CODE.lines()).collect::<Vec<_>>())
+}
+
+fn git(arguments: &[&str]) -> Result<String> {
+    let output = Command::new("git").args(arguments).output().context("cannot run git")?;
+    ensure!(output.status.success(), "git {}: {}", arguments.join(" "), output.status);
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
