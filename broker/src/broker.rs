@@ -486,7 +486,9 @@ async fn checkpoint_now_and_then(shared: Arc<Shared>) {
     loop {
         shared.world.clock.sleep(CHECKPOINT_INTERVAL).await;
         shared.log_dir.breathe();
-        if let Err(error) = shared.write_checkpoints().await {
+        if let Err(error) = shared.write_checkpoints().await
+            && !*shared.stopping().borrow()
+        {
             tracing::warn!(%error, "cannot write checkpoints: a restart will take longer");
         }
     }

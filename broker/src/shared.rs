@@ -245,12 +245,17 @@ impl Shared {
     }
 
     /// Writes the checkpoint files of all shards, unless they say so already.
+    ///
+    /// # Errors
+    /// When they cannot be written, or the broker is stopping: a shard that does not answer any more must not be
+    /// forgotten, with where its logs begin.
     pub(crate) async fn write_checkpoints(&self) -> std::io::Result<()> {
         let mut last = Arc::clone(&self.checkpointed).lock_owned().await;
         let mut all = Vec::new();
         for shard in self.shards.get().expect("shards are set before anything runs") {
-            if let Some(some) = shard.call(|shard| shard.checkpoints()).await {
-                all.extend(some);
+            match shard.call(|shard| shard.checkpoints()).await {
+                Some(some) => all.extend(some),
+                None => return Err(std::io::Error::other("the broker is stopping")),
             }
         }
         if *last == all {

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::log::LogConfig;
 use engine::{Offset, TopicId, TopicPartition};
@@ -37,6 +37,8 @@ struct Inner {
     recovery_points: Offsets,
     log_starts: Offsets,
     high_watermarks: Offsets,
+    /// Held while checkpoints are written; whether the dir was closed.
+    is_closed: Mutex<bool>,
 }
 
 /// A partition's folder that was found at the start.
@@ -133,6 +135,7 @@ impl LogDir {
             recovery_points,
             log_starts,
             high_watermarks,
+            is_closed: Mutex::new(false),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -252,12 +255,20 @@ impl LogDir {
         self.inner.buffers.breathe();
     }
 
-    /// Writes the three checkpoint files, all partitions at once. Blocks: run it on `Pool::Flush`, one at
-    /// a time. Partitions that are not named are forgotten.
+    /// Writes the three checkpoint files, all partitions at once. Blocks, also while somebody else writes them: run
+    /// it on `Pool::Flush`. Partitions that are not named are forgotten.
     ///
     /// # Errors
-    /// The system's answer.
+    /// The system's answer; [`io::ErrorKind::BrokenPipe`] once the dir was closed, which had the last word.
     pub fn write_checkpoints(&self, all: &[Checkpoint]) -> io::Result<()> {
+        let is_closed = self.inner.is_closed.lock().unwrap_or_else(PoisonError::into_inner);
+        if *is_closed {
+            return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the log dir was closed"));
+        }
+        self.write_all(all)
+    }
+
+    fn write_all(&self, all: &[Checkpoint]) -> io::Result<()> {
         type Pick = fn(&Checkpoint) -> Offset;
         let files: [(&str, Pick); 3] = [
             (checkpoint::LOG_START, |one| one.log_start),
@@ -271,13 +282,16 @@ impl LogDir {
         Ok(())
     }
 
-    /// Writes the checkpoints and the marker of a clean stop. All logs were closed before, and none had
-    /// failed. Blocks.
+    /// Writes the checkpoints and the marker of a clean stop, and nothing after it. All logs were closed before, and
+    /// none had failed. Blocks.
     ///
     /// # Errors
     /// The system's answer.
     pub fn close(&self, all: &[Checkpoint]) -> io::Result<()> {
-        self.write_checkpoints(all)?;
+        // Whoever is slow knows less than the stop: what it writes must not come after it.
+        let mut is_closed = self.inner.is_closed.lock().unwrap_or_else(PoisonError::into_inner);
+        *is_closed = true;
+        self.write_all(all)?;
         let marker = self.inner.root.join(CLEAN_MARKER);
         let file = self.inner.disk.open(&marker, OpenMode::Create)?;
         file.write_all_at(&[IoSlice::new(br#"{"version":0,"brokerEpoch":-1}"#)], 0)?;
@@ -323,5 +337,54 @@ fn read_topic_id(disk: &dyn Disk, dir: &Path) -> Result<Option<TopicId>, OpenErr
         Ok(bytes) => Ok(std::str::from_utf8(&bytes).ok().and_then(name::parse_metadata)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(OpenError::Io { path, source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use world::real::RealDisk;
+
+    use super::*;
+
+    fn opened() -> (tempfile::TempDir, LogDir) {
+        let temporary = tempfile::tempdir().expect("there is room for a folder");
+        let disk = Arc::new(RealDisk::new(PathBuf::from("/proc/sys/kernel/random/boot_id")));
+        let dir = LogDir::open(disk, &temporary.path().join("data")).expect("it opens");
+        (temporary, dir)
+    }
+
+    fn checkpoint(log_start: Offset) -> [Checkpoint; 1] {
+        let partition = TopicPartition::new("orders", 0);
+        [Checkpoint { partition, recovery_point: 9, log_start, high_watermark: 9 }]
+    }
+
+    fn log_start(dir: &LogDir) -> String {
+        let path = dir.path().join(checkpoint::LOG_START);
+        std::fs::read_to_string(path).expect("it was written").lines().skip(2).collect()
+    }
+
+    #[test]
+    fn checkpoints_that_are_written_at_once_are_written_one_after_the_other() {
+        let (_temporary, dir) = opened();
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                let dir = dir.clone();
+                scope.spawn(move || {
+                    for number in 0..50 {
+                        let written = dir.write_checkpoints(&checkpoint(number * 4 + writer));
+                        written.expect("it is written");
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_clean_stop_has_the_last_word() {
+        let (_temporary, dir) = opened();
+        dir.close(&checkpoint(5)).expect("it closes");
+        // Somebody who was slow, and knows less.
+        assert!(dir.write_checkpoints(&checkpoint(1)).is_err());
+        assert_eq!(log_start(&dir), "orders 0 5");
     }
 }
