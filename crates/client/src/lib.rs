@@ -30,6 +30,7 @@ pub use error::Error;
 pub use membership::{GroupConsumer, GroupOptions};
 pub use metadata::{Broker, ClusterMetadata, PartitionMetadata, TopicMetadata};
 pub use producer::{Acks, Delivered, Producer, ProducerOptions, ProducerRecord};
+pub use wire::Uuid;
 
 /// A partition by its topic's name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

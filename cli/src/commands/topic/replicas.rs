@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use client::admin::{BrokerStanding, DrainMode, PerPartition};
-use client::{Admin, PartitionMetadata, TopicMetadata, TopicPartition};
+use client::admin::{PerPartition, placement};
+use client::{Admin, TopicPartition};
 
 use crate::args::Connect;
 use crate::commands::consume::start;
@@ -111,7 +111,12 @@ pub(super) fn set_replicas(args: &SetReplicasArgs) -> Result<(), Failure> {
                 .hint("`klamm topic list` shows what there is")
         })?;
         let brokers = admin.describe_brokers().await?;
-        let moves = plan(&args.topic, topic, &brokers, usize::from(args.to))?;
+        let placed = placement::place(&args.topic, topic, &brokers, usize::from(args.to));
+        let placed = placed.map_err(|error| {
+            Failure::new(error.to_string()).hint("ask for fewer, or see `klamm cluster brokers`")
+        })?;
+        let moves: Moves =
+            placed.into_iter().map(|(partition, to)| (partition, Some(to))).collect();
         if moves.is_empty() {
             return output::line(format_args!("{} has {} replicas already", args.topic, args.to));
         }
@@ -120,60 +125,6 @@ pub(super) fn set_replicas(args: &SetReplicasArgs) -> Result<(), Failure> {
         }
         begin(&admin, &moves, &args.wait).await
     })
-}
-
-/// Where the replicas of a topic go so that each partition has `count`.
-fn plan(
-    name: &str,
-    topic: &TopicMetadata,
-    brokers: &[BrokerStanding],
-    count: usize,
-) -> Result<Moves, Failure> {
-    let takes = |it: &&BrokerStanding| {
-        !it.is_fenced && !it.is_stopping && !it.is_cordoned && it.drain != DrainMode::All
-    };
-    let takers: Vec<&BrokerStanding> = brokers.iter().filter(takes).collect();
-    let mut held: BTreeMap<i32, i32> = brokers.iter().map(|it| (it.id, it.replicas)).collect();
-    let mut moves = Moves::new();
-    for (index, partition) in &topic.partitions {
-        let mut replicas = partition.replicas.clone();
-        while replicas.len() > count {
-            let at = superfluous(partition, &replicas, &held);
-            *held.entry(replicas.remove(at)).or_default() -= 1;
-        }
-        while replicas.len() < count {
-            let rack = |id: i32| brokers.iter().find(|it| it.id == id)?.rack.as_ref();
-            let cost = |it: &&&BrokerStanding| {
-                let in_rack = replicas.iter().filter(|id| rack(**id) == it.rack.as_ref()).count();
-                (in_rack, held.get(&it.id).copied(), it.id)
-            };
-            let free = takers.iter().filter(|it| !replicas.contains(&it.id));
-            let Some(taker) = free.min_by_key(cost) else {
-                return Err(Failure::new(format!("{} brokers take replicas", takers.len()))
-                    .hint("ask for fewer, or see `klamm cluster brokers`"));
-            };
-            *held.entry(taker.id).or_default() += 1;
-            replicas.push(taker.id);
-        }
-        if replicas != partition.replicas {
-            moves.insert(TopicPartition::new(name, *index), Some(replicas));
-        }
-    }
-    Ok(moves)
-}
-
-/// Which replica goes first: one out of sync, else that of the fullest broker; rather not the leader's.
-fn superfluous(
-    partition: &PartitionMetadata,
-    replicas: &[i32],
-    held: &BTreeMap<i32, i32>,
-) -> usize {
-    let worth = |(_, id): &(usize, &i32)| {
-        let is_leader = partition.leader == Some(**id);
-        (is_leader, partition.isr.contains(id), -held.get(*id).copied().unwrap_or(0))
-    };
-    let first = replicas.iter().enumerate().min_by_key(worth);
-    first.map_or(0, |(at, _)| at)
 }
 
 async fn begin(admin: &Admin, moves: &Moves, wait: &Wait) -> Result<(), Failure> {
@@ -247,79 +198,4 @@ pub(super) fn elect_leaders(args: &ElectLeadersArgs) -> Result<(), Failure> {
         }
         told(&results, |partition| output::line(format_args!("{partition} has a new leader")))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn broker(id: i32, rack: &str, replicas: i32) -> BrokerStanding {
-        BrokerStanding {
-            id,
-            epoch: 1,
-            address: String::new(),
-            rack: Some(rack.to_owned()),
-            is_fenced: false,
-            is_stopping: false,
-            is_cordoned: false,
-            is_voter: true,
-            is_controller: false,
-            drain: DrainMode::Nothing,
-            is_drained: false,
-            obstacles: Vec::new(),
-            leaders: 0,
-            replicas,
-            in_sync: replicas,
-            preferred: 0,
-            preferred_led: 0,
-        }
-    }
-
-    fn check(
-        brokers: &[BrokerStanding],
-        partitions: &[(&[i32], &[i32])],
-        to: usize,
-        expected: &str,
-    ) {
-        let partition = |(replicas, isr): &(&[i32], &[i32])| PartitionMetadata {
-            leader: isr.first().copied(),
-            replicas: replicas.to_vec(),
-            isr: isr.to_vec(),
-            ..Default::default()
-        };
-        let topic = TopicMetadata {
-            id: wire::Uuid::ZERO,
-            is_internal: false,
-            partitions: (0..).zip(partitions.iter().map(partition)).collect(),
-        };
-        let said = match plan("t", &topic, brokers, to) {
-            Ok(moves) => moves
-                .iter()
-                .map(|(partition, to)| format!("{partition}:{:?}", to.as_ref().unwrap()))
-                .collect::<Vec<_>>()
-                .join(" "),
-            Err(failure) => failure.to_string(),
-        };
-        assert_eq!(said, expected);
-    }
-
-    #[test]
-    fn more_replicas_go_to_other_racks_and_to_who_has_few() {
-        let brokers = [broker(1, "a", 2), broker(2, "a", 0), broker(3, "b", 1), broker(4, "c", 0)];
-        check(&brokers, &[(&[1], &[1])], 2, "t-0:[1, 4]");
-        check(&brokers, &[(&[1], &[1]), (&[1], &[1])], 3, "t-0:[1, 4, 3] t-1:[1, 4, 3]");
-        let away = [broker(1, "a", 1), BrokerStanding { is_fenced: true, ..broker(2, "b", 0) }];
-        let refused =
-            "error: 1 brokers take replicas\nhint: ask for fewer, or see `klamm cluster brokers`";
-        check(&away, &[(&[1], &[1])], 2, refused);
-    }
-
-    #[test]
-    fn fewer_replicas_keep_the_leader_and_who_is_in_sync() {
-        let brokers = [broker(1, "a", 9), broker(2, "b", 1), broker(3, "c", 5)];
-        check(&brokers, &[(&[1, 2, 3], &[1, 2, 3])], 2, "t-0:[1, 2]");
-        check(&brokers, &[(&[1, 2, 3], &[2, 3])], 2, "t-0:[2, 3]");
-        check(&brokers, &[(&[1, 2, 3], &[3, 1, 2])], 1, "t-0:[3]");
-        check(&brokers, &[(&[1, 2], &[1, 2])], 2, "");
-    }
 }

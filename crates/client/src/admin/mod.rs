@@ -12,6 +12,7 @@ pub mod configs;
 pub mod features;
 pub mod groups;
 pub mod offsets;
+pub mod placement;
 mod quorum;
 pub mod replicas;
 pub mod topics;
