@@ -374,6 +374,7 @@ reasons! {
         Observed: "The group is observed, and no reset is open.",
         GroupNotFound: "The group does not exist. It will when its first member joins.",
         ClusterNotFound: "The Cluster does not exist.",
+        NamespaceNotAllowed: "The Cluster does not allow resources of this namespace to name it.",
         ClusterNotReady: "The Cluster exists, and its brokers do not answer.",
         ResetPending: "A reset waits for the members to leave.",
         ResetApplying: "A reset is being carried out.",

@@ -7,6 +7,7 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | [`cluster`], [`topic`], [`consumer_group`] | the three kinds: spec, status, reasons |
+//! | [`template`] | what a person adds to the brokers' pods |
 //! | [`conditions`] | conditions in the standard form, shared by all |
 //! | [`quantity`], [`duration`] | `10Gi` and `1h30m` |
 //! | [`rules`] | each cross-field rule once, as CEL and as Rust |
@@ -26,6 +27,7 @@ pub mod quantity;
 pub mod resource;
 pub mod rules;
 pub mod schema;
+pub mod template;
 pub mod topic;
 pub mod yaml;
 

@@ -3,6 +3,7 @@
 //!
 //! Rules about one field alone (type, bounds, pattern) stand in the schema; see [`crate::schema`].
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use kube::CustomResourceExt;
@@ -10,6 +11,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::cluster::{NamespacesFrom, NodePool, PoolRoles};
 use crate::{Cluster, ClusterSpec, ConsumerGroup, ConsumerGroupSpec, Topic, TopicSpec, schema};
 
 /// What is wrong with one field.
@@ -142,11 +144,14 @@ pub fn broken_rules<T: Declared>(old: Option<&T>, new: &T) -> Vec<FieldError> {
 }
 
 /// Broker settings that follow from the Cluster itself, and may not be set in `config`.
-pub const OWNED_SETTINGS: [&str; 9] = [
+pub const OWNED_SETTINGS: [&str; 12] = [
     "advertised.listeners",
     "broker.id",
+    "broker.rack",
     "controller.listener.names",
     "controller.quorum.voters",
+    "klamm.cluster.id",
+    "klamm.formation",
     "listeners",
     "log.dir",
     "log.dirs",
@@ -175,12 +180,111 @@ const CLUSTER: &[Rule<ClusterSpec>] = &[
     },
     Rule {
         field: ".config",
-        cel: "!has(self.config) || ['advertised.listeners', 'broker.id', 'controller.listener.names', \
-              'controller.quorum.voters', 'listeners', 'log.dir', 'log.dirs', 'node.id', \
+        cel: "!has(self.config) || ['advertised.listeners', 'broker.id', 'broker.rack', \
+              'controller.listener.names', 'controller.quorum.voters', 'klamm.cluster.id', \
+              'klamm.formation', 'listeners', 'log.dir', 'log.dirs', 'node.id', \
               'process.roles'].all(key, !(key in self.config))",
         message: "holds a setting that follows from the Cluster itself (ids, roles, listeners, log \
                   directories); hint: leave it out",
         holds: Holds::Always(|new| !OWNED_SETTINGS.iter().any(|key| new.config.contains_key(*key))),
+    },
+    Rule {
+        field: ".storage.storageClassName",
+        cel: "has(self.storage.storageClassName) == has(oldSelf.storage.storageClassName) && \
+              (!has(self.storage.storageClassName) || \
+              self.storage.storageClassName == oldSelf.storage.storageClassName)",
+        message: "never changes: volumes stay in their class; hint: make a new Cluster",
+        holds: Holds::OnUpdate(|new, old| {
+            new.storage.storage_class_name == old.storage.storage_class_name
+        }),
+    },
+    Rule {
+        field: ".replicas",
+        cel: "!has(self.replicas) || !has(self.nodePools) || size(self.nodePools) == 0",
+        message: "stands beside nodePools, of which each says how many it has; hint: leave it out",
+        holds: Holds::Always(|new| new.replicas.is_none() || new.node_pools.is_empty()),
+    },
+    Rule {
+        field: ".nodePools",
+        cel: "(has(self.nodePools) && size(self.nodePools) > 0) == \
+              (has(oldSelf.nodePools) && size(oldSelf.nodePools) > 0)",
+        message: "cannot come or go: its brokers would be other ones; hint: make a new Cluster",
+        holds: Holds::OnUpdate(|new, old| new.node_pools.is_empty() == old.node_pools.is_empty()),
+    },
+    Rule {
+        field: ".nodePools",
+        cel: "!has(self.nodePools) || self.nodePools.all(one, self.nodePools.all(other, \
+              one.name == other.name || one.firstId + 100 <= other.firstId || \
+              other.firstId + 100 <= one.firstId))",
+        message: "has two whose firstId lie less than 100 apart",
+        holds: Holds::Always(|new| {
+            let apart = |one: &NodePool, other: &NodePool| {
+                one.name == other.name || one.first_id.abs_diff(other.first_id) >= 100
+            };
+            new.node_pools.iter().all(|one| new.node_pools.iter().all(|other| apart(one, other)))
+        }),
+    },
+    Rule {
+        field: ".nodePools",
+        cel: "!has(self.nodePools) || !has(oldSelf.nodePools) || oldSelf.nodePools.all(old, \
+              self.nodePools.all(new, new.name != old.name || new.firstId == old.firstId))",
+        message: "has one whose firstId was another: it never changes; hint: make a new pool",
+        holds: Holds::OnUpdate(|new, old| {
+            let keeps = |old: &NodePool, new: &NodePool| {
+                new.name != old.name || new.first_id == old.first_id
+            };
+            old.node_pools.iter().all(|old| new.node_pools.iter().all(|new| keeps(old, new)))
+        }),
+    },
+    Rule {
+        field: ".nodePools",
+        cel: "!has(self.nodePools) || size(self.nodePools) == 0 || \
+              self.nodePools.exists(pool, !has(pool.roles) || pool.roles != 'Broker')",
+        message: "has none that may vote; hint: roles: Combined or Controller",
+        holds: Holds::Always(|new| {
+            new.node_pools.is_empty()
+                || new.node_pools.iter().any(|pool| pool.roles != PoolRoles::Broker)
+        }),
+    },
+    Rule {
+        field: ".nodePools",
+        cel: "!has(self.nodePools) || size(self.nodePools) == 0 || \
+              self.nodePools.exists(pool, !has(pool.roles) || pool.roles != 'Controller')",
+        message: "has none that holds partitions; hint: roles: Combined or Broker",
+        holds: Holds::Always(|new| {
+            new.node_pools.is_empty()
+                || new.node_pools.iter().any(|pool| pool.roles != PoolRoles::Controller)
+        }),
+    },
+    Rule {
+        field: ".listeners",
+        cel: "!has(self.listeners) || self.listeners.all(one, !(one.port in [9090, 9091, 9644]) && \
+              self.listeners.all(other, one.name == other.name || one.port != other.port))",
+        message: "has a port that is taken: 9090, 9091 and 9644 by Klamm itself, or by another listener",
+        holds: Holds::Always(|new| {
+            let mut ports: BTreeSet<i32> = [9090, 9091, 9644].into();
+            new.listeners.iter().all(|listener| ports.insert(listener.port))
+        }),
+    },
+    Rule {
+        field: ".listeners",
+        cel: "!has(self.listeners) || \
+              self.listeners.all(it, !(it.name in ['controller', 'forward', 'internal']))",
+        message: "has a name that Klamm needs itself: controller, forward or internal",
+        holds: Holds::Always(|new| {
+            let taken = ["controller", "forward", "internal"];
+            new.listeners.iter().all(|listener| !taken.contains(&listener.name.as_str()))
+        }),
+    },
+    Rule {
+        field: ".allowedNamespaces.names",
+        cel: "!has(self.allowedNamespaces) || !has(self.allowedNamespaces.names) || \
+              size(self.allowedNamespaces.names) == 0 || self.allowedNamespaces.from == 'Names'",
+        message: "is read with from: Names only",
+        holds: Holds::Always(|new| {
+            let allowed = &new.allowed_namespaces;
+            allowed.names.is_empty() || allowed.from == NamespacesFrom::Names
+        }),
     },
 ];
 

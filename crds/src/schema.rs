@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::rules::FieldError;
 
 /// The keywords that [`check`] reads, and those that constrain nothing.
-pub const KEYWORDS: [&str; 22] = [
+pub const KEYWORDS: [&str; 23] = [
     "additionalProperties",
     "default",
     "description",
@@ -33,6 +33,7 @@ pub const KEYWORDS: [&str; 22] = [
     "type",
     "x-kubernetes-list-map-keys",
     "x-kubernetes-list-type",
+    "x-kubernetes-preserve-unknown-fields",
     "x-kubernetes-validations",
 ];
 
@@ -109,7 +110,7 @@ fn fields(
     let no_fields = Map::new();
     let known = schema.get("properties").and_then(Value::as_object);
     let additional = schema.get("additionalProperties").filter(|it| it.is_object());
-    // Neither fields nor a map: `metadata`, which the API server checks by itself.
+    // Neither fields nor a map: `metadata` and parts of pods, which the API server checks by itself.
     let open = known.is_none() && additional.is_none();
     let known = known.unwrap_or(&no_fields);
     for required in schema.get("required").and_then(Value::as_array).into_iter().flatten() {

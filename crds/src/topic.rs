@@ -181,6 +181,9 @@ pub struct TopicStatus {
     /// How many brokers hold each partition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
+    /// How many partitions are being moved to have as many replicas as declared; left out if none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving_partitions: Option<i32>,
     /// Changes from elsewhere that Klamm put right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<Drift>,
@@ -218,7 +221,8 @@ reasons! {
         ClusterNotReady: "The Cluster exists, and its brokers do not answer.",
         PartitionsLower: "Fewer partitions were asked for than there are.",
         NotEnoughBrokers: "More replicas were asked for than there are brokers.",
-        ReplicasDiffer: "The replicas of an existing topic cannot be changed yet.",
+        MovingReplicas: "Partitions get the number of replicas that is declared; clients go on meanwhile.",
+        NamespaceNotAllowed: "The Cluster does not allow resources of this namespace to name it.",
         InvalidConfig: "A setting is unknown, or its value is wrong.",
         InvalidSpec: "The spec breaks a rule.",
         Conflict: "Another resource, or `existing: Fail`, stands in the way.",
