@@ -9,9 +9,9 @@
 //!                          observe ─▶ plan ─▶ apply ─▶ status ─▶ Platform::write_status
 //! ```
 //!
-//! What it is not: it runs no task and owns no clock. `klamm up` and `klamm operator` call
-//! [`Reconciler`] when something changed or its time has come. Kubernetes and a laptop differ only
-//! behind [`Platform`].
+//! What it is not: but for [`platform::kubernetes`] it runs no task and owns no clock. `klamm up` and
+//! [`platform::kubernetes::run()`] call [`Reconciler`] when something changed or its time has come. Kubernetes and a
+//! laptop differ only behind [`Platform`].
 
 pub mod cluster;
 pub mod consumer_group;

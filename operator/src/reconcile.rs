@@ -1,23 +1,25 @@
 //! One pass over resources: who is looked at, in which order, and when again.
 //!
 //! ```text
-//! observe → plan → apply → (observe again, if anything was done) → status → write, if it differs
+//! hold → observe → plan → apply → (observe again, if anything was done) → status → write, if it differs
 //! ```
 //!
-//! The caller owns the clock and the loop: it calls [`Reconciler::reconcile_all`] when a resource
-//! changed, and [`Reconciler::reconcile_due`] after the [`Pass::next`] of the pass before.
+//! The caller owns the clock and the loop: it calls [`Reconciler::reconcile_all`] or [`Reconciler::reconcile_some`]
+//! when resources changed, and [`Reconciler::reconcile_due`] after the [`Pass::next`] of the pass before. On
+//! Kubernetes each Cluster has a reconciler of its own, so that one whose brokers do not answer holds up no other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
 use crds::{Cluster, ConsumerGroup, Key, Kind, Resource, Topic};
+use futures_util::StreamExt as _;
 
-use crate::cluster::{self, ClusterSeen, cluster_key};
+use crate::cluster::{self, ClusterSeen};
 use crate::consumer_group::{self, Progress};
 use crate::kafka::Admin;
 use crate::now::{Now, millis};
-use crate::platform::{Event, Platform};
+use crate::platform::{Event, Platform, Resources};
 use crate::topic;
 
 /// The first wait after a step failed; it doubles with each further failure.
@@ -43,6 +45,8 @@ pub struct Pass {
 /// Keeps, for each resource, when it is due again.
 pub struct Reconciler {
     platform: Rc<dyn Platform>,
+    /// Whose resources; `None` for everybody's.
+    cluster: Option<Key>,
     /// One entry per resource that was listed in the last pass.
     schedule: BTreeMap<Key, Schedule>,
 }
@@ -74,16 +78,21 @@ struct Look {
     written: bool,
 }
 
-/// The clusters of one pass, each asked once.
-type Clusters = BTreeMap<Key, (ClusterSeen, Option<Rc<dyn Admin>>)>;
+/// A Cluster, as those that name it see it.
+type Seen = (ClusterSeen, Option<Rc<dyn Admin>>);
 
 impl Reconciler {
-    /// Reconciles what `platform` lists.
+    /// Reconciles all that `platform` lists.
     pub fn new(platform: Rc<dyn Platform>) -> Self {
-        Self { platform, schedule: BTreeMap::new() }
+        Self { platform, cluster: None, schedule: BTreeMap::new() }
     }
 
-    /// Looks at every resource: Clusters first, then Topics, then ConsumerGroups.
+    /// Reconciles what belongs to one Cluster, itself among it.
+    pub fn of_cluster(platform: Rc<dyn Platform>, cluster: Key) -> Self {
+        Self { platform, cluster: Some(cluster), schedule: BTreeMap::new() }
+    }
+
+    /// Looks at every resource: Clusters first, then Topics and ConsumerGroups, several side by side.
     pub async fn reconcile_all(&mut self, now: Now) -> Pass {
         self.pass(now, |_, _| true).await
     }
@@ -93,84 +102,111 @@ impl Reconciler {
         self.pass(now, |_, due| due <= now.tick).await
     }
 
+    /// Looks at these resources, and at those whose time has come.
+    pub async fn reconcile_some(&mut self, keys: &BTreeSet<Key>, now: Now) -> Pass {
+        self.pass(now, |it, due| due <= now.tick || keys.contains(it)).await
+    }
+
     /// Looks at one resource.
     pub async fn reconcile_one(&mut self, key: &Key, now: Now) -> Pass {
         self.pass(now, |it, _| it == key).await
     }
 
-    async fn pass(&mut self, now: Now, wanted: impl Fn(&Key, Duration) -> bool) -> Pass {
-        let mut all = self.platform.resources();
-        all.sort_by_key(Resource::key);
-        self.schedule.retain(|key, _| all.iter().any(|it| it.key() == *key));
-        let resync = self.platform.limits().resync_every;
-        let mut pass = Pass { next: resync, ..Pass::default() };
-        let mut clusters = Clusters::new();
-        for resource in &all {
-            let key = resource.key();
-            let mut schedule = self.schedule.remove(&key).unwrap_or_default();
-            if wanted(&key, schedule.due) {
-                let look = self.look(resource, &all, &mut clusters, &mut schedule, now).await;
-                pass.looked_at += 1;
-                pass.steps += look.steps;
-                pass.written += usize::from(look.written);
-                schedule.failures =
-                    if look.next == Next::Retry { schedule.failures + 1 } else { 0 };
-                schedule.due = now.tick + wait(look.next, schedule.failures, resync);
+    async fn pass(&mut self, now: Now, is_wanted: impl Fn(&Key, Duration) -> bool) -> Pass {
+        let all = self.platform.resources();
+        let listed: Vec<(&Key, &Rc<Resource>)> = match &self.cluster {
+            Some(cluster) => all.of_cluster(cluster).collect(),
+            None => all.iter().collect(),
+        };
+        let mut before = std::mem::take(&mut self.schedule);
+        let (mut clusters, mut others) = (Vec::new(), Vec::new());
+        for (key, resource) in listed {
+            let schedule = before.remove(key).unwrap_or_default();
+            if !is_wanted(key, schedule.due) {
+                self.schedule.insert(key.clone(), schedule);
+            } else if key.kind == Kind::Cluster {
+                clusters.push((key, resource, schedule));
+            } else {
+                others.push((key, resource, schedule));
             }
-            pass.next = pass.next.min(schedule.due.saturating_sub(now.tick));
-            self.schedule.insert(key, schedule);
         }
+        let mut pass = Pass::default();
+        let limits = self.platform.limits();
+        for (key, resource, mut schedule) in clusters {
+            let look = self.look(resource, &all, None, &mut schedule, now).await;
+            self.note(key, schedule, &look, now, &mut pass);
+        }
+        // Each Cluster is asked once, after its own look.
+        let named: BTreeSet<Key> =
+            others.iter().map(|(_, resource, _)| crate::platform::cluster_of(resource)).collect();
+        let mut seen: BTreeMap<Key, Seen> = BTreeMap::new();
+        for cluster in named {
+            let looked = cluster::see(&cluster, &all, self.platform.as_ref()).await;
+            seen.insert(cluster, looked);
+        }
+        let looks = others.into_iter().map(|(key, resource, mut schedule)| {
+            let seen = seen.get(&crate::platform::cluster_of(resource));
+            let (this, all) = (&*self, &all);
+            async move {
+                let look = this.look(resource, all, seen, &mut schedule, now).await;
+                (key, schedule, look)
+            }
+        });
+        let looked: Vec<(&Key, Schedule, Look)> =
+            futures_util::stream::iter(looks).buffer_unordered(limits.side_by_side).collect().await;
+        for (key, schedule, look) in looked {
+            self.note(key, schedule, &look, now, &mut pass);
+        }
+        let due = self.schedule.values().map(|it| it.due.saturating_sub(now.tick)).min();
+        pass.next = due.unwrap_or(limits.resync_every).min(limits.resync_every);
         pass
+    }
+
+    fn note(&mut self, key: &Key, mut schedule: Schedule, look: &Look, now: Now, pass: &mut Pass) {
+        pass.looked_at += 1;
+        pass.steps += look.steps;
+        pass.written += usize::from(look.written);
+        schedule.failures = if look.next == Next::Retry { schedule.failures + 1 } else { 0 };
+        let resync = self.platform.limits().resync_every;
+        schedule.due = now.tick + wait(look.next, schedule.failures, resync);
+        self.schedule.insert(key.clone(), schedule);
     }
 
     async fn look(
         &self,
-        resource: &Resource,
-        all: &[Resource],
-        clusters: &mut Clusters,
+        resource: &Rc<Resource>,
+        all: &Resources,
+        seen: Option<&Seen>,
         schedule: &mut Schedule,
         now: Now,
     ) -> Look {
-        match resource {
+        if resource.meta().deletion_timestamp.is_none()
+            && let Err(error) = self.platform.hold(resource).await
+        {
+            tracing::warn!(resource = %resource.key(), %error, "could not be held");
+            return Look::RETRY;
+        }
+        let seen = || match cluster::not_allowed(resource, all) {
+            Some(why) => (ClusterSeen::NotAllowed(why), None),
+            None => seen.cloned().unwrap_or((ClusterSeen::NotFound, None)),
+        };
+        match resource.as_ref() {
             Resource::Cluster(it) => self.look_at_cluster(it, schedule, now).await,
-            Resource::Topic(it) => {
-                let key = cluster_key(&it.spec.cluster_ref, &it.metadata);
-                let (seen, admin) = self.cluster(key, all, clusters).await;
-                self.look_at_topic(it, all, (seen, admin), schedule, now).await
-            }
-            Resource::ConsumerGroup(it) => {
-                let key = cluster_key(&it.spec.cluster_ref, &it.metadata);
-                let (seen, admin) = self.cluster(key, all, clusters).await;
-                self.look_at_group(it, (seen, admin), schedule, now).await
-            }
+            Resource::Topic(it) => self.look_at_topic(it, all, seen(), schedule, now).await,
+            Resource::ConsumerGroup(it) => self.look_at_group(it, seen(), schedule, now).await,
         }
     }
-
-    async fn cluster(
-        &self,
-        key: Key,
-        all: &[Resource],
-        clusters: &mut Clusters,
-    ) -> (ClusterSeen, Option<Rc<dyn Admin>>) {
-        if let Some(known) = clusters.get(&key) {
-            return known.clone();
-        }
-        let seen = cluster::see(&key, all, self.platform.as_ref()).await;
-        clusters.insert(key, seen.clone());
-        seen
-    }
-
     async fn look_at_cluster(&self, cluster: &Cluster, schedule: &mut Schedule, now: Now) -> Look {
         let platform = self.platform.as_ref();
         let key = crds::resource::key(Kind::Cluster, &cluster.metadata);
-        let mut seen = cluster::observe(&key, platform).await;
+        let mut seen = cluster::observe(cluster, platform).await;
         let plan = cluster::plan(cluster, &seen);
         let outcome = cluster::apply(cluster, &plan, platform).await;
         if outcome.done.contains(&cluster::Step::Release) {
             return Look { next: Next::Settled, steps: outcome.done.len(), written: false };
         }
         if !outcome.done.is_empty() {
-            seen = cluster::observe(&key, platform).await;
+            seen = cluster::observe(cluster, platform).await;
         }
         let status = cluster::status(cluster, &seen, &plan, &outcome, now);
         let ready = status.ready_replicas >= status.replicas && status.replicas > 0;
@@ -195,8 +231,8 @@ impl Reconciler {
     async fn look_at_topic(
         &self,
         topic: &Topic,
-        all: &[Resource],
-        (cluster, admin): (ClusterSeen, Option<Rc<dyn Admin>>),
+        all: &Resources,
+        (cluster, admin): Seen,
         schedule: &mut Schedule,
         now: Now,
     ) -> Look {
@@ -218,7 +254,7 @@ impl Reconciler {
         let status = topic::status(topic, &seen, &plan, &outcome, now);
         let next = match (&outcome.failure, &seen.cluster) {
             (Some(_), _) | (None, ClusterSeen::NotReady(_)) => Next::Retry,
-            (None, ClusterSeen::NotFound) => Next::Settled,
+            (None, ClusterSeen::NotFound | ClusterSeen::NotAllowed(_)) => Next::Settled,
             (None, ClusterSeen::Ready { .. }) if is_on_its_way(topic, &plan, &status) => Next::Soon,
             (None, ClusterSeen::Ready { .. }) => Next::Settled,
         };
@@ -237,7 +273,7 @@ impl Reconciler {
     async fn look_at_group(
         &self,
         group: &ConsumerGroup,
-        (cluster, admin): (ClusterSeen, Option<Rc<dyn Admin>>),
+        (cluster, admin): Seen,
         schedule: &mut Schedule,
         now: Now,
     ) -> Look {
@@ -260,7 +296,9 @@ impl Reconciler {
         let progress = schedule.progress.get_or_insert_with(|| since_last_status(group));
         let moved_ms = match seen.cluster {
             ClusterSeen::Ready { .. } => progress.update(&seen.positions, now.wall_ms),
-            ClusterSeen::NotFound | ClusterSeen::NotReady(_) => progress.moved_ms(),
+            ClusterSeen::NotFound | ClusterSeen::NotAllowed(_) | ClusterSeen::NotReady(_) => {
+                progress.moved_ms()
+            }
         };
         let status = consumer_group::status(group, &seen, &plan, &outcome, moved_ms, now);
         let is_pending = matches!(plan.reset, Some(consumer_group::ResetPlan::Pending(_)));
@@ -320,10 +358,12 @@ impl Look {
     const RETRY: Self = Self { next: Next::Retry, steps: 0, written: false };
 }
 
-/// Whether the next pass will do what this one could not: create a topic that was seen to be gone, or
-/// record the id of one that the brokers did not show yet.
+/// Whether the next pass will do what this one could not: create a topic that was seen to be gone,
+/// record the id of one that the brokers did not show yet, or see that replicas have moved.
 fn is_on_its_way(topic: &Topic, plan: &topic::Plan, status: &crds::TopicStatus) -> bool {
-    !topic.spec.paused && plan.refusals.is_empty() && status.topic_id.is_none()
+    !topic.spec.paused
+        && plan.refusals.is_empty()
+        && (status.topic_id.is_none() || status.moving_partitions.is_some())
 }
 
 fn since_last_status(group: &ConsumerGroup) -> Progress {

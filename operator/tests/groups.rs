@@ -27,6 +27,7 @@ fn place(spec: &str, members: i32) -> Rc<Place> {
             id: "orders".to_owned(),
             partitions: 2,
             replicas: 1,
+            moving: 0,
             config: BTreeMap::new(),
             log: (10, 100),
         };

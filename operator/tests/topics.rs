@@ -28,6 +28,7 @@ fn existing(partitions: i32, config: &[(&str, &str)]) -> ModelTopic {
         id: "old".to_owned(),
         partitions,
         replicas: 1,
+        moving: 0,
         config: config.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         log: (0, 0),
     }
@@ -241,7 +242,7 @@ fn more_brokers_than_fit_run_as_many_as_fit() {
     let status = cluster.status.clone().unwrap_or_default();
     assert_eq!(model::ready(&status.conditions), "False NotEnoughBrokers");
     assert_eq!((status.replicas, status.ready_replicas), (1, 1));
-    assert_eq!(place.running.borrow().values().map(|it| it.asked.count).sum::<i32>(), 1);
+    assert_eq!(place.running.borrow().values().map(|it| it.count).sum::<i32>(), 1);
 }
 
 /// Each call of a pass fails once, before or after it took effect, and statuses get lost on top: in the

@@ -12,8 +12,8 @@ pub async fn apply(cluster: &Cluster, plan: &Plan, platform: &dyn Platform) -> O
     let mut outcome = Outcome::default();
     for step in &plan.steps {
         let result = match step {
-            Step::Run(wanted) => platform.run_brokers(&key, wanted).await,
-            Step::Stop => platform.stop_brokers(&key).await,
+            Step::Run(count) => platform.run_brokers(cluster, *count).await,
+            Step::Stop => platform.stop_brokers(cluster).await,
             Step::Release => platform.release(&key).await,
         };
         match result {

@@ -6,16 +6,17 @@ use crds::cluster::ClusterReason;
 use crds::{ClusterRef, Key, Kind};
 use kube::core::ObjectMeta;
 
-use crate::kafka::ClusterFacts;
-use crate::platform::{Brokers, Limits, Running};
+use crate::kafka::{AdminError, ClusterFacts};
+use crate::platform::{Limits, Running};
 
 mod apply;
 mod observe;
 mod plan;
+pub mod render;
 mod status;
 
 pub use apply::apply;
-pub use observe::{observe, see};
+pub use observe::{not_allowed, observe, see};
 pub use plan::plan;
 pub use status::status;
 
@@ -27,7 +28,7 @@ pub struct Observed {
     /// The brokers as they run, if any were ever asked for.
     pub running: Option<Running>,
     /// What the brokers say of themselves, or why they say nothing.
-    pub facts: Result<ClusterFacts, String>,
+    pub facts: Result<ClusterFacts, AdminError>,
 }
 
 /// Whether a Cluster can be asked, for the rooms of its Topics and ConsumerGroups.
@@ -35,12 +36,14 @@ pub struct Observed {
 pub enum ClusterSeen {
     /// There is no such Cluster, or it is being deleted.
     NotFound,
+    /// It is not to be named from this namespace.
+    NotAllowed(String),
     /// Its brokers do not answer.
     NotReady(String),
     /// Its brokers answer.
     Ready {
-        /// How many serve.
-        brokers: i32,
+        /// The ids of those that serve.
+        brokers: Vec<i32>,
     },
 }
 
@@ -56,9 +59,9 @@ pub struct Plan {
 /// One step. Each may be repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Make brokers run, or run otherwise.
-    Run(Brokers),
-    /// Stop the brokers; what they stored stays.
+    /// Make so many brokers run, as declared.
+    Run(i32),
+    /// Stop the brokers; what they stored stays, unless the Cluster says otherwise.
     Stop,
     /// Let the resource go.
     Release,

@@ -2,30 +2,30 @@
 
 use std::rc::Rc;
 
-use crds::{Key, Resource};
+use crds::{Cluster, Key, Kind, Resource};
 
 use super::{ClusterSeen, Observed};
 use crate::kafka::Admin;
-use crate::platform::Platform;
+use crate::platform::{Platform, Resources, cluster_of};
 
-/// How the brokers of the Cluster `key` run, and what they say.
-pub async fn observe(key: &Key, platform: &dyn Platform) -> Observed {
-    let facts = match platform.admin(key) {
-        Ok(admin) => admin.describe_cluster().await.map_err(|e| e.to_string()),
-        Err(error) => Err(error.to_string()),
+/// How the brokers of `cluster` run, and what they say.
+pub async fn observe(cluster: &Cluster, platform: &dyn Platform) -> Observed {
+    let key = crds::resource::key(Kind::Cluster, &cluster.metadata);
+    let facts = match platform.admin(&key) {
+        Ok(admin) => admin.describe_cluster().await,
+        Err(error) => Err(error),
     };
-    Observed { limits: platform.limits(), running: platform.brokers(key), facts }
+    Observed { limits: platform.limits(), running: platform.brokers(cluster), facts }
 }
 
 /// Whether the Cluster `key` can be asked, and the way to it if so. A Cluster that is being deleted
 /// counts as gone, so that nothing that belongs to it waits for it.
 pub async fn see(
     key: &Key,
-    all: &[Resource],
+    all: &Resources,
     platform: &dyn Platform,
 ) -> (ClusterSeen, Option<Rc<dyn Admin>>) {
-    let exists = all.iter().any(|it| it.key() == *key && it.meta().deletion_timestamp.is_none());
-    if !exists {
+    if all.cluster(key).is_none_or(|it| it.metadata.deletion_timestamp.is_some()) {
         return (ClusterSeen::NotFound, None);
     }
     let admin = match platform.admin(key) {
@@ -33,10 +33,21 @@ pub async fn see(
         Err(error) => return (ClusterSeen::NotReady(error.to_string()), None),
     };
     match admin.describe_cluster().await {
-        Ok(facts) => {
-            let brokers = i32::try_from(facts.brokers.len()).unwrap_or(i32::MAX);
-            (ClusterSeen::Ready { brokers }, Some(admin))
-        }
+        Ok(facts) => (ClusterSeen::Ready { brokers: facts.brokers }, Some(admin)),
         Err(error) => (ClusterSeen::NotReady(error.to_string()), None),
     }
+}
+
+/// Why `resource` may not name its Cluster, if so.
+pub fn not_allowed(resource: &Resource, all: &Resources) -> Option<String> {
+    let (key, own) = (cluster_of(resource), resource.key());
+    let cluster = all.cluster(&key)?;
+    let is_allowed = cluster.spec.allowed_namespaces.allows(&own.namespace, &key.namespace);
+    (!is_allowed).then(|| {
+        format!(
+            "{key} does not allow resources of the namespace {}; hint: name it in the Cluster's \
+             spec.allowedNamespaces",
+            own.namespace
+        )
+    })
 }

@@ -4,7 +4,6 @@ use crds::Cluster;
 use crds::cluster::ClusterReason;
 
 use super::{Observed, Plan, Refused, Step};
-use crate::platform::Brokers;
 
 /// What to do so that the brokers run as declared.
 pub fn plan(cluster: &Cluster, seen: &Observed) -> Plan {
@@ -16,33 +15,22 @@ pub fn plan(cluster: &Cluster, seen: &Observed) -> Plan {
         plan.steps = vec![Step::Stop, Step::Release];
         return plan;
     }
-    let storage_bytes = match cluster.spec.storage.size.bytes() {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            let message = format!("spec.storage.size: {error}");
-            plan.refusals.push(Refused { reason: ClusterReason::InvalidSpec, message });
-            return plan;
-        }
-    };
-    if cluster.spec.replicas > seen.limits.max_brokers {
-        let can = seen.limits.max_brokers;
+    if let Err(error) = cluster.spec.storage.size.bytes() {
+        let message = format!("spec.storage.size: {error}");
+        plan.refusals.push(Refused { reason: ClusterReason::InvalidSpec, message });
+        return plan;
+    }
+    let (declared, can) = (cluster.spec.node_count(), seen.limits.max_brokers);
+    if declared > can {
         plan.refusals.push(Refused {
             reason: ClusterReason::NotEnoughBrokers,
             message: format!(
-                "{} brokers are declared and this place can run {can}; it runs {can}",
-                cluster.spec.replicas
+                "{declared} brokers are declared and this place can run {can}; it runs {can}"
             ),
         });
     }
-    let wanted = Brokers {
-        count: cluster.spec.replicas.min(seen.limits.max_brokers),
-        storage_bytes,
-        config: cluster.spec.config.clone(),
-    };
-    let as_wanted =
-        seen.running.as_ref().is_some_and(|it| it.asked == wanted && it.failure.is_none());
-    if !as_wanted {
-        plan.steps.push(Step::Run(wanted));
+    if !seen.running.as_ref().is_some_and(|it| it.is_as_wanted) {
+        plan.steps.push(Step::Run(declared.min(can)));
     }
     plan
 }

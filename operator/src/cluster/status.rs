@@ -1,12 +1,13 @@
 //! Says what a person reads about a Cluster. Pure.
 
-use crds::cluster::{BrokerState, BrokerStatus, ClusterReason, ListenerStatus};
+use crds::cluster::{BrokerState, BrokerStatus, ClusterReason, RESTART_PENDING};
 use crds::conditions::{self, Condition, READY, RECONCILING, STALLED};
 use crds::{Cluster, ClusterStatus};
 
 use super::{Observed, Outcome, Plan};
+use crate::kafka::Refusal;
 use crate::now::Now;
-use crate::platform::BrokerFailure;
+use crate::platform::{BrokerFailure, Running};
 
 /// The status after a pass. `seen` is what was seen after the steps.
 pub fn status(
@@ -18,33 +19,60 @@ pub fn status(
 ) -> ClusterStatus {
     let mut status = cluster.status.clone().unwrap_or_default();
     status.observed_generation = cluster.metadata.generation;
-    status.replicas = seen.running.as_ref().map_or(0, |it| it.asked.count);
+    status.replicas = seen.running.as_ref().map_or(0, |it| it.count);
     let serving = seen.facts.as_ref().map(|it| it.brokers.as_slice()).unwrap_or_default();
     status.ready_replicas = i32::try_from(serving.len()).unwrap_or(i32::MAX);
     if let Ok(facts) = &seen.facts {
         status.cluster_id = Some(facts.cluster_id.clone());
     }
-    let failed = seen.running.as_ref().is_some_and(|it| it.failure.is_some());
-    status.brokers = broker_states(status.replicas, serving, failed);
-    status.listeners = seen
-        .running
-        .iter()
-        .filter(|it| !it.bootstrap.is_empty())
-        .map(|it| ListenerStatus { name: "client".to_owned(), bootstrap: it.bootstrap.clone() })
-        .collect();
+    status.brokers = broker_states(seen.running.as_ref(), serving);
+    status.listeners = seen.running.as_ref().map(|it| it.listeners.clone()).unwrap_or_default();
+    status.selector = seen.running.as_ref().and_then(|it| it.selector.clone());
     let (reason, message) = verdict(cluster, seen, plan, outcome, serving.len());
     set_conditions(&mut status, cluster, reason, &message, now);
+    let outdated = seen.running.as_ref().map(|it| it.outdated.as_slice()).unwrap_or_default();
+    set_restart_pending(&mut status, cluster, outdated, now);
     status
 }
 
-/// Ids are 0.. until pools arrive; a serving broker shows its own.
-fn broker_states(count: i32, serving: &[i32], failed: bool) -> Vec<BrokerStatus> {
-    let mut states: Vec<BrokerStatus> =
-        serving.iter().map(|id| BrokerStatus { id: *id, state: BrokerState::Ready }).collect();
-    let state = if failed { BrokerState::Down } else { BrokerState::Starting };
-    let missing = usize::try_from(count).unwrap_or(0).saturating_sub(serving.len());
-    let free_ids = (0..).filter(|id| !serving.contains(id)).take(missing);
-    states.extend(free_ids.map(|id| BrokerStatus { id, state }));
+/// Brokers that run with what was declared before are no fault: the next restart of each ends it.
+fn set_restart_pending(status: &mut ClusterStatus, cluster: &Cluster, outdated: &[i32], now: Now) {
+    if outdated.is_empty() {
+        conditions::clear(&mut status.conditions, RESTART_PENDING);
+        return;
+    }
+    let ids = outdated.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
+    let condition = Condition {
+        type_: RESTART_PENDING.to_owned(),
+        status: true.into(),
+        reason: ClusterReason::NotYetRestarted.as_str().to_owned(),
+        message: format!(
+            "brokers {ids} run with what was declared before; hint: delete one pod after the other, each \
+             once the one before is ready"
+        ),
+        observed_generation: cluster.metadata.generation,
+        last_transition_time: now.rfc3339(),
+    };
+    conditions::set(&mut status.conditions, condition);
+}
+
+/// Where there are pods, each has its broker's state; else who serves shows its own id, and the others get those
+/// that are free.
+fn broker_states(running: Option<&Running>, serving: &[i32]) -> Vec<BrokerStatus> {
+    let Some(running) = running else { return Vec::new() };
+    let failed = running.failure.as_ref().is_some_and(BrokerFailure::is_down);
+    let missing = if failed { BrokerState::Down } else { BrokerState::Starting };
+    let state = |id: &i32| if serving.contains(id) { BrokerState::Ready } else { missing };
+    let mut states: Vec<BrokerStatus> = if running.pods.is_empty() {
+        let count = usize::try_from(running.count).unwrap_or(0);
+        let free = (1..).filter(|id| !serving.contains(id));
+        let ids = serving.iter().copied().chain(free).take(count.max(serving.len()));
+        ids.map(|id| BrokerStatus { id, state: state(&id), pod: None }).collect()
+    } else {
+        let pods = running.pods.iter();
+        pods.map(|(id, pod)| BrokerStatus { id: *id, state: state(id), pod: Some(pod.clone()) })
+            .collect()
+    };
     states.sort_by_key(|it| it.id);
     states.truncate(256);
     states
@@ -71,11 +99,15 @@ fn verdict(
         Some(BrokerFailure::InvalidConfig(why)) => {
             return (ClusterReason::InvalidConfig, why.clone());
         }
+        Some(BrokerFailure::InvalidSpec(why)) => return (ClusterReason::InvalidSpec, why.clone()),
+        Some(BrokerFailure::Forbidden(why)) => return (ClusterReason::Forbidden, why.clone()),
+        Some(BrokerFailure::QuorumLost(why)) => return (ClusterReason::QuorumLost, why.clone()),
         Some(BrokerFailure::Draining(why)) => return (ClusterReason::Draining, why.clone()),
         Some(BrokerFailure::Down(why)) => return (ClusterReason::BrokerDown, why.clone()),
+        Some(BrokerFailure::Starting(why)) => return (ClusterReason::Creating, why.clone()),
         None => {}
     }
-    let asked = seen.running.as_ref().map_or(0, |it| it.asked.count);
+    let asked = seen.running.as_ref().map_or(0, |it| it.count);
     match &seen.facts {
         Ok(_) if serving < usize::try_from(asked).unwrap_or(0) => {
             (ClusterReason::Creating, format!("{serving} of {asked} brokers serve"))
@@ -84,11 +116,14 @@ fn verdict(
             Some(refused) => (refused.reason, refused.message.clone()),
             None => (ClusterReason::Available, format!("{serving} of {asked} brokers serve")),
         },
-        Err(why) => match plan.refusals.first().map(|it| it.reason) {
+        Err(error) if error.is(Refusal::QuorumLost) => {
+            (ClusterReason::QuorumLost, error.to_string())
+        }
+        Err(error) => match plan.refusals.first().map(|it| it.reason) {
             Some(ClusterReason::InvalidSpec) => {
                 (ClusterReason::InvalidSpec, plan.refusals[0].message.clone())
             }
-            Some(_) | None => (ClusterReason::Creating, why.clone()),
+            Some(_) | None => (ClusterReason::Creating, error.to_string()),
         },
     }
 }
@@ -102,9 +137,11 @@ fn set_conditions(
 ) {
     use ClusterReason as R;
     let (ready, reconciling, stalled) = match reason {
-        R::Available => (true, false, false),
+        R::Available | R::NotYetRestarted => (true, false, false),
         R::Creating | R::Draining | R::BrokerDown | R::Deleting => (false, true, false),
-        R::NotEnoughBrokers | R::InvalidConfig | R::InvalidSpec => (false, false, true),
+        R::NotEnoughBrokers | R::InvalidConfig | R::InvalidSpec | R::Forbidden | R::QuorumLost => {
+            (false, false, true)
+        }
         R::Paused => (status.ready_replicas > 0, false, false),
     };
     let condition = |type_: &str, holds: bool| Condition {

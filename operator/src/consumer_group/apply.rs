@@ -68,6 +68,7 @@ fn failed(error: &AdminError) -> Failure {
             | Refusal::InvalidReplicas
             | Refusal::InvalidConfig
             | Refusal::Forbidden
+            | Refusal::QuorumLost
             | Refusal::Other(_) => retry(GroupReason::StepFailed),
         },
     }

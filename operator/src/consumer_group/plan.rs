@@ -42,6 +42,9 @@ pub fn plan(group: &ConsumerGroup, seen: &Observed, now: Now) -> Plan {
                 format!("there is no Cluster {}", group.spec.cluster_ref.name),
             );
         }
+        ClusterSeen::NotAllowed(why) => {
+            return refuse(GroupReason::NamespaceNotAllowed, why.clone());
+        }
         ClusterSeen::NotReady(why) => return refuse(GroupReason::ClusterNotReady, why.clone()),
         ClusterSeen::Ready { .. } => {}
     }
@@ -125,7 +128,7 @@ fn plan_deletion(group: &ConsumerGroup, seen: &Observed) -> Plan {
         GroupDeletionPolicy::DeleteGroup => {}
     }
     match &seen.cluster {
-        ClusterSeen::NotFound => release(None),
+        ClusterSeen::NotFound | ClusterSeen::NotAllowed(_) => release(None),
         ClusterSeen::NotReady(why) => refuse(GroupReason::ClusterNotReady, why.clone()),
         ClusterSeen::Ready { .. } => match &seen.group {
             None => release(None),

@@ -221,7 +221,11 @@ fn set_conditions(
     let ready = matches!(reason, R::Observed | R::GroupNotFound | R::Paused);
     let stalled = matches!(
         reason,
-        R::ClusterNotFound | R::ResetRejected | R::ResetOverwritten | R::InvalidSpec
+        R::ClusterNotFound
+            | R::NamespaceNotAllowed
+            | R::ResetRejected
+            | R::ResetOverwritten
+            | R::InvalidSpec
     );
     let all = &mut status.conditions;
     speaker.say(all, READY, ready.into(), reason, &message);

@@ -17,7 +17,7 @@ pub type Asked<'a, T> = Pin<Box<dyn Future<Output = Result<T, AdminError>> + 'a>
 
 /// What the operator asks of the brokers of one cluster.
 pub trait Admin {
-    /// Who serves.
+    /// Who serves. Refused with [`Refusal::QuorumLost`] if nothing is served for want of disks.
     fn describe_cluster(&self) -> Asked<'_, ClusterFacts>;
 
     /// The topics among `names` that exist.
@@ -31,6 +31,13 @@ pub trait Admin {
 
     /// Grows `topic` to `to` partitions.
     fn create_partitions(&self, topic: String, to: i32) -> Asked<'_, ()>;
+
+    /// How many partitions of `topic` are being moved.
+    fn moving_partitions(&self, topic: String) -> Asked<'_, i32>;
+
+    /// Begins to give each partition of `topic` `to` replicas. Refused with [`Refusal::InvalidReplicas`] if there are
+    /// not enough brokers. `Ok` if it has them already.
+    fn set_replicas(&self, topic: String, to: i32) -> Asked<'_, ()>;
 
     /// Changes settings of `topic` (IncrementalAlterConfigs): `Some` sets, `None` goes back to the
     /// default. All or none.
@@ -106,6 +113,8 @@ pub struct TopicFacts {
     pub partitions: i32,
     /// The smallest number of replicas of a partition.
     pub replicas: i32,
+    /// The largest. While a partition moves, those that come and those that go both count.
+    pub replicas_max: i32,
 }
 
 /// A setting's value.
@@ -229,6 +238,8 @@ pub enum Refusal {
     GroupNotFound,
     /// `*_AUTHORIZATION_FAILED`.
     Forbidden,
+    /// The disks of a majority of the voters are gone: nothing is served until a person decides.
+    QuorumLost,
     /// Any other code.
     Other(i16),
 }

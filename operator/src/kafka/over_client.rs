@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use client::TopicPartition;
-use client::admin::{ConfigResource, ConfigSource};
+use client::admin::{ConfigResource, ConfigSource, placement};
 use crds::consumer_group::GroupState;
 
 use super::{
@@ -16,7 +16,12 @@ use super::{
 impl Admin for client::Admin {
     fn describe_cluster(&self) -> Asked<'_, ClusterFacts> {
         Box::pin(async move {
-            let facts = client::Admin::describe_cluster(self).await.map_err(refused)?;
+            let facts = match client::Admin::describe_cluster(self).await {
+                Ok(facts) => facts,
+                Err(error) => {
+                    return Err(lost_quorum(self).await.unwrap_or_else(|| refused(error)));
+                }
+            };
             let brokers = facts.brokers.into_iter().map(|it| it.id).collect();
             Ok(ClusterFacts { cluster_id: facts.cluster_id, brokers })
         })
@@ -26,15 +31,14 @@ impl Admin for client::Admin {
         Box::pin(async move {
             let names: Vec<String> = names.into_iter().collect();
             let found = self.topics(Some(&names)).await.map_err(refused)?;
-            let facts = |topic: client::TopicMetadata| TopicFacts {
-                id: topic.id.to_string(),
-                partitions: count(topic.partitions.len()),
-                replicas: topic
-                    .partitions
-                    .values()
-                    .map(|partition| count(partition.replicas.len()))
-                    .min()
-                    .unwrap_or(0),
+            let facts = |topic: client::TopicMetadata| {
+                let counts = || topic.partitions.values().map(|it| count(it.replicas.len()));
+                TopicFacts {
+                    id: topic.id.to_string(),
+                    partitions: count(topic.partitions.len()),
+                    replicas: counts().min().unwrap_or(0),
+                    replicas_max: counts().max().unwrap_or(0),
+                }
             };
             Ok(found.topics.into_iter().map(|(name, topic)| (name, facts(topic))).collect())
         })
@@ -68,6 +72,36 @@ impl Admin for client::Admin {
     fn create_partitions(&self, topic: String, to: i32) -> Asked<'_, ()> {
         Box::pin(async move {
             client::Admin::create_partitions(self, &topic, to, false).await.map_err(refused)
+        })
+    }
+
+    fn moving_partitions(&self, topic: String) -> Asked<'_, i32> {
+        Box::pin(async move {
+            let moves = self.list_moves().await.map_err(refused)?;
+            Ok(count(moves.keys().filter(|it| it.topic == topic).count()))
+        })
+    }
+
+    fn set_replicas(&self, topic: String, to: i32) -> Asked<'_, ()> {
+        Box::pin(async move {
+            let names = [topic.clone()];
+            let mut found = self.topics(Some(&names)).await.map_err(refused)?;
+            let Some(metadata) = found.topics.remove(&topic) else {
+                let message = format!("there is no topic {topic}");
+                return Err(AdminError::refused(Refusal::UnknownTopic, message));
+            };
+            let brokers = self.describe_brokers().await.map_err(refused)?;
+            let placed =
+                placement::place(&topic, &metadata, &brokers, usize::try_from(to).unwrap_or(0));
+            let placed = placed.map_err(|error| {
+                AdminError::refused(Refusal::InvalidReplicas, error.to_string())
+            })?;
+            if placed.is_empty() {
+                return Ok(());
+            }
+            let moves = placed.into_iter().map(|(partition, to)| (partition, Some(to))).collect();
+            let results = self.move_replicas(&moves).await.map_err(refused)?;
+            results.into_values().try_for_each(|result| result.map_err(refused))
         })
     }
 
@@ -159,6 +193,13 @@ impl Admin for client::Admin {
             absent_is_done(deleted, Refusal::GroupNotFound)
         })
     }
+}
+
+/// Why a broker that runs serves nothing, if it says so: only this request is answered then.
+async fn lost_quorum(admin: &client::Admin) -> Option<AdminError> {
+    let error = admin.describe_brokers().await.err()?;
+    let is_said = error.code().is_some_and(|code| code.name() == "BROKER_NOT_AVAILABLE");
+    is_said.then(|| AdminError::refused(Refusal::QuorumLost, error.to_string()))
 }
 
 fn partition(at: TopicPartition) -> Partition {

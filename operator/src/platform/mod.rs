@@ -1,18 +1,24 @@
 //! What differs between Kubernetes and a laptop, and nothing else.
 //!
-//! On Kubernetes resources come from watches, brokers run in StatefulSets, a status is a patch. On a
+//! On Kubernetes ([`kubernetes`]) resources come from watches, brokers run in StatefulSets, a status is a patch. On a
 //! laptop (`cli/src/up`) resources come from files, brokers run in this process, a status is a line on
 //! the screen and a file in the data directory. The planners do not know which.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crds::{Key, Resource};
+use crds::cluster::ListenerStatus;
+use crds::{Cluster, Key, Resource};
 
 use crate::kafka::{Admin, AdminError};
+
+pub mod kubernetes;
+mod resources;
+
+pub use resources::Resources;
+pub(crate) use resources::cluster_of;
 
 /// What [`Platform`] gives back for work that takes time.
 pub type Working<'a, T> = Pin<Box<dyn Future<Output = Result<T, PlatformError>> + 'a>>;
@@ -26,23 +32,28 @@ pub trait Platform {
     /// deleted carry a `deletionTimestamp`. A resource that is not listed is left alone: what vanished
     /// from a file is not deleted. `metadata.generation` grows with each change of the spec, and the
     /// status outlives a restart: it holds the id of the topic that is ours, and when a reset was seen.
-    fn resources(&self) -> Vec<Resource>;
+    fn resources(&self) -> Rc<Resources>;
 
     /// The brokers of `cluster` as they run now; `None` if none were ever asked for.
-    fn brokers(&self, cluster: &Key) -> Option<Running>;
+    fn brokers(&self, cluster: &Cluster) -> Option<Running>;
 
-    /// Makes the brokers of `cluster` run as wanted, or restarts them so. Settings are
-    /// checked before anything is stopped. May be repeated.
-    fn run_brokers<'a>(&'a self, cluster: &'a Key, wanted: &'a Brokers) -> Working<'a, ()>;
+    /// Makes so many brokers of `cluster` run as it declares, as far as that can be had without a restart of
+    /// those that run ([`Running::outdated`]) or, on a laptop, with one. Settings are checked before anything is
+    /// stopped. May be repeated.
+    fn run_brokers<'a>(&'a self, cluster: &'a Cluster, count: i32) -> Working<'a, ()>;
 
-    /// Stops the brokers of `cluster`. What they stored stays. May be repeated.
-    fn stop_brokers<'a>(&'a self, cluster: &'a Key) -> Working<'a, ()>;
+    /// Stops the brokers of `cluster`. What they stored stays, unless the Cluster says otherwise. May be repeated.
+    fn stop_brokers<'a>(&'a self, cluster: &'a Cluster) -> Working<'a, ()>;
 
     /// The way to the brokers of `cluster`.
     ///
     /// # Errors
     /// [`AdminError::Unreachable`] if no broker can be asked at present.
     fn admin(&self, cluster: &Key) -> Result<Rc<dyn Admin>, AdminError>;
+
+    /// Makes sure that a resource is not gone before [`Self::release`]: what its deletion asks for is done first. May
+    /// be repeated.
+    fn hold<'a>(&'a self, resource: &'a Resource) -> Working<'a, ()>;
 
     /// Writes the status that `resource` carries.
     fn write_status<'a>(&'a self, resource: &'a Resource) -> Working<'a, ()>;
@@ -59,6 +70,8 @@ pub trait Platform {
 pub struct Limits {
     /// How many brokers it can run for one cluster.
     pub max_brokers: i32,
+    /// How many resources of a cluster are looked at side by side.
+    pub side_by_side: usize,
     /// How long a ConsumerGroup's figures may be old before they are written again. What is important
     /// (conditions, state, members) is always written at once.
     pub group_figures_every: Duration,
@@ -66,26 +79,23 @@ pub struct Limits {
     pub resync_every: Duration,
 }
 
-/// The brokers of one cluster, as they should run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Brokers {
-    /// How many.
-    pub count: i32,
-    /// How much each may store, in bytes.
-    pub storage_bytes: i64,
-    /// Their settings, by Kafka's names.
-    pub config: BTreeMap<String, String>,
-}
-
 /// The brokers of one cluster, as they run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Running {
-    /// What was asked for last.
-    pub asked: Brokers,
-    /// Why the last start failed, if it did.
+    /// How many there are, or are about to be.
+    pub count: i32,
+    /// Whether all that can be done without a restart is done.
+    pub is_as_wanted: bool,
+    /// Those that run with what was declared before, by id.
+    pub outdated: Vec<i32>,
+    /// The name of each one's pod, by id, where there are pods.
+    pub pods: Vec<(i32, String)>,
+    /// Why they do not run as wanted, if so.
     pub failure: Option<BrokerFailure>,
-    /// `host:port` for clients, separated by commas; empty while there is none.
-    pub bootstrap: String,
+    /// Where clients connect; empty while there is nothing.
+    pub listeners: Vec<ListenerStatus>,
+    /// Selects the pods, where there are pods.
+    pub selector: Option<String>,
 }
 
 /// Why brokers do not run as wanted.
@@ -93,10 +103,30 @@ pub struct Running {
 pub enum BrokerFailure {
     /// They refused a setting.
     InvalidConfig(String),
+    /// What is declared cannot be had here.
+    InvalidSpec(String),
     /// Fewer are wanted, and those that are to go are not empty yet.
     Draining(String),
+    /// A right is missing.
+    Forbidden(String),
+    /// The disks of a majority of the voters are gone.
+    QuorumLost(String),
+    /// They are on their way, and something is worth telling: an image that is pulled, a volume that is awaited.
+    Starting(String),
     /// Anything else: a port in use, a full disk, a locked directory, a crash.
     Down(String),
+}
+
+impl BrokerFailure {
+    /// Whether brokers do not run, or not for long.
+    pub(crate) fn is_down(&self) -> bool {
+        match self {
+            Self::Draining(_) | Self::Starting(_) | Self::Forbidden(_) | Self::InvalidSpec(_) => {
+                false
+            }
+            Self::InvalidConfig(_) | Self::QuorumLost(_) | Self::Down(_) => true,
+        }
+    }
 }
 
 /// Why the platform did not do what was asked. It is tried again.

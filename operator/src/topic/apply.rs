@@ -48,6 +48,7 @@ async fn perform(
     match step {
         Step::Create(new) => admin.create_topic(new.clone()).await,
         Step::AddPartitions { to } => admin.create_partitions(name, *to).await,
+        Step::SetReplicas { to } => admin.set_replicas(name, *to).await,
         Step::SetConfig(changes) => admin.alter_topic_config(name, changes.clone()).await,
         Step::Delete { topic_id } => admin.delete_topic(topic_id.clone()).await,
         Step::Release => Ok(()),
@@ -69,6 +70,7 @@ fn failed(error: &AdminError) -> Refused {
             | Refusal::GroupNotEmpty
             | Refusal::GroupNotFound
             | Refusal::Forbidden
+            | Refusal::QuorumLost
             | Refusal::Other(_) => TopicReason::StepFailed,
         },
     };

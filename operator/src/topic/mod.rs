@@ -36,6 +36,8 @@ pub struct Observed {
     pub topic: Option<TopicFacts>,
     /// Its settings; empty if it does not exist.
     pub config: BTreeMap<String, Setting>,
+    /// How many of its partitions are being moved; asked only if its replicas are not as declared.
+    pub moving: i32,
     /// Another Topic of the same name in Kafka, which came first.
     pub claimed_by: Option<Key>,
 }
@@ -47,6 +49,7 @@ impl Observed {
             cluster: ClusterSeen::NotReady(error.to_string()),
             topic: None,
             config: BTreeMap::new(),
+            moving: 0,
             claimed_by: None,
         }
     }
@@ -69,6 +72,11 @@ pub enum Step {
     /// Grow the topic.
     AddPartitions {
         /// To this many.
+        to: i32,
+    },
+    /// Begin to give each partition more replicas, or fewer.
+    SetReplicas {
+        /// So many.
         to: i32,
     },
     /// Change settings, all at once: `Some` sets, `None` goes back to the default.

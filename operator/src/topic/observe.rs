@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crds::conditions::{self, READY};
-use crds::{Key, Resource, Topic};
+use crds::{Key, Topic};
 
 use super::Observed;
 use crate::cluster::{ClusterSeen, cluster_key};
-use crate::kafka::{Admin, AdminError};
+use crate::kafka::{Admin, AdminError, TopicFacts};
+use crate::platform::Resources;
 
 /// Looks at the topic and its settings. `admin` is the way to its Cluster, if there is one.
 ///
@@ -20,37 +21,35 @@ pub async fn observe(
     claimed_by: Option<Key>,
     admin: Option<Rc<dyn Admin>>,
 ) -> Result<Observed, AdminError> {
-    let mut seen = Observed { cluster, topic: None, config: BTreeMap::new(), claimed_by };
+    let (config, moving) = (BTreeMap::new(), 0);
+    let mut seen = Observed { cluster, topic: None, config, moving, claimed_by };
     if let Some(admin) = admin {
         let name = topic.topic_name();
         seen.topic = admin.describe_topics(BTreeSet::from([name.clone()])).await?.remove(&name);
         if seen.topic.is_some() {
-            seen.config = admin.topic_config(name).await?;
+            seen.config = admin.topic_config(name.clone()).await?;
+        }
+        if seen.topic.as_ref().is_some_and(|facts| has_other_replicas(topic, facts)) {
+            seen.moving = admin.moving_partitions(name).await?;
         }
     }
     Ok(seen)
 }
 
+/// Whether some partition has another number of replicas than is declared.
+pub(super) fn has_other_replicas(topic: &Topic, facts: &TopicFacts) -> bool {
+    let is_other = |wanted| (facts.replicas, facts.replicas_max) != (wanted, wanted);
+    topic.spec.replicas.is_some_and(is_other)
+}
+
 /// The resource that the topic of `topic` belongs to, if that is another one: two Topics may not want
 /// the same topic of the same Cluster. The one that has it keeps it; else the older one gets it; among
 /// equals the first by name.
-pub fn claimed_by(topic: &Topic, all: &[Resource]) -> Option<Key> {
+pub fn claimed_by(topic: &Topic, all: &Resources) -> Option<Key> {
     let cluster = cluster_key(&topic.spec.cluster_ref, &topic.metadata);
-    let name = topic.topic_name();
     let mine = rank(topic);
-    all.iter()
-        .filter_map(|resource| match resource {
-            Resource::Topic(other) => Some(other.as_ref()),
-            Resource::Cluster(_) | Resource::ConsumerGroup(_) => None,
-        })
-        .filter(|other| {
-            other.topic_name() == name
-                && cluster_key(&other.spec.cluster_ref, &other.metadata) == cluster
-        })
-        .map(rank)
-        .min()
-        .filter(|first| *first < mine)
-        .map(|(_, _, key)| key)
+    let first = all.wanting(&cluster, &topic.topic_name()).map(rank).min();
+    first.filter(|first| *first < mine).map(|(_, _, key)| key)
 }
 
 /// Who comes first: the one that has the topic, then the older one, then by name.
@@ -87,7 +86,8 @@ mod tests {
     }
 
     fn loser(a: &Topic, b: &Topic) -> (Option<String>, Option<String>) {
-        let all = [Resource::Topic(Box::new(a.clone())), Resource::Topic(Box::new(b.clone()))];
+        let both = [a, b].map(|it| crds::Resource::Topic(Box::new(it.clone())));
+        let all: Resources = both.into_iter().collect();
         (claimed_by(a, &all).map(|it| it.name), claimed_by(b, &all).map(|it| it.name))
     }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use crds::Topic;
 use crds::topic::{ConfigPolicy, ExistingPolicy, TopicDeletionPolicy, TopicReason};
 
+use super::observe::has_other_replicas;
 use super::{Observed, Plan, Refused, Step, settings};
 use crate::cluster::ClusterSeen;
 use crate::kafka::{NewTopic, TopicFacts};
@@ -27,8 +28,11 @@ pub fn plan(topic: &Topic, seen: &Observed) -> Plan {
                 format!("there is no Cluster {}", topic.spec.cluster_ref.name),
             );
         }
+        ClusterSeen::NotAllowed(why) => {
+            return refuse(TopicReason::NamespaceNotAllowed, why.clone());
+        }
         ClusterSeen::NotReady(why) => return refuse(TopicReason::ClusterNotReady, why.clone()),
-        ClusterSeen::Ready { brokers } => *brokers,
+        ClusterSeen::Ready { brokers } => i32::try_from(brokers.len()).unwrap_or(i32::MAX),
     };
     if let Some(other) = &seen.claimed_by {
         return refuse(
@@ -81,17 +85,14 @@ fn plan_correction(topic: &Topic, seen: &Observed, facts: &TopicFacts, brokers: 
         }),
         Some(_) | None => {}
     }
-    if let Some(wanted) = topic.spec.replicas
-        && wanted != facts.replicas
+    if let Some(to) = topic.spec.replicas
+        && has_other_replicas(topic, facts)
+        && seen.moving == 0
     {
-        plan.refusals.push(too_many_replicas(topic, brokers).unwrap_or_else(|| Refused {
-            reason: TopicReason::ReplicasDiffer,
-            message: format!(
-                "{wanted} replicas are declared and there are {}: replicas of an existing topic \
-                 cannot be changed yet",
-                facts.replicas
-            ),
-        }));
+        match too_many_replicas(topic, brokers) {
+            Some(refused) => plan.refusals.push(refused),
+            None => plan.steps.push(Step::SetReplicas { to }),
+        }
     }
     match settings(&topic.spec) {
         Ok(settings) => {
@@ -164,7 +165,7 @@ fn plan_deletion(topic: &Topic, seen: &Observed) -> Plan {
         TopicDeletionPolicy::Delete => {}
     }
     match &seen.cluster {
-        ClusterSeen::NotFound => return release,
+        ClusterSeen::NotFound | ClusterSeen::NotAllowed(_) => return release,
         ClusterSeen::NotReady(why) => return refuse(TopicReason::ClusterNotReady, why.clone()),
         ClusterSeen::Ready { .. } => {}
     }

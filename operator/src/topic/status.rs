@@ -30,6 +30,7 @@ pub fn status(
         status.topic_id = Some(facts.id.clone());
         status.partitions = Some(facts.partitions);
         status.replicas = Some(facts.replicas);
+        status.moving_partitions = (seen.moving > 0).then_some(seen.moving);
     }
     let is_gone = seen.topic.is_none()
         && old.topic_id.is_some()
@@ -40,6 +41,7 @@ pub fn status(
         status.topic_id = None;
         status.partitions = None;
         status.replicas = None;
+        status.moving_partitions = None;
     }
     let mut drifted = drifted(topic, &old, outcome);
     if is_gone {
@@ -80,6 +82,14 @@ fn verdict(
         };
         return (TopicReason::Syncing, message.to_owned());
     }
+    let has_begun = outcome.done.iter().any(|step| matches!(step, Step::SetReplicas { .. }));
+    if let Some(moving) = new.moving_partitions {
+        let message = format!("{moving} partitions are being moved to have the replicas declared");
+        return (TopicReason::MovingReplicas, message);
+    }
+    if has_begun {
+        return (TopicReason::MovingReplicas, "replicas begin to move".to_owned());
+    }
     let name = topic.topic_name();
     let created = outcome.done.iter().any(|step| matches!(step, Step::Create(_)));
     match (created, &old.topic_id) {
@@ -119,6 +129,7 @@ fn drifted(topic: &Topic, old: &TopicStatus, outcome: &Outcome) -> Vec<String> {
     let keys = |step: &Step| match step {
         Step::SetConfig(changes) => changes.keys().cloned().collect(),
         Step::AddPartitions { .. } => vec!["partitions".to_owned()],
+        Step::SetReplicas { .. } => vec!["replicas".to_owned()],
         Step::Create(_) | Step::Delete { .. } | Step::Release => Vec::new(),
     };
     outcome.done.iter().flat_map(keys).collect()
@@ -134,11 +145,13 @@ fn set_conditions(
     use TopicReason as R;
     let (ready, reconciling, stalled) = match reason {
         R::Created | R::Adopted | R::InSync | R::DriftCorrected => (true, false, false),
-        R::Syncing | R::ClusterNotReady | R::StepFailed | R::Deleting => (false, true, false),
+        R::Syncing | R::MovingReplicas | R::ClusterNotReady | R::StepFailed | R::Deleting => {
+            (false, true, false)
+        }
         R::ClusterNotFound
         | R::PartitionsLower
         | R::NotEnoughBrokers
-        | R::ReplicasDiffer
+        | R::NamespaceNotAllowed
         | R::InvalidConfig
         | R::InvalidSpec
         | R::Conflict

@@ -12,13 +12,14 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use crds::cluster::ListenerStatus;
 use crds::consumer_group::GroupState;
-use crds::{Key, Resource};
+use crds::{Cluster, Key, Kind, Resource};
 use operator::kafka::{
     Admin, AdminError, Asked, ClusterFacts, GroupFacts, GroupReset, NewTopic, OffsetAt, Partition,
     Refusal, ResetDone, Setting, TopicFacts,
 };
-use operator::platform::{Brokers, Event, Limits, Platform, PlatformError, Running, Working};
+use operator::platform::{Event, Limits, Platform, PlatformError, Resources, Running, Working};
 use operator::{Now, Reconciler};
 
 /// One topic of the model.
@@ -27,6 +28,8 @@ pub(crate) struct ModelTopic {
     pub(crate) id: String,
     pub(crate) partitions: i32,
     pub(crate) replicas: i32,
+    /// Looks until its replicas have moved.
+    pub(crate) moving: i32,
     pub(crate) config: BTreeMap<String, String>,
     /// Start and end of every partition's log.
     pub(crate) log: (i64, i64),
@@ -106,7 +109,9 @@ impl Admin for Model {
                 .filter(|(name, _)| names.contains(*name))
                 .map(|(name, it)| {
                     let (partitions, replicas) = (it.partitions, it.replicas);
-                    (name.clone(), TopicFacts { id: it.id.clone(), partitions, replicas })
+                    let replicas_max = replicas + i32::from(it.moving > 0);
+                    let id = it.id.clone();
+                    (name.clone(), TopicFacts { id, partitions, replicas, replicas_max })
                 })
                 .collect())
         })
@@ -138,6 +143,7 @@ impl Admin for Model {
                 id: format!("id-{}", state.created),
                 partitions: new.partitions.unwrap_or(1),
                 replicas: new.replicas.unwrap_or(1),
+                moving: 0,
                 config: new.config,
                 log: (0, 0),
             };
@@ -154,6 +160,28 @@ impl Admin for Model {
             }
             Some(it) => {
                 it.partitions = to;
+                Ok(())
+            }
+        })
+    }
+
+    fn moving_partitions(&self, topic: String) -> Asked<'_, i32> {
+        self.call(move |state| match state.topics.get_mut(&topic) {
+            None => unknown_topic(),
+            Some(it) if it.moving > 0 => {
+                it.moving -= 1;
+                Ok(it.partitions)
+            }
+            Some(_) => Ok(0),
+        })
+    }
+
+    fn set_replicas(&self, topic: String, to: i32) -> Asked<'_, ()> {
+        self.call(move |state| match state.topics.get_mut(&topic) {
+            None => unknown_topic(),
+            Some(it) if it.replicas == to => Ok(()),
+            Some(it) => {
+                (it.replicas, it.moving) = (to, 2);
                 Ok(())
             }
         })
@@ -279,31 +307,35 @@ impl Platform for Place {
     fn limits(&self) -> Limits {
         Limits {
             max_brokers: 1,
+            side_by_side: 4,
             group_figures_every: Duration::from_secs(2),
             resync_every: Duration::from_secs(5),
         }
     }
 
-    fn resources(&self) -> Vec<Resource> {
-        self.resources.borrow().values().cloned().collect()
+    fn resources(&self) -> Rc<Resources> {
+        Rc::new(self.resources.borrow().values().cloned().collect())
     }
 
-    fn brokers(&self, cluster: &Key) -> Option<Running> {
-        self.running.borrow().get(cluster).cloned()
+    fn brokers(&self, cluster: &Cluster) -> Option<Running> {
+        self.running.borrow().get(&cluster_key(cluster)).cloned()
     }
 
-    fn run_brokers<'a>(&'a self, cluster: &'a Key, wanted: &'a Brokers) -> Working<'a, ()> {
+    fn run_brokers<'a>(&'a self, cluster: &'a Cluster, count: i32) -> Working<'a, ()> {
+        let client = "client".to_owned();
+        let bootstrap = "127.0.0.1:9092".to_owned();
         let running = Running {
-            asked: wanted.clone(),
-            failure: None,
-            bootstrap: "127.0.0.1:9092".to_owned(),
+            count,
+            is_as_wanted: true,
+            listeners: vec![ListenerStatus { name: client, bootstrap }],
+            ..Running::default()
         };
-        self.running.borrow_mut().insert(cluster.clone(), running);
+        self.running.borrow_mut().insert(cluster_key(cluster), running);
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn stop_brokers<'a>(&'a self, cluster: &'a Key) -> Working<'a, ()> {
-        self.running.borrow_mut().remove(cluster);
+    fn stop_brokers<'a>(&'a self, cluster: &'a Cluster) -> Working<'a, ()> {
+        self.running.borrow_mut().remove(&cluster_key(cluster));
         Box::pin(std::future::ready(Ok(())))
     }
 
@@ -313,6 +345,10 @@ impl Platform for Place {
         } else {
             Err(AdminError::Unreachable("no broker runs".to_owned()))
         }
+    }
+
+    fn hold<'a>(&'a self, _: &'a Resource) -> Working<'a, ()> {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn write_status<'a>(&'a self, resource: &'a Resource) -> Working<'a, ()> {
@@ -332,6 +368,10 @@ impl Platform for Place {
     fn emit(&self, event: Event) {
         self.events.borrow_mut().push(event);
     }
+}
+
+fn cluster_key(cluster: &Cluster) -> Key {
+    crds::resource::key(Kind::Cluster, &cluster.metadata)
 }
 
 impl Place {

@@ -1,0 +1,240 @@
+//! What pods, volume claims and StatefulSets of a Cluster say together. Pure.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crds::cluster::{ListenerStatus, ListenerType};
+use crds::{Cluster, Key, Kind};
+use serde_json::Value;
+
+use super::cache::{Cache, Watched, is_ready};
+use super::render::{self, INTERNAL_PORT, Known};
+use crate::platform::{BrokerFailure, Running};
+
+/// Why a container waits that will not end by itself.
+const STUCK: [&str; 6] = [
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "ErrImageNeverPull",
+    "InvalidImageName",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+];
+/// Its process ends again and again.
+const CRASHING: &str = "CrashLoopBackOff";
+/// How a broker begins what it says of a setting that it refuses.
+const REFUSES: &str = "error: ";
+
+/// What rendering needs to know, as far as objects tell.
+pub(super) fn known(cluster: &Cluster, cache: &Cache) -> Known {
+    let key = crds::resource::key(Kind::Cluster, &cluster.metadata);
+    let claims = cache.of_cluster(Watched::Claim, &key);
+    let label = |name: &str| {
+        claims.iter().find_map(|it| Some(it["metadata"]["labels"][name].as_str()?.to_owned()))
+    };
+    let said = cluster.status.as_ref().and_then(|status| status.cluster_id.clone());
+    let of_claims = label(render::CLUSTER_ID_LABEL);
+    let is_formed = said.is_some() || label(render::FORMED_LABEL).is_some();
+    let uid = cluster.metadata.uid.as_deref().unwrap_or_default();
+    let sets = cache.of_cluster(Watched::StatefulSet, &key);
+    let templates = sets.iter().filter_map(|set| {
+        let name = set["metadata"]["name"].as_str()?.to_owned();
+        Some((name, claim_templates(set)))
+    });
+    Known {
+        // Volumes know best whose they are: they may be older than this Cluster.
+        cluster_id: of_claims.or(said).unwrap_or_else(|| id_of(uid)),
+        is_formed,
+        outside: outside(cluster, &key, cache),
+        claims: templates.collect(),
+        ..Known::default()
+    }
+}
+
+/// The templates without what the API server adds, so that they compare as equal.
+fn claim_templates(set: &Value) -> Value {
+    let mut templates = set["spec"]["volumeClaimTemplates"].clone();
+    for template in templates.as_array_mut().into_iter().flatten() {
+        if let Some(template) = template.as_object_mut() {
+            template.remove("status");
+        }
+    }
+    templates
+}
+
+/// The id that a Cluster's resource gives to the cluster that it forms: its uid, in Kafka's letters.
+fn id_of(uid: &str) -> String {
+    let digits: Vec<u8> =
+        uid.bytes().filter_map(|byte| char::from(byte).to_digit(16)).map(|it| it as u8).collect();
+    let mut bytes = [0; 16];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+        *byte = pair[0] << 4 | pair.get(1).copied().unwrap_or(0);
+    }
+    client::Uuid(bytes).to_string()
+}
+
+/// Where each broker is reached through the listeners that lead outside.
+fn outside(cluster: &Cluster, key: &Key, cache: &Cache) -> BTreeMap<(String, i32), (String, u16)> {
+    let mut found = BTreeMap::new();
+    let name = cluster.metadata.name.as_deref().unwrap_or_default();
+    let services = cache.of_cluster(Watched::Service, key);
+    let pods = cache.of_cluster(Watched::Pod, key);
+    let nodes = render::nodes(&cluster.spec);
+    for listener in &cluster.spec.listeners {
+        for node in nodes.iter().filter(|node| node.is_broker()) {
+            let wanted = format!("{name}-{}-{}", listener.name, node.id);
+            let Some(service) = services.iter().find(|it| it["metadata"]["name"] == *wanted) else {
+                continue;
+            };
+            let address = match listener.type_ {
+                ListenerType::Internal => None,
+                ListenerType::NodePort => {
+                    node_port(service, &pods, listener.advertised_host.is_some())
+                }
+                ListenerType::LoadBalancer => balancer(service, listener.port),
+            };
+            if let Some(address) = address {
+                found.insert((listener.name.clone(), node.id), address);
+            }
+        }
+    }
+    found
+}
+
+/// Any node takes a NodePort's connections: that of the first pod that has one, or none if a name is told instead.
+fn node_port(service: &Value, pods: &[Rc<Value>], is_named: bool) -> Option<(String, u16)> {
+    let port = service["spec"]["ports"][0]["nodePort"].as_u64()?;
+    let host = pods.iter().find_map(|pod| pod["status"]["hostIP"].as_str());
+    let host = if is_named { Some("") } else { host };
+    Some((host?.to_owned(), u16::try_from(port).ok()?))
+}
+
+fn balancer(service: &Value, port: i32) -> Option<(String, u16)> {
+    let ingress = &service["status"]["loadBalancer"]["ingress"][0];
+    let host = ingress["hostname"].as_str().or(ingress["ip"].as_str())?;
+    Some((host.to_owned(), u16::try_from(port).ok()?))
+}
+
+/// The claims that do not say yet that their cluster was formed.
+pub(super) fn unmarked_claims(cluster: &Cluster, cache: &Cache) -> Vec<Rc<Value>> {
+    let is_formed = cluster.status.as_ref().is_some_and(|it| it.cluster_id.is_some());
+    let is_unmarked = |claim: &Rc<Value>| {
+        is_formed && claim["metadata"]["labels"][render::FORMED_LABEL].as_str().is_none()
+    };
+    cache.claims_of(cluster).into_iter().filter(is_unmarked).collect()
+}
+
+/// How the brokers run; `None` if there is nothing of them.
+pub(super) fn running(cluster: &Cluster, cache: &Cache) -> Option<Running> {
+    let key = crds::resource::key(Kind::Cluster, &cluster.metadata);
+    let sets = cache.of_cluster(Watched::StatefulSet, &key);
+    if sets.is_empty() {
+        return None;
+    }
+    let pods = cache.of_cluster(Watched::Pod, &key);
+    let pod = |name: &str| pods.iter().find(|pod| pod["metadata"]["name"] == *name);
+    let name = cluster.metadata.name.as_deref().unwrap_or_default();
+    let nodes = render::nodes(&cluster.spec);
+    let revision = |node: &render::Node| {
+        let set = sets.iter().find(|set| set["metadata"]["name"] == *node.set(name))?;
+        set["status"]["updateRevision"].as_str()
+    };
+    let is_outdated = |node: &&render::Node| {
+        let Some(pod) = pod(&node.pod(name)) else { return false };
+        let runs = pod["metadata"]["labels"]["controller-revision-hash"].as_str();
+        revision(node).zip(runs).is_some_and(|(wanted, runs)| wanted != runs)
+    };
+    let failures = nodes.iter().filter_map(|node| failure(pod(&node.pod(name))?));
+    let worst = failures.max_by_key(|(weight, _)| *weight).map(|(_, failure)| failure);
+    Some(Running {
+        count: i32::try_from(nodes.len()).unwrap_or(i32::MAX),
+        is_as_wanted: false,
+        outdated: nodes.iter().filter(is_outdated).map(|node| node.id).collect(),
+        pods: nodes.iter().map(|node| (node.id, node.pod(name))).collect(),
+        failure: worst,
+        listeners: listeners(cluster, cache),
+        selector: Some(format!(
+            "{}={name},app.kubernetes.io/component=broker",
+            render::CLUSTER_LABEL
+        )),
+    })
+}
+
+/// Why a pod does not do what it should, and how much that matters.
+fn failure(pod: &Value) -> Option<(u8, BrokerFailure)> {
+    let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+    let status = &pod["status"];
+    let container = &status["containerStatuses"][0];
+    let waiting = &container["state"]["waiting"];
+    let reason = waiting["reason"].as_str().unwrap_or_default();
+    let message = waiting["message"].as_str().unwrap_or_default();
+    if STUCK.contains(&reason) {
+        return Some((3, BrokerFailure::Down(format!("{name}: {reason}: {message}"))));
+    }
+    if reason == CRASHING {
+        let last = &container["lastState"]["terminated"];
+        let said = last["message"].as_str().unwrap_or_default().trim();
+        let said = said.lines().last().unwrap_or_default();
+        let why = format!("{name} ends again and again: {said}");
+        // What a broker refuses it says before it ends; that is the person's to mend.
+        return Some(match said.strip_prefix(REFUSES) {
+            Some(refused) => (4, BrokerFailure::InvalidConfig(format!("{name}: {refused}"))),
+            None => (3, BrokerFailure::Down(why)),
+        });
+    }
+    let conditions = status["conditions"].as_array();
+    let unscheduled = conditions
+        .into_iter()
+        .flatten()
+        .find(|it| it["type"] == "PodScheduled" && it["status"] == "False");
+    if let Some(unscheduled) = unscheduled {
+        let why = unscheduled["message"].as_str().unwrap_or_default();
+        return Some((1, BrokerFailure::Starting(format!("{name} has no node yet: {why}"))));
+    }
+    None
+}
+
+/// Where clients connect.
+fn listeners(cluster: &Cluster, cache: &Cache) -> Vec<ListenerStatus> {
+    let (name, namespace) = (
+        cluster.metadata.name.as_deref().unwrap_or_default(),
+        cluster.metadata.namespace.as_deref().unwrap_or_default(),
+    );
+    let key = crds::resource::key(Kind::Cluster, &cluster.metadata);
+    let outside = outside(cluster, &key, cache);
+    let inside = |listener: &str, port: i32| ListenerStatus {
+        name: listener.to_owned(),
+        bootstrap: format!("{name}-bootstrap.{namespace}.svc:{port}"),
+    };
+    if cluster.spec.listeners.is_empty() {
+        return vec![inside("client", 9092)];
+    }
+    let of = |listener: &crds::cluster::Listener| match listener.type_ {
+        ListenerType::Internal => inside(&listener.name, listener.port),
+        ListenerType::NodePort | ListenerType::LoadBalancer => {
+            let brokers = outside.iter().filter(|((name, _), _)| *name == listener.name);
+            let address = |((_, id), (host, port)): (&(String, i32), &(String, u16))| {
+                let named = listener.advertised_host.as_ref();
+                let host = named.map_or(host.clone(), |it| it.replace("{id}", &id.to_string()));
+                format!("{host}:{port}")
+            };
+            let bootstrap: Vec<String> = brokers.map(address).take(16).collect();
+            ListenerStatus { name: listener.name.clone(), bootstrap: bootstrap.join(",") }
+        }
+    };
+    cluster.spec.listeners.iter().map(of).collect()
+}
+
+/// The addresses of pods at which brokers can be asked, those that are ready first.
+pub(super) fn addresses(cluster: &Key, cache: &Cache) -> Vec<String> {
+    let mut pods = cache.of_cluster(Watched::Pod, cluster);
+    pods.sort_by_key(|pod| !is_ready(pod));
+    let address = |pod: &Rc<Value>| {
+        let host = pod["status"]["podIP"].as_str()?;
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        Some(format!("{host}:{INTERNAL_PORT}"))
+    };
+    let mut addresses: Vec<String> = pods.iter().filter_map(address).take(16).collect();
+    addresses.sort();
+    addresses
+}
