@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Up(up::UpArgs),
     /// Run one broker, from a properties file
     Broker(commands::broker::BrokerArgs),
+    /// Reconcile the resources of a Kubernetes API server
+    Operator(commands::operator::OperatorArgs),
     /// Look at brokers, and take them out of service without anybody noticing
     Cluster(commands::cluster::ClusterArgs),
     /// List, describe, create, alter, grow, move and delete topics

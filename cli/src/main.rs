@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `commands/` | one file or folder per subcommand |
 //! | `up/` | `klamm up`: the laptop's platform under the operator's planners |
+//! | `kubectl/` | `kubectl klamm`: the same binary under another name |
 //!
 //! What is absent: everything that a command does to brokers is asked of `client`, and what brokers do
 //! is in `broker`.
@@ -15,6 +16,7 @@ use clap::Parser;
 mod args;
 mod commands;
 mod failure;
+mod kubectl;
 mod logging;
 mod output;
 mod session;
@@ -26,11 +28,21 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     use_small_pages();
-    let args = args::Args::parse();
-    match commands::run(args) {
+    let result = if is_plugin() {
+        kubectl::run(kubectl::Args::parse())
+    } else {
+        commands::run(args::Args::parse())
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// Whether kubectl has started us, or somebody in its way.
+fn is_plugin() -> bool {
+    let path = std::env::args_os().next().map(std::path::PathBuf::from).unwrap_or_default();
+    path.file_stem().is_some_and(|name| name == kubectl::NAME)
 }
 
 /// A huge page counts whole for the one byte of it that was touched: an idle broker would take twice

@@ -136,7 +136,7 @@ pub(crate) fn row(resource: &Resource) -> Vec<String> {
             let found = it.status.clone().unwrap_or_default();
             let bootstrap = found.listeners.first().map(|it| it.bootstrap.clone());
             let brokers = found.ready_replicas.to_string();
-            let desired = it.spec.replicas.to_string();
+            let desired = it.spec.node_count().to_string();
             vec![name, ready, brokers, desired, status, bootstrap.unwrap_or_default(), message]
         }
         Resource::Topic(it) => {

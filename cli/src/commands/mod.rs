@@ -12,13 +12,14 @@ pub(crate) mod delete;
 pub(crate) mod doctor;
 pub(crate) mod get;
 pub(crate) mod group;
+pub(crate) mod operator;
 pub(crate) mod produce;
 pub(crate) mod topic;
 
 /// Runs what the command line names.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let default_level = match &args.command {
-        Command::Broker(_) => "info",
+        Command::Broker(_) | Command::Operator(_) => "info",
         // The live view shows events itself.
         Command::Up(_) => "warn",
         _ => "error",
@@ -27,6 +28,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::Up(args) => up::run(&args),
         Command::Broker(args) => broker::run(&args),
+        Command::Operator(args) => operator::run(&args),
         Command::Cluster(args) => cluster::run(&args),
         Command::Topic(args) => topic::run(&args),
         Command::Group(args) => group::run(&args),

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use client::admin::DrainMode;
 use client::{Cluster, ClusterOptions};
-use crds::{Key, Kind, Resource};
-use operator::platform::{BrokerFailure, Brokers, Event, Limits, PlatformError, Running, Working};
+use crds::cluster::ListenerStatus;
+use crds::{Cluster as Declared, Key, Kind, Resource};
+use operator::platform::{BrokerFailure, Event, Limits, PlatformError, Running, Working};
 use operator::{Admin, AdminError, Now, Platform};
 use serde_json::json;
 use world::World;
@@ -18,7 +19,7 @@ use world::tasks::{Pool, blocking};
 
 use super::resources::Resources;
 use super::seat::{Here, Seat};
-use super::settings::CommandLine;
+use super::settings::{Brokers, CommandLine};
 use super::status_file::{self, StatusFile};
 use super::{UpArgs, data_dir_of, deletions, settings, shrink};
 use crate::failure::Failure;
@@ -31,6 +32,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_FOR: Duration = Duration::from_secs(2);
 /// What one machine carries.
 const BROKERS_MAX: i32 = 5;
+/// How many resources are looked at side by side.
+const SIDE_BY_SIDE: usize = 8;
 /// Holds the id of a cluster with several brokers.
 const CLUSTER_ID: &str = "cluster.id";
 /// What a broker's data directory says of itself.
@@ -140,7 +143,8 @@ impl Laptop {
                     failure
                 })
             }
-            Some(BrokerFailure::InvalidConfig(_) | BrokerFailure::Draining(_)) | None => Ok(()),
+            // The others are no reason to give up: they end by themselves, or with a changed file.
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -498,33 +502,46 @@ impl Platform for Laptop {
     fn limits(&self) -> Limits {
         Limits {
             max_brokers: BROKERS_MAX,
+            side_by_side: SIDE_BY_SIDE,
             group_figures_every: Duration::from_secs(1),
             resync_every: Duration::from_secs(1),
         }
     }
 
-    fn resources(&self) -> Vec<Resource> {
-        self.state.borrow().resources.managed()
+    fn resources(&self) -> Rc<operator::platform::Resources> {
+        Rc::new(self.state.borrow().resources.managed().into_iter().collect())
     }
 
-    fn brokers(&self, cluster: &Key) -> Option<Running> {
+    fn brokers(&self, cluster: &Declared) -> Option<Running> {
+        let key = key_of(cluster);
         let state = self.state.borrow();
-        let local = state.local.as_ref().filter(|local| local.cluster == *cluster)?;
+        let local = state.local.as_ref().filter(|local| local.cluster == key)?;
+        let wanted = Brokers::of(cluster, cluster.spec.node_count().min(BROKERS_MAX));
+        let listener = || {
+            let bootstrap = local.bootstrap.clone();
+            ListenerStatus { name: "client".to_owned(), bootstrap }
+        };
         Some(Running {
-            asked: local.asked.clone(),
+            count: local.asked.count,
+            is_as_wanted: local.asked == wanted && local.failure.is_none(),
             failure: local.failure.clone(),
-            bootstrap: local.bootstrap.clone(),
+            listeners: if local.bootstrap.is_empty() { Vec::new() } else { vec![listener()] },
+            ..Running::default()
         })
     }
 
-    fn run_brokers<'a>(&'a self, cluster: &'a Key, wanted: &'a Brokers) -> Working<'a, ()> {
-        Box::pin(self.run(cluster, wanted))
+    fn run_brokers<'a>(&'a self, cluster: &'a Declared, count: i32) -> Working<'a, ()> {
+        Box::pin(async move {
+            let wanted = Brokers::of(cluster, count);
+            self.run(&key_of(cluster), &wanted).await
+        })
     }
 
-    fn stop_brokers<'a>(&'a self, cluster: &'a Key) -> Working<'a, ()> {
+    fn stop_brokers<'a>(&'a self, cluster: &'a Declared) -> Working<'a, ()> {
         Box::pin(async move {
+            let key = key_of(cluster);
             let is_ours =
-                self.state.borrow().local.as_ref().is_some_and(|local| local.cluster == *cluster);
+                self.state.borrow().local.as_ref().is_some_and(|local| local.cluster == key);
             if is_ours {
                 self.stop().await.map_err(|error| PlatformError(error.to_string()))?;
             }
@@ -539,6 +556,11 @@ impl Platform for Laptop {
             Some(client) => Ok(Rc::new(client)),
             None => Err(AdminError::Unreachable("no broker runs".to_owned())),
         }
+    }
+
+    fn hold<'a>(&'a self, _: &'a Resource) -> Working<'a, ()> {
+        // `klamm delete` marks a resource; it goes when it is released.
+        Box::pin(async { Ok(()) })
     }
 
     fn write_status<'a>(&'a self, resource: &'a Resource) -> Working<'a, ()> {
@@ -560,6 +582,10 @@ impl Platform for Laptop {
         state.event_count += 1;
         state.events.push_back((self.world.clock.wall_ms(), event));
     }
+}
+
+fn key_of(cluster: &Declared) -> Key {
+    crds::resource::key(Kind::Cluster, &cluster.metadata)
 }
 
 /// What is run without files: one broker, as large as its disk.

@@ -1,10 +1,11 @@
 //! What `klamm up` tells its brokers: what suits a laptop, below everything that anyone says, and what makes
 //! them one cluster, above it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use config::{ConfigError, Settings};
-use operator::platform::Brokers;
+use crds::Cluster;
 
 use super::UpArgs;
 
@@ -13,6 +14,27 @@ const ALONE: &str = "group.initial.rebalance.delay.ms=0";
 /// With several brokers, a topic that says nothing survives the loss of one.
 const TOGETHER: &str =
     "group.initial.rebalance.delay.ms=0\ndefault.replication.factor=3\nmin.insync.replicas=2";
+
+/// The brokers of a Cluster, as they should run here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Brokers {
+    /// How many.
+    pub(super) count: i32,
+    /// How much each may store, in bytes.
+    pub(super) storage_bytes: i64,
+    /// Their settings, by Kafka's names.
+    pub(super) config: BTreeMap<String, String>,
+}
+
+impl Brokers {
+    /// So many of `cluster`.
+    pub(super) fn of(cluster: &Cluster, count: i32) -> Self {
+        let spec = &cluster.spec;
+        // The planner asks for no brokers whose storage is no amount.
+        let storage_bytes = spec.storage.size.bytes().unwrap_or_default();
+        Self { count, storage_bytes, config: spec.config.clone() }
+    }
+}
 
 /// How the brokers of this machine are told apart.
 #[derive(Clone, Debug)]
@@ -121,9 +143,8 @@ mod tests {
     use std::path::Path;
 
     use config::Settings;
-    use operator::platform::Brokers;
 
-    use super::{CommandLine, of_broker};
+    use super::{Brokers, CommandLine, of_broker};
 
     const DELAY: &str = "group.initial.rebalance.delay.ms";
 

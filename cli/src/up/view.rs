@@ -141,7 +141,7 @@ fn screen(shown: &Shown, figures: &Figures, up_for: Duration) -> Vec<String> {
         let Resource::Cluster(it) = resource else { continue };
         let (ready, reason, message) = state(shown, resource);
         let brokers = it.status.as_ref().map_or(0, |status| status.ready_replicas);
-        let brokers = format!("{brokers}/{}", it.spec.replicas);
+        let brokers = format!("{brokers}/{}", it.spec.node_count());
         clusters.row([resource.key().name, ready, brokers, reason, message]);
     }
     lines.push(String::new());
