@@ -12,6 +12,7 @@ mod clients;
 mod codegen;
 mod failover;
 mod frames;
+mod image;
 mod mutants;
 mod nemesis;
 mod partitions;
@@ -41,6 +42,7 @@ enum Command {
     Clients(clients::Args),
     Failover(failover::Args),
     Frames(frames::Args),
+    Image(image::Args),
     Mutants(mutants::Args),
     Nemesis(nemesis::Args),
     Partitions(partitions::Args),
@@ -68,6 +70,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Clients(args) => clients::run(suite::root(), &args),
         Command::Failover(args) => failover::run(suite::root(), &args),
         Command::Frames(args) => frames::run(suite::root(), &args),
+        Command::Image(args) => image::run(suite::root(), &args),
         Command::Nemesis(args) => nemesis::run(suite::root(), &args),
         Command::Partitions(args) => partitions::run(suite::root(), &args),
         Command::Power(args) => power::run(suite::root(), &args),
