@@ -24,6 +24,7 @@
 //! | `report.rs` | a verdict per client and line |
 //! | `frames/` | mutated frames, sent to a broker that must live on |
 //! | `kafka.rs` | Apache Kafka's jars, tools and broker |
+//! | `kube/` | a real Kubernetes, the operator in it, and what people do with kubectl and Helm |
 //!
 //! `KLAMM_E2E_SERVER=kafka` runs the same stories against Apache Kafka: what fails there is no fault of ours.
 
@@ -46,6 +47,7 @@ pub mod history;
 pub mod judge;
 pub mod kafka;
 pub mod kcat;
+pub mod kube;
 pub mod library;
 pub mod load;
 pub mod nemesis;

@@ -1,0 +1,137 @@
+//! A real Kubernetes, the operator in it, and what people do with kubectl and Helm.
+//!
+//! ```text
+//! site.rs       the cluster: the testbed of e2e/kube, or whatever kubeconfig names (kind, minikube)
+//! stage.rs      a namespace of one scenario: applies, waits, asks, with real clients beside it
+//! evidence.rs   everything about a failure, in one folder
+//! scenarios/    what is promised, each with its number, its time limit and its own namespace
+//! ```
+//!
+//! Runs go on where they stopped: a line of JSON for each scenario that passed, with its commit (`campaign.rs`).
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::campaign::{self, Trial};
+
+pub mod evidence;
+pub mod scenarios;
+pub mod site;
+pub mod stage;
+
+pub use site::Site;
+pub use stage::Stage;
+
+/// What is promised, and how it is tried.
+pub struct Scenario {
+    /// Its number in the table of scenarios.
+    pub number: u32,
+    /// What is shown, as a sentence.
+    pub name: &'static str,
+    /// How long it may take.
+    pub limit: Duration,
+    /// Whether every change is tried with it.
+    pub is_smoke: bool,
+    /// Whether it harms nodes, which only the testbed's bear.
+    pub needs_testbed: bool,
+    /// Tries it.
+    pub run: fn(&mut Stage<'_>) -> Result<()>,
+}
+
+/// What a scenario came to, as a line of the campaign's file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Shown {
+    /// What was tried.
+    pub commit: String,
+    /// Which one.
+    pub scenario: u32,
+    /// What it shows.
+    pub name: String,
+    /// Figures that it measured, in seconds or bytes as their names say.
+    pub figures: Vec<(String, f64)>,
+    /// How long it took, in seconds.
+    pub took_s: f64,
+}
+
+impl Trial for Shown {
+    fn commit(&self) -> Option<&str> {
+        Some(&self.commit)
+    }
+}
+
+/// Runs scenarios one after the other, and goes on after one that failed.
+///
+/// # Errors
+/// When one failed, by number.
+pub fn run(
+    site: &Site,
+    wanted: &[&Scenario],
+    resume: Option<&Path>,
+    evidence: &Path,
+) -> Result<()> {
+    let commit = campaign::commit()?;
+    let before: Vec<Shown> = match resume {
+        Some(file) => campaign::resumed(file, &commit)?.0,
+        None => Vec::new(),
+    };
+    let mut failed = Vec::new();
+    for scenario in wanted {
+        if before.iter().any(|it| it.scenario == scenario.number) {
+            println!("{:>3} {}: passed before", scenario.number, scenario.name);
+            continue;
+        }
+        if scenario.needs_testbed && !site.is_testbed() {
+            println!("{:>3} {}: needs the testbed, skipped", scenario.number, scenario.name);
+            continue;
+        }
+        let begun = Instant::now();
+        let mut stage = Stage::open(site, scenario)?;
+        let result = (scenario.run)(&mut stage);
+        let took = begun.elapsed();
+        let result = result.and_then(|()| {
+            if took > scenario.limit {
+                bail!("it took {took:?}, and may take {:?}", scenario.limit);
+            }
+            Ok(())
+        });
+        match result {
+            Ok(()) => {
+                println!(
+                    "{:>3} {}: {:.1} s {}",
+                    scenario.number,
+                    scenario.name,
+                    took.as_secs_f64(),
+                    stage.told()
+                );
+                let shown = Shown {
+                    commit: commit.clone(),
+                    scenario: scenario.number,
+                    name: scenario.name.to_owned(),
+                    figures: stage.figures().to_vec(),
+                    took_s: took.as_secs_f64(),
+                };
+                if let Some(file) = resume {
+                    campaign::write(file, &shown)?;
+                }
+                stage.close()?;
+            }
+            Err(error) => {
+                let folder = evidence.join(scenario.number.to_string());
+                evidence::collect(site, stage.namespace(), &folder)
+                    .with_context(|| format!("collecting what is known of {}", scenario.number))?;
+                println!(
+                    "{:>3} {}: FAILED: {error:#}; see {}",
+                    scenario.number,
+                    scenario.name,
+                    folder.display()
+                );
+                failed.push(scenario.number);
+                stage.close()?;
+            }
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { bail!("scenarios failed: {failed:?}") }
+}

@@ -1,0 +1,67 @@
+//! Clusters come up, and say so.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::super::{Scenario, Stage};
+use super::{cluster, topic};
+use crate::cache::run;
+
+pub(super) const ALL: &[Scenario] = &[
+    Scenario {
+        number: 3,
+        name: "one broker is ready in ten seconds and takes records",
+        limit: Duration::from_secs(60),
+        is_smoke: false,
+        needs_testbed: false,
+        run: one,
+    },
+    Scenario {
+        number: 4,
+        name: "three brokers are ready in twenty seconds, vote, and keep a topic three times",
+        limit: Duration::from_secs(90),
+        is_smoke: true,
+        needs_testbed: false,
+        run: three,
+    },
+];
+
+fn one(stage: &mut Stage<'_>) -> Result<()> {
+    stage.apply(&cluster("demo", 1))?;
+    let took = stage.until_ready("cluster.klamm.io", "demo", "True", Duration::from_secs(30))?;
+    stage.figure("ready_s", took.as_secs_f64());
+    ensure!(took <= Duration::from_secs(10), "it took {took:?}");
+    produce_and_consume(stage)
+}
+
+fn three(stage: &mut Stage<'_>) -> Result<()> {
+    stage.apply(&(cluster("demo", 3) + &topic("orders", "partitions: 12, replicas: 3")))?;
+    let took = stage.until_ready("cluster.klamm.io", "demo", "True", Duration::from_secs(60))?;
+    stage.figure("ready_s", took.as_secs_f64());
+    ensure!(took <= Duration::from_secs(20), "it took {took:?}");
+    stage.until_ready("topic.klamm.io", "orders", "True", Duration::from_secs(10))?;
+    let bootstrap = stage.bootstrap("demo")?;
+    let shown = run(stage.klamm()?.args(["cluster", "show", "-b", &bootstrap, "-o", "json"]))?;
+    let shown: serde_json::Value = serde_json::from_str(&shown).context("cluster show")?;
+    let voters = shown["voters"].as_array().map_or(0, Vec::len);
+    ensure!(voters == 3, "{voters} voters: {shown}");
+    let reasons = stage.events("demo")?;
+    for reason in ["Creating", "Available"] {
+        let count = reasons.iter().filter(|it| it.starts_with(reason)).count();
+        ensure!(count == 1, "{count} Events of {reason}: {reasons:?}");
+    }
+    produce_and_consume(stage)
+}
+
+fn produce_and_consume(stage: &Stage<'_>) -> Result<()> {
+    let bootstrap = stage.bootstrap("demo")?;
+    let input = "a teapot\na kettle\n";
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), input)?;
+    let path = file.path().display().to_string();
+    run(stage.klamm()?.args(["produce", "tried", "-b", &bootstrap, "--file", &path]))?;
+    let read = run(stage.klamm()?.args(["consume", "tried", "-b", &bootstrap, "--exit-at-end"]))?;
+    ensure!(read == input, "{read:?}");
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! What is promised on Kubernetes, by number.
+
+use super::Scenario;
+
+mod clusters;
+mod install;
+mod topics;
+
+/// All of them.
+pub fn all() -> Vec<&'static Scenario> {
+    let rooms: [&'static [Scenario]; 3] = [install::ALL, clusters::ALL, topics::ALL];
+    let mut all: Vec<&Scenario> = rooms.into_iter().flatten().collect();
+    all.sort_by_key(|scenario| scenario.number);
+    all
+}
+
+/// A Cluster of so many brokers.
+fn cluster(name: &str, replicas: u8) -> String {
+    format!(
+        "apiVersion: klamm.io/v1alpha1\nkind: Cluster\nmetadata: {{name: {name}}}\nspec: {{replicas: {replicas}, \
+         storage: {{size: 1Gi}}, config: {{offsets.topic.num.partitions: \"3\"}}}}\n"
+    )
+}
+
+/// A Topic of the Cluster `demo`.
+fn topic(name: &str, spec: &str) -> String {
+    format!(
+        "---\napiVersion: klamm.io/v1alpha1\nkind: Topic\nmetadata: {{name: {name}}}\nspec: {{clusterRef: \
+         {{name: demo}}, {spec}}}\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn each_number_stands_for_one_scenario() {
+        let all = super::all();
+        let numbers: BTreeSet<u32> = all.iter().map(|it| it.number).collect();
+        assert_eq!(numbers.len(), all.len());
+    }
+}

@@ -1,0 +1,106 @@
+//! The Kubernetes that is used: the testbed of `e2e/kube`, or whatever a kubeconfig names.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::process::around;
+
+/// A Kubernetes, and the way to it.
+pub struct Site {
+    /// `testbed enter`, which reaches pods and Services; empty where programs run on the host.
+    prefix: Vec<OsString>,
+    script: Option<PathBuf>,
+}
+
+impl Site {
+    /// The testbed, which is up.
+    pub fn testbed() -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("kube/testbed");
+        Self { prefix: vec![script.clone().into(), "enter".into()], script: Some(script) }
+    }
+
+    /// What kubectl reaches by itself.
+    pub fn of_kubeconfig() -> Self {
+        Self { prefix: Vec::new(), script: None }
+    }
+
+    /// Whether nodes may be harmed.
+    pub fn is_testbed(&self) -> bool {
+        self.script.is_some()
+    }
+
+    /// A command that reaches the API server, and on the testbed pods and Services too.
+    pub fn command(&self, program: impl Into<OsString>) -> Command {
+        let program = Command::new(program.into());
+        if self.prefix.is_empty() { program } else { around(&self.prefix, &program) }
+    }
+
+    /// The words before a program that shall run where [`Self::command`] runs it.
+    pub fn prefix(&self) -> &[OsString] {
+        &self.prefix
+    }
+
+    /// What kubectl says.
+    ///
+    /// # Errors
+    /// When it fails, with its words.
+    pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        said(self.command("kubectl").args(arguments), None)
+    }
+
+    /// What kubectl says of `input`.
+    ///
+    /// # Errors
+    /// When it fails, with its words.
+    pub fn kubectl_with(&self, arguments: &[&str], input: &str) -> Result<String> {
+        said(self.command("kubectl").args(arguments), Some(input))
+    }
+
+    /// What kubectl says, as JSON.
+    ///
+    /// # Errors
+    /// When it fails, or does not answer with JSON.
+    pub fn json(&self, arguments: &[&str]) -> Result<Value> {
+        let said = self.kubectl(&[arguments, &["-o", "json"]].concat())?;
+        serde_json::from_str(&said).with_context(|| format!("kubectl {arguments:?}"))
+    }
+
+    /// What Helm says.
+    ///
+    /// # Errors
+    /// When it fails, with its words.
+    pub fn helm(&self, arguments: &[&str]) -> Result<String> {
+        match &self.script {
+            Some(script) => said(Command::new(script).arg("helm").args(arguments), None),
+            None => said(Command::new("helm").args(arguments), None),
+        }
+    }
+
+    /// Has the testbed do something to its nodes.
+    ///
+    /// # Errors
+    /// When it fails, or this is no testbed.
+    pub fn harm(&self, arguments: &[&str]) -> Result<String> {
+        let script = self.script.as_ref().context("only the testbed's nodes are harmed")?;
+        said(Command::new(script).args(arguments), None)
+    }
+}
+
+fn said(command: &mut Command, input: Option<&str>) -> Result<String> {
+    use std::io::Write as _;
+    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("running {command:?}"))?;
+    if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
+        stdin.write_all(input.as_bytes())?;
+    }
+    let output = child.wait_with_output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?}: {}\n{text}{complaint}", output.status);
+    Ok(text)
+}

@@ -1,0 +1,187 @@
+//! A scenario's own namespace, and what a person does in it.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use super::{Scenario, Site};
+use crate::process::until;
+
+/// A namespace of one scenario.
+pub struct Stage<'a> {
+    site: &'a Site,
+    namespace: String,
+    figures: Vec<(String, f64)>,
+}
+
+impl<'a> Stage<'a> {
+    /// Makes the namespace, with the strictest of the pod security standards.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub fn open(site: &'a Site, scenario: &Scenario) -> Result<Self> {
+        let namespace = format!("scenario-{}", scenario.number);
+        let yaml = format!(
+            "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {namespace}\n  labels:\n    \
+             pod-security.kubernetes.io/enforce: restricted\n"
+        );
+        site.kubectl_with(&["apply", "-f", "-"], &yaml)?;
+        Ok(Self { site, namespace, figures: Vec::new() })
+    }
+
+    /// Deletes the namespace and all that is in it.
+    ///
+    /// # Errors
+    /// When it is not gone within a minute: something wedges it.
+    pub fn close(self) -> Result<()> {
+        self.site.kubectl(&["delete", "namespace", &self.namespace, "--timeout=60s"])?;
+        Ok(())
+    }
+
+    /// Its name.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The Kubernetes.
+    pub fn site(&self) -> &'a Site {
+        self.site
+    }
+
+    /// Keeps a figure, in seconds or bytes as its name says.
+    pub fn figure(&mut self, name: &str, value: f64) {
+        self.figures.push((name.to_owned(), value));
+    }
+
+    /// The figures.
+    pub fn figures(&self) -> &[(String, f64)] {
+        &self.figures
+    }
+
+    /// The figures, for people.
+    pub fn told(&self) -> String {
+        self.figures
+            .iter()
+            .map(|(name, value)| format!("{name} {value:.2}"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    /// What kubectl says, in this namespace.
+    ///
+    /// # Errors
+    /// When it fails, with its words.
+    pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        self.site.kubectl(&[&["-n", &self.namespace], arguments].concat())
+    }
+
+    /// `kubectl apply` of this YAML.
+    ///
+    /// # Errors
+    /// When the API server refuses, with its words.
+    pub fn apply(&self, yaml: &str) -> Result<String> {
+        self.site.kubectl_with(&["-n", &self.namespace, "apply", "-f", "-"], yaml)
+    }
+
+    /// Why the API server refuses this YAML.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn refused(&self, yaml: &str) -> Result<String> {
+        match self.apply(yaml) {
+            Ok(said) => bail!("it was accepted: {said}"),
+            Err(error) => Ok(error.to_string()),
+        }
+    }
+
+    /// An object.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn get(&self, kind: &str, name: &str) -> Result<Value> {
+        self.site.json(&["-n", &self.namespace, "get", kind, name])
+    }
+
+    /// Status and reason of a condition, as `True Available`; nothing if it is not there.
+    ///
+    /// # Errors
+    /// When there is no such object.
+    pub fn condition(&self, kind: &str, name: &str, type_: &str) -> Result<String> {
+        let object = self.get(kind, name)?;
+        let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let found = conditions.iter().find(|it| it["type"] == type_);
+        let text = |it: &Value, key: &str| it[key].as_str().unwrap_or_default().to_owned();
+        Ok(found
+            .map(|it| format!("{} {}", text(it, "status"), text(it, "reason")))
+            .unwrap_or_default())
+    }
+
+    /// Waits until `Ready` is as wanted, `True` or with a reason; gives how long it took.
+    ///
+    /// # Errors
+    /// When it is not within `limit`, with what it is.
+    pub fn until_ready(
+        &self,
+        kind: &str,
+        name: &str,
+        wanted: &str,
+        limit: Duration,
+    ) -> Result<Duration> {
+        let begun = Instant::now();
+        let mut last = String::new();
+        let waited = until(&format!("{kind} {name} is {wanted}"), limit, || {
+            last = self.condition(kind, name, "Ready").unwrap_or_default();
+            Ok(last.starts_with(wanted).then_some(()))
+        });
+        waited.with_context(|| format!("{kind} {name} is {last:?}"))?;
+        Ok(begun.elapsed())
+    }
+
+    /// The uids of the brokers' pods: who was restarted has another.
+    ///
+    /// # Errors
+    /// When kubectl fails.
+    pub fn pod_uids(&self, cluster: &str) -> Result<Vec<(String, String)>> {
+        let selector = format!("klamm.io/cluster={cluster}");
+        let pods = self.site.json(&["-n", &self.namespace, "get", "pods", "-l", &selector])?;
+        let text =
+            |it: &Value, key: &str| it["metadata"][key].as_str().unwrap_or_default().to_owned();
+        let items = pods["items"].as_array().cloned().unwrap_or_default();
+        Ok(items.iter().map(|it| (text(it, "name"), text(it, "uid"))).collect())
+    }
+
+    /// `klamm` as a pod's neighbour would run it: where pods and Services are reached.
+    pub fn klamm(&self) -> Result<Command> {
+        Ok(self.site.command(crate::server::klamm_binary()?))
+    }
+
+    /// The addresses of a Cluster's brokers, for clients on the testbed.
+    ///
+    /// # Errors
+    /// When no broker has one.
+    pub fn bootstrap(&self, cluster: &str) -> Result<String> {
+        let selector = format!("klamm.io/cluster={cluster}");
+        let pods = self.site.json(&["-n", &self.namespace, "get", "pods", "-l", &selector])?;
+        let items = pods["items"].as_array().cloned().unwrap_or_default();
+        let hosts: Vec<String> = items
+            .iter()
+            .filter_map(|it| Some(format!("{}:9092", it["status"]["podIP"].as_str()?)))
+            .collect();
+        ensure!(!hosts.is_empty(), "no pod of {cluster} has an address");
+        Ok(hosts.join(","))
+    }
+
+    /// The Events about an object, as `Reason: message`.
+    ///
+    /// # Errors
+    /// When kubectl fails.
+    pub fn events(&self, name: &str) -> Result<Vec<String>> {
+        let all = self.site.json(&["-n", &self.namespace, "get", "events.events.k8s.io"])?;
+        let items = all["items"].as_array().cloned().unwrap_or_default();
+        let about = items.iter().filter(|it| it["regarding"]["name"] == name);
+        let text = |it: &Value, key: &str| it[key].as_str().unwrap_or_default().to_owned();
+        Ok(about.map(|it| format!("{}: {}", text(it, "reason"), text(it, "note"))).collect())
+    }
+}
