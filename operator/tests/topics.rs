@@ -221,6 +221,36 @@ fn a_paused_topic_is_left_alone() {
 }
 
 #[test]
+fn replicas_that_differ_are_moved_until_they_are_as_declared() {
+    let place = place("replicas: 1");
+    put(&place, "orders", ModelTopic { replicas: 2, ..existing(3, &[]) });
+    let mut reconciler = Reconciler::new(place.clone());
+    run(reconciler.reconcile_all(at(0)));
+    assert_eq!(place.topic_ready("orders"), "False MovingReplicas");
+    settle(&place, 1);
+    assert_eq!(broker_topic(&place, "orders").map(|it| (it.replicas, it.moving)), Some((1, 0)));
+    assert_eq!(place.topic_ready("orders"), "True InSync");
+    let status = place.topic("orders").and_then(|it| it.status).expect("it was written");
+    assert_eq!((status.replicas, status.moving_partitions), (Some(1), None));
+}
+
+#[test]
+fn a_cluster_is_named_from_the_namespaces_that_it_allows() {
+    let from_shop = "apiVersion: klamm.io/v1alpha1\nkind: Topic\nmetadata: {name: orders, namespace: \
+                     shop}\nspec: {clusterRef: {name: demo, namespace: default}, partitions: 3}\n";
+    let place = Place::with(from_shop);
+    let now = settle(&place, 0);
+    assert_eq!(place.topic_ready("orders"), "False NamespaceNotAllowed");
+    assert_eq!(broker_topic(&place, "orders"), None);
+    place.apply(
+        "apiVersion: klamm.io/v1alpha1\nkind: Cluster\nmetadata: {name: demo}\nspec: {replicas: 1, \
+         storage: {size: 1Gi}, allowedNamespaces: {from: Names, names: [shop]}}\n",
+    );
+    settle(&place, now);
+    assert_eq!(place.topic_ready("orders"), "True Created");
+}
+
+#[test]
 fn a_topic_without_its_cluster_says_so() {
     let place = Place::with(
         "apiVersion: klamm.io/v1alpha1\nkind: Topic\nmetadata: {name: orders}\nspec: {clusterRef: \
