@@ -90,7 +90,7 @@ check_web_pods() {
 
 check_dns() {
   local pod found addresses address said
-  pod=$(check_web_pods | head -1)
+  pod=$(check_web_pods | sed -n 1p)
   found=$(check_try exec "$pod" -- nslookup -type=a "web.$CHECK_NAMESPACE.svc.cluster.local" |
     grep -c "Address.* $POD_NETWORK\.") || true
   [ "$found" = "$NODES" ] || die "addresses of the headless Service: $found of $NODES"
@@ -137,7 +137,7 @@ YAML
 
 check_port_forward() {
   local pod said port forwarder
-  pod=$(check_web_pods | head -1)
+  pod=$(check_web_pods | sed -n 1p)
   said=$STATE/port-forward
   # Not through a function: its process must be the one that is ended.
   nsenter --net="$(network_path 0)" -- "$PROGRAMS/kubectl" --kubeconfig "$PKI/admin.kubeconfig" \
