@@ -3,7 +3,7 @@
 //! Only the holder of the lease writes: each write asks whether it holds it still. An object of ours is applied with
 //! force, since nobody else has a say in it; a person's resource gets its status and its finalizer, and nothing else.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -29,13 +29,12 @@ pub(super) struct Writer {
     /// Whether we hold the lease.
     may_write: Rc<dyn Fn() -> bool>,
     /// How many writes there were, by verb and kind; for the metrics.
-    pub(super) counts: std::cell::RefCell<BTreeMap<(&'static str, String), u64>>,
-    refused: Cell<u64>,
+    pub(super) counts: RefCell<BTreeMap<(&'static str, String), u64>>,
 }
 
 impl Writer {
     pub(super) fn new(client: Client, may_write: Rc<dyn Fn() -> bool>) -> Self {
-        Self { client, may_write, counts: std::cell::RefCell::default(), refused: Cell::new(0) }
+        Self { client, may_write, counts: RefCell::default() }
     }
 
     /// Makes an object of ours as it should be.
@@ -162,7 +161,6 @@ impl Writer {
     /// Whether a write may be made; it is counted.
     fn ask(&self, verb: &'static str, kind: &str) -> Result<(), PlatformError> {
         if !(self.may_write)() {
-            self.refused.set(self.refused.get() + 1);
             return Err(PlatformError("another operator holds the lease".to_owned()));
         }
         *self.counts.borrow_mut().entry((verb, kind.to_owned())).or_default() += 1;
