@@ -102,12 +102,28 @@ fn settle(shard: &Rc<Shard>, asked: &[PartitionId], answer: &AlterPartitionRespo
         for data in &topic.partitions {
             let id = PartitionId { topic: topic.topic_id, index: data.partition_index };
             let code = ErrorCode::from_number(data.error_code);
-            if let Some(code) = code.filter(|code| *code != ErrorCode::None) {
-                tracing::debug!(?id, code = code.name(), "the in-sync replicas stay");
-            }
-            let done = data.error_code == 0;
-            with_partition(shard, id, |partition| partition.proposal_answered(done));
+            tracing::debug!(?id, code = code.map_or("unknown", ErrorCode::name), "who is in sync");
+            with_partition(shard, id, |partition| match is_taken(code) {
+                Some(taken) => partition.proposal_answered(taken),
+                None => partition.proposal_unanswered(),
+            });
         }
+    }
+}
+
+/// Whether a proposal that was answered like this is taken; none if that is not known.
+fn is_taken(code: Option<ErrorCode>) -> Option<bool> {
+    match code? {
+        // It was taken, and somebody else leads: who joined by it counts until the metadata say so here too.
+        ErrorCode::None | ErrorCode::NewLeaderElected => Some(true),
+        ErrorCode::UnknownTopicId
+        | ErrorCode::UnknownTopicOrPartition
+        | ErrorCode::NotController
+        | ErrorCode::FencedLeaderEpoch
+        | ErrorCode::InvalidUpdateVersion
+        | ErrorCode::InvalidRequest
+        | ErrorCode::IneligibleReplica => Some(false),
+        _ => None,
     }
 }
 
@@ -119,5 +135,19 @@ fn with_partition(
     // A partition that is gone has no in-sync replicas either.
     if let Ok(partition) = shard.partition(id) {
         act(&mut partition.borrow_mut());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_surely_was_refused_counts_as_refused() {
+        assert_eq!(is_taken(Some(ErrorCode::None)), Some(true));
+        assert_eq!(is_taken(Some(ErrorCode::NewLeaderElected)), Some(true));
+        assert_eq!(is_taken(Some(ErrorCode::InvalidUpdateVersion)), Some(false));
+        assert_eq!(is_taken(Some(ErrorCode::UnknownServerError)), None);
+        assert_eq!(is_taken(None), None, "a code of a newer version");
     }
 }

@@ -244,6 +244,10 @@ impl Node {
         let Some(process) = &mut self.process else { return };
         let is_own = known.epoch == process.epoch || mutant == Some(Mutant::TrustsOldMetadata);
         let mut place = is_own.then(|| Arc::clone(&known.place));
+        if !known.place.replicas.contains(&self.id) {
+            // Its folder is deleted.
+            self.disk.cut(0);
+        }
         self.known = Some(known);
         if let Some(place) = &mut place
             && matches!(mutant, Some(Mutant::CommitsBelowMin | Mutant::KeepsEligible))
@@ -268,7 +272,9 @@ impl Node {
                 self.disk.epochs.assign(place.leader_epoch, start);
                 Role::Leader(Progress::new(Begin { me: self.id, place, start, high_watermark }))
             }
-            Some(place) if place.leader.is_some() => Role::Follower(place.leader_epoch),
+            Some(place) if place.leader.is_some() && place.replicas.contains(&self.id) => {
+                Role::Follower(place.leader_epoch)
+            }
             _ => Role::Waiting,
         };
         if !matches!(process.role, Role::Leader(_)) {

@@ -14,6 +14,7 @@ use crate::broker::{Known, Node};
 use crate::mutant::Mutant;
 
 pub(crate) const TOPIC: TopicId = wire::Uuid([7; 16]);
+pub(crate) const TOPIC_NAME: &str = "t";
 
 /// The state that all decisions so far have made.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,7 +47,7 @@ impl Metadata {
             };
             image.apply(&Record::RegisterBroker { id, broker });
         }
-        image.apply(&Record::Topic { id: TOPIC, name: "t".into() });
+        image.apply(&Record::Topic { id: TOPIC, name: TOPIC_NAME.into() });
         let mut metadata = Self { image, place: Arc::new(place.clone()) };
         metadata.place(place.clone());
         metadata

@@ -12,7 +12,7 @@ use crate::metadata::Metadata;
 use crate::mutant::Mutant;
 use crate::properties;
 use crate::scenario::{Budget, Durability, Scenario};
-use crate::state::{Action, Past, State};
+use crate::state::{Action, BROKERS, Past, State};
 
 /// The protocol in one scenario, whole or with one rule broken.
 #[derive(Debug)]
@@ -96,6 +96,9 @@ impl Replication {
         }
         if left.elections > 0 {
             actions.push(Action::Prefer);
+        }
+        if left.moves > 0 && state.metadata.place.replicas.len() == BROKERS {
+            actions.extend((0..BROKERS).map(Action::Move));
         }
         if left.hours > 0 {
             actions.push(Action::Pass);

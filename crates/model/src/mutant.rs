@@ -45,6 +45,8 @@ pub enum Mutant {
     TrustsOldMetadata,
     /// A proposal that was not answered is taken for refused.
     TakesSilenceForRefusal,
+    /// A leader whose proposal was taken, and made somebody else the leader, takes it for refused.
+    TakesAnotherLeaderForRefusal,
     /// A leader tells its watermark before it has one of its own epoch (KIP-207).
     TellsEarly,
     /// Nobody joins the in-sync replicas again.
@@ -55,7 +57,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them, each with the property that catches it and the scenario in which it does.
-    pub const ALL: [(Mutant, &str, &str); 21] = [
+    pub const ALL: [(Mutant, &str, &str); 22] = [
         (Mutant::ForgetsTheBoot, SURVIVES, "two power losses"),
         (Mutant::IgnoresBrokerEpochs, SURVIVES, "a lost disk, a late proposal"),
         (Mutant::IgnoresPartitionEpochs, SURVIVES, "a lag, a late proposal"),
@@ -74,6 +76,7 @@ impl Mutant {
         (Mutant::LeadsOnAfterItsDeath, ONE_LEADER, "two records, a kill"),
         (Mutant::TrustsOldMetadata, UNCUT, "two power losses"),
         (Mutant::TakesSilenceForRefusal, SURVIVES, "a kill, a late proposal"),
+        (Mutant::TakesAnotherLeaderForRefusal, SURVIVES, "a move"),
         (Mutant::TellsEarly, WATERMARK, "two records, a kill"),
         (Mutant::NeverGrows, HEALS, "a lag, a late proposal"),
         (Mutant::TwoMachinesAtOnce, SURVIVES, "two power losses"),

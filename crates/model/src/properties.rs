@@ -117,7 +117,7 @@ fn prefixes_agree(state: &State) -> bool {
 
 fn is_whole(state: &State) -> bool {
     let place = &state.metadata.place;
-    let logs = state.nodes.each_ref().map(|node| &node.disk.log);
+    let logs: Vec<_> = place.replicas.iter().map(|id| &state.node(*id).disk.log).collect();
     state.leader().is_some_and(|node| !node.is_waited_for())
         && place.isr.len() == place.replicas.len()
         && logs[1..].iter().all(|log| *log == logs[0])

@@ -34,6 +34,8 @@ pub struct Budget {
     pub give_ups: u8,
     /// Elections of the preferred leader.
     pub elections: u8,
+    /// Reassignments that take a replica away.
+    pub moves: u8,
     /// Fetches that arrive late, and whose answers nobody waits for.
     pub late_fetches: u8,
 }
@@ -71,6 +73,7 @@ const CALM: Budget = Budget {
     hours: 0,
     give_ups: 0,
     elections: 0,
+    moves: 0,
     late_fetches: 0,
 };
 
@@ -98,6 +101,8 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario("a power loss, a late Fetch", 2, Budget { power_losses: 1, late_fetches: 1, ..CALM }),
     scenario("a power loss, a late proposal", 2, Budget { power_losses: 1, give_ups: 1, ..CALM }),
     scenario("a lost disk, a late proposal", 2, Budget { lost_disks: 1, give_ups: 1, ..CALM }),
+    scenario("a move", 2, Budget { moves: 1, ..CALM }),
+    scenario("a move, a late proposal", 2, Budget { moves: 1, give_ups: 1, ..CALM }),
 ];
 
 /// More of it, searched by hand: minutes each.
@@ -117,6 +122,8 @@ pub const DEEP_SCENARIOS: &[Scenario] = &[
         2,
         Budget { power_losses: 1, hours: 1, late_fetches: 1, ..CALM },
     ),
+    scenario("a move, a kill", 2, Budget { moves: 1, kills: 1, ..CALM }),
+    scenario("a move, a power loss", 2, Budget { moves: 1, power_losses: 1, ..CALM }),
     scenario("two lags, two late proposals", 2, Budget { hours: 2, give_ups: 2, ..CALM }),
     scenario(
         "two records, a kill, a lag, a late proposal",

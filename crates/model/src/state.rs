@@ -113,6 +113,8 @@ pub enum Action {
     LoseDisk(usize),
     /// The preferred leader is asked for.
     Prefer,
+    /// A broker is to have no replica any more.
+    Move(usize),
     /// An hour passes.
     Pass,
 }

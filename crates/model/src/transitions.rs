@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use engine::Offset;
-use engine::metadata::{AlterPartition, Controller, Election, Heartbeat};
+use engine::metadata::{AlterPartition, Controller, Election, Heartbeat, Reassignment};
 
 use crate::broker::{Entry, MIN_ISR, Node, index};
-use crate::metadata::TOPIC;
+use crate::metadata::{TOPIC, TOPIC_NAME};
 use crate::model::Replication;
 use crate::mutant::Mutant;
 use crate::scenario::Durability;
@@ -82,6 +82,15 @@ impl Replication {
                 state.left.elections -= 1;
                 self.elect(state, Election::Preferred);
             }
+            Action::Move(at) => {
+                state.left.moves -= 1;
+                let others = state.metadata.place.replicas.iter().map(|id| id.0);
+                let replicas = others.filter(|id| *id != state.nodes[at].id.0).collect();
+                let (topic, index) = (TOPIC_NAME.to_owned(), 0);
+                let asked = Reassignment { topic, index, replicas: Some(replicas) };
+                let alter = |c: Controller<'_>| c.alter_reassignments(vec![asked], true);
+                state.metadata.decide(&self.settings, self.mutant, alter);
+            }
             Action::Pass => {
                 state.left.hours -= 1;
                 state.hour += 1;
@@ -147,7 +156,12 @@ impl Replication {
         }
         let alter = |c: Controller<'_>| c.alter_partitions(leader, broker_epoch, vec![request]);
         let reply = state.metadata.decide(&self.settings, self.mutant, alter);
-        let is_taken = reply.is_ok_and(|reply| reply[0].1.is_ok());
+        let is_taken = reply.is_ok_and(|reply| match &reply[0].1 {
+            Ok(_) => true,
+            Err(error) => {
+                error.is_made() && self.mutant != Some(Mutant::TakesAnotherLeaderForRefusal)
+            }
+        });
         self.tell_leader(state, which, Some(is_taken));
         state.asked.remove(which);
     }

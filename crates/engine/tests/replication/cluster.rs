@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     TrustsOldMetadata,
     /// A lost answer to a proposal is taken for a refusal.
     TakesSilenceForRefusal,
+    /// A proposal that was taken and made somebody else the leader is taken for refused.
+    TakesAnotherLeaderForRefusal,
     /// A follower names the newest epoch that it knows, which may have no records.
     NamesEmptyEpochs,
     /// A machine crashes before the one that crashed last is back.
@@ -58,6 +60,9 @@ pub(crate) enum Event {
     Flush(usize),
     Prefer,
     Move(usize, usize, usize),
+    /// The leader's replica is to go, and does when the proposal that is under way is taken; before it hears what
+    /// the metadata say, there is another record, which those have that were in sync until then.
+    MoveLeader,
     /// While the leader proposes who is in sync, something else changes, of which it hears first: replicas move.
     MoveMeanwhile(usize),
     /// The same, and what changes is that a machine crashes and is back.
@@ -241,6 +246,7 @@ impl Cluster {
                 let asked = Reassignment { topic, index, replicas: (len < 2).then_some(replicas) };
                 self.decide(|c| c.alter_reassignments(vec![asked], true));
             }
+            Event::MoveLeader => self.move_leader(),
             Event::MoveMeanwhile(to) => {
                 self.overtake(|it, leader| it.happen(Event::Move(leader, to, 1)));
             }
@@ -323,6 +329,32 @@ impl Cluster {
         }
     }
 
+    fn move_leader(&mut self) {
+        let place = self.image.partition("t", 0).unwrap().clone();
+        let Some(leader) = place.leader else { return };
+        // One replica alone may lose what it has not flushed.
+        if place.replicas.len() < 3 {
+            return;
+        }
+        let at = usize::try_from(leader.0).unwrap();
+        let others = place.replicas.iter().filter(|id| **id != leader).map(|id| id.0).collect();
+        let (topic, index) = ("t".to_owned(), 0);
+        let asked = Reassignment { topic, index, replicas: Some(others) };
+        self.decide(|c| c.alter_reassignments(vec![asked], true));
+        self.happen(Event::Follow(at, usize::MAX));
+        for id in place.replicas.repeat(2) {
+            self.happen(Event::Copy(usize::try_from(id.0).unwrap()));
+        }
+        self.happen(Event::Propose(at));
+        if !self.asked.is_empty() {
+            self.answer_proposal(self.asked.len() - 1, true);
+        }
+        self.happen(Event::Produce(at));
+        for id in place.isr.repeat(2) {
+            self.happen(Event::Copy(usize::try_from(id.0).unwrap()));
+        }
+    }
+
     /// The controller decides about a proposal, that may have come late; its answer is heard or lost.
     fn answer_proposal(&mut self, which: usize, is_heard: bool) {
         if self.asked.is_empty() {
@@ -332,7 +364,11 @@ impl Cluster {
         let (leader, epoch) = (self.asked[which].leader, self.asked[which].broker_epoch);
         let request = self.asked[which].request.clone();
         let reply = self.decide(|c| c.alter_partitions(leader, epoch, vec![request]));
-        let taken = reply.is_ok_and(|reply| reply[0].1.is_ok());
+        let ignores = self.fault == Fault::TakesAnotherLeaderForRefusal;
+        let taken = reply.is_ok_and(|reply| match &reply[0].1 {
+            Ok(_) => true,
+            Err(error) => error.is_made() && !ignores,
+        });
         self.tell_leader(which, is_heard.then_some(taken));
         self.asked.remove(which);
     }

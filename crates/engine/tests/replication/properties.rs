@@ -101,6 +101,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => at().prop_map(Event::Flush),
         1 => Just(Event::Prefer),
         1 => (at(), 1..4usize, 0..3usize).prop_map(|(at, to, len)| Event::Move(at, to, len)),
+        1 => Just(Event::MoveLeader),
         2 => (1..4usize).prop_map(Event::MoveMeanwhile),
         1 => at().prop_map(Event::CrashMeanwhile),
         3 => Just(Event::Pass),
@@ -157,6 +158,7 @@ fn a_model_with_a_fault_is_caught() {
         Fault::ForgetsTheBoot,
         Fault::TrustsOldMetadata,
         Fault::TakesSilenceForRefusal,
+        Fault::TakesAnotherLeaderForRefusal,
         Fault::NamesEmptyEpochs,
         Fault::TwoMachines,
     ] {

@@ -71,6 +71,13 @@ pub enum AlterPartitionError {
     NewLeaderElected,
 }
 
+impl AlterPartitionError {
+    /// Whether the change was made all the same.
+    pub fn is_made(&self) -> bool {
+        matches!(self, Self::NewLeaderElected)
+    }
+}
+
 /// One result per partition: its state after the change.
 pub type AlterPartitionReply = Vec<((TopicId, i32), Result<Partition, AlterPartitionError>)>;
 
