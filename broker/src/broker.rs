@@ -29,7 +29,6 @@ use crate::controller::{
     return_leaders, stay, wait_until_safe, watch_lease, watch_sessions,
 };
 use crate::data_dir::{DataDir, DataDirError};
-use crate::disk_failure::DiskFailure;
 use crate::hindrance::Hindrance;
 use crate::metadata::{CommitError, Control, Publisher, State};
 use crate::net::{Accepted, Limits, accept, serve, until_true};
@@ -203,7 +202,7 @@ impl Broker {
         }
         tokio::select! {
             biased;
-            why = failed(shared.leaderships(), shared.disk_failure.clone()) => return Err(StartError::Metadata(why)),
+            why = failed(&shared) => return Err(StartError::Metadata(why)),
             served = come_up(&shared, who, &data_dir.path, waiting) => served?,
         }
         shared.set_ready();
@@ -234,11 +233,19 @@ async fn come_up(
 }
 
 /// Completes with the reason when the disk has failed, under the logs or under the metadata.
-async fn failed(leaderships: watch::Receiver<Leadership>, disk: DiskFailure) -> String {
-    tokio::select! {
-        biased;
-        why = quorum_failed(leaderships) => why,
-        why = disk.wait() => format!("this broker's disk has failed: {why}"),
+fn failed(shared: &Arc<Shared>) -> impl Future<Output = String> + use<> {
+    let (leaderships, failure) = (shared.leaderships(), shared.disk_failure.clone());
+    let (disk, log_dir) = (Arc::clone(&shared.world.disk), shared.log_dir.clone());
+    async move {
+        tokio::select! {
+            biased;
+            why = quorum_failed(leaderships) => why,
+            why = failure.wait() => {
+                proof::forget(&*disk, log_dir.path());
+                log_dir.distrust();
+                format!("this broker's disk has failed: {why}")
+            }
+        }
     }
 }
 
@@ -287,7 +294,7 @@ impl Running {
 
     /// Completes with the reason when the broker cannot go on, and must end: its disk has failed.
     pub fn failed(&self) -> impl Future<Output = String> + use<> {
-        failed(self.shared.leaderships(), self.shared.disk_failure.clone())
+        failed(&self.shared)
     }
 
     /// Waits until the cluster can miss this broker, and takes the disruption lease for its restart; at

@@ -3,7 +3,8 @@
 //!
 //! What a process has written is there for the next one as long as the machine stays up, flushed or not.
 //! So the epoch proves something if the last process stopped cleanly, or in the same boot. After a crash of
-//! the machine the unflushed tail may be gone, and the broker may not lead before it has caught up.
+//! the machine the unflushed tail may be gone, and the broker may not lead before it has caught up. So it may be
+//! after a disk has failed: a system that could not write a page forgets that it should.
 
 use std::io;
 use std::path::Path;
@@ -33,8 +34,15 @@ pub(crate) fn read(disk: &dyn Disk, dir: &Path, was_clean: bool) -> i64 {
     }
 }
 
+/// The disk has failed: nothing is proved any more, if it can still be told so.
+pub(crate) fn forget(disk: &dyn Disk, dir: &Path) {
+    if let Err(error) = disk.remove_file(&dir.join(FILE)).and_then(|()| disk.sync_dir(dir)) {
+        tracing::warn!(%error, "cannot note that the disk has failed");
+    }
+}
+
 /// Keeps the epoch of a new registration.
 pub(crate) fn write(disk: &dyn Disk, dir: &Path, epoch: i64) -> io::Result<()> {
     let boot = disk.boot_id(dir).unwrap_or_default();
-    disk.write_atomic(&dir.join(FILE), format!("{epoch}\n{boot}\n").as_bytes())
+    disk.replace(&dir.join(FILE), format!("{epoch}\n{boot}\n").as_bytes())
 }

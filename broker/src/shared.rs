@@ -240,6 +240,10 @@ impl Shared {
     }
 
     /// Becomes `true` when the broker stops.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stopping().borrow()
+    }
+
     pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
         self.stopping.subscribe()
     }

@@ -12,7 +12,7 @@ use super::PartitionRef;
 use crate::shared::Shared;
 
 /// So many logs are flushed in one go; fewer each by itself, with no more of the volume than is theirs.
-const FLUSHED_TOGETHER_MIN: usize = 64;
+pub(crate) const FLUSHED_TOGETHER_MIN: usize = 64;
 
 /// Starts a flush unless one runs already, and goes on while the log has grown meanwhile and somebody
 /// waits for it. A failed flush takes the whole log dir out of service: what is on disk is unknown.

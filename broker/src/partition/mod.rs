@@ -29,7 +29,7 @@ use engine::{BrokerId, Now, Offset, TopicId, TopicPartition};
 use storage::{Admitted, AppendError, PartitionLog, Read, ReadError, ReadRequest};
 use tokio::sync::{Notify, oneshot};
 
-pub(crate) use flush::{flush, flush_after, flush_all, flush_ended, flushed};
+pub(crate) use flush::{FLUSHED_TOGETHER_MIN, flush, flush_after, flush_all, flush_ended, flushed};
 pub(crate) use news::{Followers, News};
 pub(crate) use replica::{Copied, Role};
 pub(crate) use wait::{FetchWait, Readers};

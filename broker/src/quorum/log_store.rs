@@ -26,6 +26,9 @@ use super::proposal::{Entry, LogId, Types, Vote};
 
 /// Bytes of entries that one message to a follower holds, if it holds more than one entry.
 const MESSAGE_BYTES_MAX: u64 = 1 << 20;
+/// Bytes that the log has blocks for beyond its end. Who is in sync, who leads: that has to be decided also where
+/// records have filled the disk.
+const RESERVE_BYTES: u64 = 1 << 20;
 
 /// The log and vote of one voter. Clones share it.
 #[derive(Clone)]
@@ -46,6 +49,8 @@ struct State {
     entries: BTreeMap<u64, Kept>,
     file: Arc<dyn File>,
     end: u64,
+    /// Up to here the file has blocks of its own.
+    reserved: u64,
     /// Who is told once what is written is synced.
     unsynced: Vec<IOFlushed<Types>>,
     /// The first entry that is written and not known to be synced.
@@ -58,6 +63,16 @@ struct State {
 struct Kept {
     entry: Entry,
     position: u64,
+}
+
+/// Gets blocks for what comes next. Says up to where the file may have some.
+fn reserve(file: &dyn File, end: u64) -> u64 {
+    let reserved = end + 2 * RESERVE_BYTES;
+    // On a disk that is full already there is nothing to reserve, and perhaps nothing to write.
+    match file.preallocate(reserved) {
+        Ok(()) => reserved,
+        Err(_) => end,
+    }
 }
 
 fn copy(error: &io::Error) -> io::Error {
@@ -84,14 +99,18 @@ impl LogStore {
         if !disk.exists(&path) {
             disk.write_atomic(&path, &log_head(None)).map_err(failed(&path))?;
         }
+        let file = disk.open(&path, OpenMode::Write).map_err(failed(&path))?;
+        // After a failed sync memory may show what never was on the disk, and a sync of it succeeds.
+        file.forget_cached(0, file.len().map_err(failed(&path))?);
         let bytes = disk.read(&path).map_err(failed(&path))?;
         let len = bytes.len();
         let scan = scan(&bytes.into(), &path)?;
-        let file = disk.open(&path, OpenMode::Write).map_err(failed(&path))?;
         if scan.end < len {
             tracing::warn!(bytes = len - scan.end, "cut a torn entry off the metadata log");
             file.set_len(scan.end as u64).map_err(failed(&path))?;
         }
+        let end = scan.end as u64;
+        let reserved = reserve(&*file, end);
         // What a killed process wrote and did not sync counts as stored from here on.
         file.sync_data().map_err(failed(&path))?;
         disk.sync_dir(folder).map_err(failed(folder))?;
@@ -103,7 +122,8 @@ impl LogStore {
             purged: scan.purged,
             entries: entries.collect(),
             file,
-            end: scan.end as u64,
+            end,
+            reserved,
             unsynced: Vec::new(),
             unsynced_from: None,
             syncing: false,
@@ -205,6 +225,9 @@ impl LogStore {
         }
         state.end += bytes.len() as u64;
         state.unsynced.push(callback);
+        if state.end + RESERVE_BYTES > state.reserved {
+            state.reserved = reserve(&*state.file, state.end);
+        }
         let written = state.file.write_all_at(&[IoSlice::new(&bytes)], end);
         drop(state);
         if let Err(error) = &written {
@@ -265,7 +288,7 @@ impl RaftLogStorage<Types> for LogStore {
         self.sync().await?;
         let path = self.0.folder.join(Kind::Vote.name());
         let bytes = seal(Kind::Vote, &vote.to_bytes());
-        self.on_disk(move |disk| disk.write_atomic(&path, &bytes)).await?;
+        self.on_disk(move |disk| disk.replace(&path, &bytes)).await?;
         self.0.state.borrow_mut().vote = Some(*vote);
         Ok(())
     }
@@ -288,7 +311,13 @@ impl RaftLogStorage<Types> for LogStore {
             state.end = kept.position;
             (Arc::clone(&state.file), state.end)
         };
-        self.on_disk(move |_| file.set_len(end).and_then(|()| file.sync_data())).await
+        let cut = move |_: &dyn world::Disk| {
+            file.set_len(end)?;
+            let reserved = reserve(&*file, end);
+            file.sync_data().map(|()| reserved)
+        };
+        self.0.state.borrow_mut().reserved = self.on_disk(cut).await?;
+        Ok(())
     }
 
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
@@ -304,11 +333,14 @@ impl RaftLogStorage<Types> for LogStore {
         let (path, end) = (self.0.folder.join(Kind::Log.name()), bytes.len() as u64);
         let replace = move |disk: &dyn world::Disk| {
             disk.write_atomic(&path, &bytes)?;
-            disk.open(&path, OpenMode::Write)
+            let file = disk.open(&path, OpenMode::Write)?;
+            let reserved = reserve(&*file, end);
+            Ok((file, reserved))
         };
-        let file = self.on_disk(replace).await?;
+        let (file, reserved) = self.on_disk(replace).await?;
         let mut state = self.0.state.borrow_mut();
-        (state.purged, state.entries, state.file, state.end) = (Some(upto), entries, file, end);
+        (state.purged, state.entries) = (Some(upto), entries);
+        (state.file, state.end, state.reserved) = (file, end, reserved);
         Ok(())
     }
 }

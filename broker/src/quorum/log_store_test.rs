@@ -246,3 +246,42 @@ fn a_damaged_vote_is_refused() {
         assert!(LogStore::open(world, &folder).is_err());
     });
 }
+
+#[test]
+fn on_a_full_disk_entries_and_votes_are_stored_all_the_same() {
+    let path = Path::new("/quorum");
+    let simulation = Simulation::new(SimulationOptions::new(1));
+    let found = Rc::new(Cell::new((0, 0)));
+    simulation.run(async {
+        let host = simulation.add_host("voter");
+        let disk = simulation.disk(host);
+        simulation.start(host, |world| {
+            Box::pin(async move {
+                let mut store = written(&world, path).await;
+                // The second has blocks of its own, the third takes those of the first.
+                for term in 1..3 {
+                    store.save_vote(&Vote::new(term, 3)).await.expect("saves");
+                }
+                let space = world.disk.space(path).expect("tells");
+                disk.set_capacity(space.total - space.available);
+                store.truncate_after(Some(log_id(1, 3))).await.expect("cuts");
+                for index in 4..100 {
+                    append(&mut store, [entry(3, index)]).await;
+                    store.save_vote(&Vote::new(index, 3)).await.expect("saves");
+                }
+            })
+        });
+        simulation.sleep(Duration::from_secs(60)).await;
+        simulation.power_loss(host);
+        let find = Rc::clone(&found);
+        simulation.start(host, |world| {
+            Box::pin(async move {
+                let mut store = LogStore::open(world, path).expect("opens");
+                let term = store.vote().map_or(0, |vote| vote.leader_id.term);
+                find.set((term, entries(&mut store).await.len()));
+            })
+        });
+        simulation.sleep(Duration::from_secs(1)).await;
+    });
+    assert_eq!(found.get(), (99, 100));
+}

@@ -59,6 +59,9 @@ impl Code for (Meta, Bytes) {
     }
 }
 
+/// What a snapshot and the log behind it may take while the ones before them are still there.
+const ROOM_BYTES: u64 = 64 << 20;
+
 impl SnapshotStore {
     async fn read(&self) -> Result<Option<Snapshot>, StoreError> {
         let (disk, path) = (Arc::clone(&self.world.disk), self.path.clone());
@@ -68,6 +71,14 @@ impl SnapshotStore {
         let Some(bytes) = read.map_err(failed)? else { return Ok(None) };
         let (meta, snapshot) = unseal(Kind::Snapshot, &bytes.into(), &self.path)?;
         Ok(Some(Snapshot { meta, snapshot }))
+    }
+
+    /// Whether there is room for a snapshot, and for the log behind it. A snapshot can wait until there is; one
+    /// that fails ends the node.
+    fn has_room(&self) -> bool {
+        let folder = self.path.parent().unwrap_or(&self.path);
+        let space = self.world.disk.space(folder);
+        space.is_ok_and(|space| space.available >= ROOM_BYTES.min(space.total / 10))
     }
 
     async fn replace(&self, meta: Meta, snapshot: Bytes) -> io::Result<()> {
@@ -158,7 +169,7 @@ impl RaftStateMachine<Types> for StateMachine {
     }
 
     async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Builder> {
-        let is_due = force || self.bytes_since.get() >= self.bytes_max;
+        let is_due = force || (self.bytes_since.get() >= self.bytes_max && self.store.has_room());
         is_due.then(|| Builder {
             state: Arc::clone(&self.state),
             meta: Meta { last_log_id: self.last, last_membership: self.membership.clone() },

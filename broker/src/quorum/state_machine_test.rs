@@ -11,6 +11,7 @@ use openraft::storage::RaftStateMachine;
 use openraft::{EntryPayload, RaftSnapshotBuilder};
 use tokio::task::LocalSet;
 use world::real::RealOptions;
+use world::simulated::{Simulation, SimulationOptions};
 use world::{World, watch};
 
 use super::proposal::{Entry, Proposal, log_id};
@@ -24,7 +25,11 @@ struct Node {
 
 impl Node {
     fn new(world: &World, folder: &std::path::Path) -> Self {
-        let settings = Settings::resolve(config::Properties::default()).expect("defaults are good");
+        Self::with(world, folder, config::Properties::default())
+    }
+
+    fn with(world: &World, folder: &std::path::Path, properties: config::Properties) -> Self {
+        let settings = Settings::resolve(properties).expect("these settings are good");
         let (publisher, states, _) = Publisher::new(State::new(&settings));
         world.disk.create_dir_all(folder).expect("makes a folder");
         Self { machine: StateMachine::new(world.clone(), folder, BrokerId(1), publisher), states }
@@ -112,5 +117,24 @@ fn a_damaged_snapshot_is_refused() {
         let cut = Bytes::from(whole).slice(..10);
         world.disk.write_atomic(&path, &cut).expect("writes");
         assert!(node.machine.get_current_snapshot().await.is_err());
+    });
+}
+
+#[test]
+fn a_snapshot_waits_until_there_is_room_for_it() {
+    let simulation = Simulation::new(SimulationOptions::new(1));
+    simulation.run(async {
+        let host = simulation.add_host("voter");
+        let disk = simulation.disk(host);
+        let (world, folder) = (simulation.world(host), std::path::Path::new("/quorum"));
+        let key = "metadata.log.max.record.bytes.between.snapshots".to_owned();
+        let mut node = Node::with(&world, folder, [(key, "1".to_owned())].into());
+        node.apply(0, 0, 1000).await;
+        world.disk.write_atomic(&folder.join("records"), &[7; 1 << 20]).expect("writes");
+        let space = world.disk.space(folder).expect("tells");
+        disk.set_capacity(space.total - space.available);
+        assert!(node.machine.try_create_snapshot_builder(false).await.is_none());
+        disk.set_capacity(space.total);
+        assert!(node.machine.try_create_snapshot_builder(false).await.is_some());
     });
 }

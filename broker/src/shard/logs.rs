@@ -6,12 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::TopicPartition;
-use storage::{Checkpoint, FoundPartition, OpenError};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use storage::{Checkpoint, FlushJob, FoundPartition, OpenError, PartitionLog, Recovered};
 use world::tasks::{Pool, blocking, spawn_local};
 
 use super::Shard;
 use crate::metadata::State;
-use crate::partition::{Missing, Partition, PartitionId, flush_ended};
+use crate::partition::{
+    FLUSHED_TOGETHER_MIN, Missing, Partition, PartitionId, Settings, flush_ended,
+};
 use crate::shared::Shared;
 
 /// A log that could not be opened.
@@ -22,6 +26,18 @@ pub(super) struct Offline {
     pub(super) found: FoundPartition,
     checkpoint: Option<Checkpoint>,
 }
+
+/// A log that was found at the start.
+struct Opened {
+    name: TopicPartition,
+    id: PartitionId,
+    settings: Settings,
+    /// The log, and what was looked at; or why there is none, and whether its bytes are damaged.
+    log: Result<(PartitionLog, Recovered), (String, bool)>,
+}
+
+/// How many logs are opened at a time.
+const OPENED_AT_ONCE: usize = 8;
 
 impl Shard {
     /// Opens the logs that this shard owns and that have a folder. Damage takes one partition offline,
@@ -42,48 +58,82 @@ impl Shard {
             .collect();
         // A few at a time: opening is a matter of seeks, and the pool is small.
         let mut queue = mine.into_iter();
-        let mut running = futures_util::stream::FuturesUnordered::new();
+        let (mut running, mut opened) = (FuturesUnordered::new(), Vec::new());
         loop {
-            while running.len() < 8
+            while running.len() < OPENED_AT_ONCE
                 && let Some((name, id)) = queue.next()
             {
                 running.push(self.open(state, name, id));
             }
-            if futures_util::StreamExt::next(&mut running).await.is_none() {
-                break;
+            match running.next().await {
+                Some(found) => opened.extend(found),
+                None => break,
+            }
+        }
+        self.flush_found(&mut opened).await;
+        for found in opened {
+            self.take_in(found);
+        }
+    }
+
+    /// Opens the log, if it is still wanted.
+    async fn open(
+        self: &Rc<Self>,
+        state: &State,
+        name: TopicPartition,
+        id: PartitionId,
+    ) -> Option<Opened> {
+        let settings = self.shared.partition_settings(state, id)?;
+        assert!(self.shared.take_folder(&name, id.topic), "folders are found once");
+        let log_dir = self.shared.log_dir.clone();
+        let (config, wall_ms) = (Arc::clone(&settings.log), self.now().wall_ms);
+        let asked = name.clone();
+        let work = move || log_dir.load(&asked, id.topic, config, wall_ms);
+        let log = blocking(&*self.shared.world.tasks, Pool::Files, work).await;
+        let log = log.map_err(|error| {
+            if matches!(error, OpenError::Io { .. }) {
+                // A broker that stayed would be in sync, be elected, and serve nothing.
+                self.shared.disk_failure.tell(&error);
+            }
+            let is_damaged = matches!(error, OpenError::Quarantined { .. });
+            (error.to_string(), is_damaged)
+        });
+        Some(Opened { name, id, settings, log })
+    }
+
+    /// What a killed process wrote and did not flush is about to be served: it must not be lost to a power
+    /// failure afterwards.
+    async fn flush_found(&self, opened: &mut [Opened]) {
+        let begun = opened.iter_mut().filter_map(|found| {
+            let (log, _) = found.log.as_mut().ok()?;
+            log.flush_job().map(|job| (found, job))
+        });
+        let (found, jobs): (Vec<&mut Opened>, Vec<FlushJob>) = begun.unzip();
+        let root = self.shared.log_dir.path().to_owned();
+        let work = move || match jobs.len() {
+            ..FLUSHED_TOGETHER_MIN => jobs.into_iter().map(FlushJob::run).collect(),
+            FLUSHED_TOGETHER_MIN.. => FlushJob::run_all(jobs, &root),
+        };
+        match blocking(&*self.shared.world.tasks, Pool::Flush, work).await {
+            Ok(tickets) => {
+                for (found, ticket) in found.into_iter().zip(tickets) {
+                    if let Ok((log, _)) = &mut found.log {
+                        log.flushed(ticket);
+                    }
+                }
+            }
+            Err(error) => {
+                self.shared.disk_failure.tell(&error);
+                for found in found {
+                    found.log = Err((error.to_string(), false));
+                }
             }
         }
     }
 
-    async fn open(self: &Rc<Self>, state: &State, name: TopicPartition, id: PartitionId) {
-        let settings = self.shared.partition_settings(state, id);
-        let Some(settings) = settings else { return };
-        assert!(self.shared.take_folder(&name, id.topic), "folders are found once");
-        let log_dir = self.shared.log_dir.clone();
-        let (log, wall_ms) = (Arc::clone(&settings.log), self.now().wall_ms);
-        let (asked, shared) = (name.clone(), Arc::clone(&self.shared));
-        let work = move || {
-            let (mut log, recovered) =
-                log_dir.load(&asked, id.topic, log, wall_ms).map_err(|error| {
-                    if matches!(error, OpenError::Io { .. }) {
-                        // A broker that stayed would be in sync, be elected, and serve nothing.
-                        shared.disk_failure.tell(&error);
-                    }
-                    let is_damaged = matches!(error, OpenError::Quarantined { .. });
-                    (error.to_string(), is_damaged)
-                })?;
-            // What a killed process wrote and did not flush is about to be served: it must not be lost
-            // to a power failure afterwards.
-            if let Some(job) = log.flush_job() {
-                let flushed = job.run().map_err(|error| {
-                    shared.disk_failure.tell(&error);
-                    (error.to_string(), false)
-                })?;
-                log.flushed(flushed);
-            }
-            Ok::<_, (String, bool)>((log, recovered))
-        };
-        match blocking(&*self.shared.world.tasks, Pool::Files, work).await {
+    fn take_in(self: &Rc<Self>, found: Opened) {
+        let Opened { name, id, settings, log } = found;
+        match log {
             Ok((mut log, recovered)) => {
                 if let Some(cut) = &recovered.truncated {
                     tracing::warn!(
@@ -178,7 +228,7 @@ impl Shard {
     }
 
     /// Stands in for a log that was given away. Touches no disk.
-    pub(super) fn empty_log(&self, partition: &Partition) -> storage::PartitionLog {
+    pub(super) fn empty_log(&self, partition: &Partition) -> PartitionLog {
         let config = Arc::clone(&partition.settings.log);
         self.shared.log_dir.create(partition.name(), partition.id.topic, config)
     }
@@ -224,6 +274,9 @@ impl Shard {
     }
 }
 
+/// How long to wait before a checkpoint that could not be written is tried again.
+const CHECKPOINT_PAUSE: Duration = Duration::from_secs(1);
+
 /// Removes files; says whether it worked.
 pub(super) async fn remove(
     shared: Arc<Shared>,
@@ -232,10 +285,14 @@ pub(super) async fn remove(
     delay: Duration,
 ) -> bool {
     shared.world.clock.sleep(delay).await;
-    // A recovery point below the first segment left would make its absence look like damage.
-    if let Err(error) = shared.write_checkpoints().await {
+    // A recovery point below the first segment left would make its absence look like damage. What a full disk
+    // refuses now it may take later.
+    while let Err(error) = shared.write_checkpoints().await {
         tracing::warn!(partition = %name, %error, "old files stay: no checkpoint");
-        return false;
+        if shared.is_stopping() {
+            return false;
+        }
+        shared.world.clock.sleep(CHECKPOINT_PAUSE).await;
     }
     match blocking(&*shared.world.tasks, Pool::Files, move || job.run()).await {
         Ok(removed) => {

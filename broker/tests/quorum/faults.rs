@@ -9,7 +9,7 @@ use wire::{DescribeQuorumRequest, ErrorCode, MetadataRequest};
 use world::simulated::{PoolLatency, Trace};
 
 use super::cluster::{Cluster, NODES, run, run_with};
-use super::topics::produce;
+use super::topics::{create_on, in_sync, produce, reassign};
 use super::upkeep::{ask, create, is_recovered, others, until};
 
 fn names(count: usize) -> Vec<String> {
@@ -162,6 +162,58 @@ fn a_broker_that_cannot_read_a_log_ends_and_is_whole_again_after_a_start() {
         disk.fail_reads(0);
         cluster.start(failed);
         until(cluster, (leader, failed), "it is in sync", is_recovered).await;
+    });
+}
+
+/// Votes for nobody.
+const BROKER: i32 = 4;
+
+/// A topic with a replica there.
+async fn with_a_replica(cluster: &Cluster) -> i32 {
+    let through = cluster.settle().await;
+    cluster.start(BROKER);
+    cluster.settle().await;
+    create_on(cluster, through, "topic-000", &[1, BROKER]).await;
+    produce(cluster, "topic-000", 8).await;
+    in_sync(cluster, through, "topic-000", 2).await;
+    through
+}
+
+#[test]
+fn after_a_failed_sync_a_broker_proves_nothing() {
+    run(51, async |cluster| {
+        let through = with_a_replica(cluster).await;
+        let disk = cluster.simulation.disk(cluster.host(BROKER));
+        let has_proof = || disk.files().iter().any(|(path, _)| path.ends_with("broker.epoch"));
+        assert!(has_proof());
+        disk.fail_syncs(1);
+        produce(cluster, "topic-000", 1).await;
+        let ended = |cluster: &Cluster| !cluster.simulation.is_running(cluster.host(BROKER));
+        cluster.within(Duration::from_secs(10), "it ends", ended).await;
+        assert!(!has_proof(), "its log may lack what it says that it has");
+        cluster.start(BROKER);
+        cluster.within(Duration::from_secs(10), "it has registered", |_| has_proof()).await;
+        in_sync(cluster, through, "topic-000", 2).await;
+    });
+}
+
+#[test]
+fn a_replica_goes_from_a_full_disk_and_comes_back() {
+    run(52, async |cluster| {
+        let through = with_a_replica(cluster).await;
+        // Until checkpoints have been written.
+        cluster.simulation.sleep(Duration::from_secs(20)).await;
+        produce(cluster, "topic-000", 1).await;
+        let disk = cluster.simulation.disk(cluster.host(BROKER));
+        disk.set_capacity(0);
+        reassign(cluster, through, "topic-000", &[1]).await;
+        let is_gone = |_: &Cluster| {
+            !disk.files().iter().any(|(path, _)| path.starts_with("/data/topic-000-0"))
+        };
+        cluster.within(Duration::from_secs(10), "its files are gone", is_gone).await;
+        disk.set_capacity(1 << 30);
+        reassign(cluster, through, "topic-000", &[1, BROKER]).await;
+        in_sync(cluster, through, "topic-000", 2).await;
     });
 }
 

@@ -27,7 +27,8 @@ pub(crate) const HIGH_WATERMARK: &str = "replication-offset-checkpoint";
 /// Offsets by partition.
 pub(crate) type Offsets = BTreeMap<TopicPartition, Offset>;
 
-/// Replaces a checkpoint file. Blocks.
+/// Replaces a checkpoint file, also on a full disk: nothing is removed from it before the checkpoints allow for
+/// that. Blocks.
 pub(crate) fn write<'a>(
     disk: &dyn Disk,
     path: &Path,
@@ -38,7 +39,7 @@ pub(crate) fn write<'a>(
         writeln!(text, "{} {} {offset}", partition.topic, partition.partition)
             .expect("a string takes all");
     }
-    disk.write_atomic(path, text.as_bytes())
+    disk.replace(path, text.as_bytes())
 }
 
 /// Reads a checkpoint file; none is as good as an empty one. Blocks.

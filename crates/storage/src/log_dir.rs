@@ -282,6 +282,14 @@ impl LogDir {
         Ok(())
     }
 
+    /// The disk has failed: what was written may be gone although the machine stays up. The next start believes
+    /// only what it has looked at, if the disk can still be told so.
+    pub fn distrust(&self) {
+        if let Err(error) = self.inner.disk.remove_file(&self.inner.root.join(BOOT)) {
+            tracing::warn!(%error, "cannot note that the disk has failed");
+        }
+    }
+
     /// Writes the checkpoints and the marker of a clean stop, and nothing after it. All logs were closed before, and
     /// none had failed. Blocks.
     ///

@@ -25,9 +25,10 @@ enum Op {
         /// As one of many.
         together: bool,
     },
-    /// The volume fails at the first sync, then the machine loses power.
+    /// The volume fails at the first sync, then the machine loses power, or the process ends.
     FailedFlush {
         together: bool,
+        power_loss: bool,
     },
     Read {
         from: u8,
@@ -53,7 +54,8 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         8 => batches().prop_map(|batches| Op::Append { batches }),
         3 => any::<bool>().prop_map(|together| Op::Flush { together }),
-        1 => any::<bool>().prop_map(|together| Op::FailedFlush { together }),
+        1 => any::<(bool, bool)>()
+            .prop_map(|(together, power_loss)| Op::FailedFlush { together, power_loss }),
         4 => (any::<u8>(), 1..2000usize).prop_map(|(from, max_bytes)| Op::Read { from, max_bytes }),
         1 => Just(Op::ForgetTail),
         1 => any::<u8>().prop_map(|to| Op::Truncate { to }),
@@ -142,7 +144,7 @@ impl Run {
                 self.model.batches.extend(queued);
             }
             Op::FailedWrite { batches } => self.failed_write(&batches),
-            Op::FailedFlush { together } => self.failed_flush(together),
+            Op::FailedFlush { together, power_loss } => self.failed_flush(together, power_loss),
             Op::Flush { together } => {
                 if together {
                     self.house.flush_together();
@@ -211,7 +213,7 @@ impl Run {
         self.restart(false);
     }
 
-    fn failed_flush(&mut self, together: bool) {
+    fn failed_flush(&mut self, together: bool, power_loss: bool) {
         if self.house.log.segment_count() == 0 {
             // Whether such a log has anything to sync, its folder for one, is not promised.
             return;
@@ -225,10 +227,15 @@ impl Run {
             job.run().is_err()
         };
         assert!(failed, "a sync has failed");
-        self.restart(true);
+        self.house.dir.distrust();
+        self.restart_with(power_loss, true);
     }
 
     fn restart(&mut self, power_loss: bool) {
+        self.restart_with(power_loss, power_loss);
+    }
+
+    fn restart_with(&mut self, power_loss: bool, loses: bool) {
         if power_loss {
             self.simulation.power_loss(self.host);
         } else {
@@ -238,7 +245,7 @@ impl Run {
         self.replace(|house| house.restart_on(disk).unwrap().0);
         let end = self.house.log.state().end();
         assert!(end >= self.model.safe, "flushed to {}, found {end}", self.model.safe);
-        if power_loss {
+        if loses {
             self.model.cut(end);
             self.model.start = self.house.log.state().start();
             self.model.end = end;

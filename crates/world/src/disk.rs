@@ -9,7 +9,7 @@
 //! full advantage of what was not synced.
 
 use std::io::{self, IoSlice};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How a file is opened.
@@ -55,6 +55,8 @@ pub trait Disk: Send + Sync {
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Moves a file or folder, replacing a file at `to` atomically.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Swaps the names of two files atomically, or moves `from` over `to` where that cannot be had.
+    fn exchange(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Makes a folder and its parents. Succeeds if it exists.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
     /// The entries of a folder, sorted by name.
@@ -111,9 +113,7 @@ pub trait Disk: Send + Sync {
     /// Replaces a whole small file so that a crash leaves the old or the new content: writes a
     /// neighbour, syncs it, renames it, syncs the folder.
     fn write_atomic(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".tmp");
-        let neighbour = path.with_file_name(name);
+        let neighbour = neighbour(path);
         let file = self.open(&neighbour, OpenMode::Create)?;
         file.set_len(0)?;
         file.write_all_at(&[IoSlice::new(bytes)], 0)?;
@@ -121,6 +121,38 @@ pub trait Disk: Send + Sync {
         self.rename(&neighbour, path)?;
         self.sync_dir(path.parent().unwrap_or(Path::new("/")))
     }
+
+    /// As [`Disk::write_atomic`], for a file that has to be replaced on a full disk as well: the file before stays
+    /// beside it, and gives its blocks to the one after.
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let neighbour = neighbour(path);
+        let (file, len) = (self.open(&neighbour, OpenMode::Create)?, bytes.len() as u64);
+        file.write_all_at(&[IoSlice::new(bytes)], 0)?;
+        if file.len()? > len {
+            file.set_len(len)?;
+        }
+        // The next one may be longer. A full disk refuses that, and may do without.
+        let room = (len + SPARE_BYTES).next_multiple_of(SPARE_BYTES);
+        let _ = file.preallocate(room);
+        file.sync_data()?;
+        if self.exists(path) {
+            self.exchange(&neighbour, path)?;
+        } else {
+            self.rename(&neighbour, path)?;
+            let spare = self.open(&neighbour, OpenMode::Create);
+            let _ = spare.and_then(|spare| spare.preallocate(room));
+        }
+        self.sync_dir(path.parent().unwrap_or(Path::new("/")))
+    }
+}
+
+/// What a file that is replaced again and again may grow by when there is no room.
+const SPARE_BYTES: u64 = 16 << 10;
+
+fn neighbour(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    path.with_file_name(name)
 }
 
 /// Holds a lock of [`Disk::lock`] until it is dropped.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::path::Path;
@@ -143,6 +144,34 @@ fn a_disk_fails_when_told_and_recovers() {
     assert_eq!(disk.files(), [("/f".into(), 150)]);
     let colds = (0..100).filter(|_| file.read_at_nowait(&mut [0], 0).is_err()).count();
     assert!((1..50).contains(&colds), "{colds}");
+}
+
+#[test]
+fn a_file_is_replaced_on_a_full_disk_and_a_power_loss_leaves_the_old_or_the_new() {
+    let path = Path::new("/f");
+    let found: BTreeSet<Vec<u8>> = (0..20)
+        .map(|seed| {
+            let simulation = simulation(seed);
+            let host = simulation.add_host("a");
+            let (world, disk) = (simulation.world(host), simulation.disk(host));
+            for text in ["one", "two"] {
+                world.disk.replace(path, text.as_bytes()).unwrap();
+            }
+            let space = world.disk.space(path).unwrap();
+            disk.set_capacity(space.total - space.available);
+            world.disk.write_atomic(path, b"three").unwrap_err();
+            for _ in 0..3 {
+                world.disk.replace(path, &[3; 10_000]).unwrap();
+            }
+            disk.fail_syncs(2);
+            world.disk.replace(path, b"four").unwrap_err();
+            disk.fail_syncs(0);
+            world.disk.replace(path, b"five").unwrap();
+            simulation.power_loss(host);
+            simulation.world(host).disk.read(path).unwrap()
+        })
+        .collect();
+    assert_eq!(found, [b"five".to_vec()].into());
 }
 
 #[test]

@@ -58,6 +58,10 @@ pub(super) fn open(
     let failed = |source: io::Error| OpenError::Io { path: path.clone(), source };
     let file = opening.disk.open(&path, OpenMode::Read).map_err(failed)?;
     let mut reason = None;
+    if !opening.was_clean && !opening.is_same_boot && next_base.is_none_or(|next| next > safe) {
+        // After a failed sync memory may show what never was on the disk, and a sync of it succeeds.
+        file.forget_cached(0, len);
+    }
     // The indexes of a segment are synced by the first flush after it was sealed: one that went beyond its
     // end. One that reached just its end may have been the last before.
     let is_synced = opening.was_clean || next_base.is_some_and(|next_base| next_base < safe);

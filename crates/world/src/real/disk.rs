@@ -70,6 +70,13 @@ impl Disk for RealDisk {
         fs::rename(from, to).map_err(at(from))
     }
 
+    fn exchange(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match platform::exchange(from, to) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => self.rename(from, to),
+            exchanged => exchanged.map_err(at(from)),
+        }
+    }
+
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         fs::create_dir_all(path).map_err(at(path))
     }
@@ -276,6 +283,18 @@ mod tests {
         file.preallocate(1 << 20).unwrap();
         file.forget_cached(0, 1 << 20);
         assert!(file.is_empty().unwrap());
+    }
+
+    #[test]
+    fn a_file_is_replaced_by_one_that_takes_the_blocks_of_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let (disk, path) = (disk(folder.path()), folder.path().join("f"));
+        for text in ["one", "two and more", "3"] {
+            disk.replace(&path, text.as_bytes()).unwrap();
+            assert_eq!(disk.read(&path).unwrap(), text.as_bytes());
+        }
+        assert_eq!(disk.read(&folder.path().join("f.tmp")).unwrap(), b"two and more");
+        assert!(disk.exchange(&path, &folder.path().join("none")).is_err());
     }
 
     #[test]

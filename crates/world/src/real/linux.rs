@@ -5,7 +5,7 @@ use std::io::{self, IoSliceMut};
 use std::num::NonZeroU64;
 use std::path::Path;
 
-use rustix::fs::{Advice, FallocateFlags};
+use rustix::fs::{Advice, CWD, FallocateFlags, RenameFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 
 /// Reads what the page cache holds at `offset`; `WouldBlock` if it holds nothing there.
@@ -31,6 +31,16 @@ pub(super) fn reserve(file: &File, len: u64) -> io::Result<()> {
     }) {
         Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Swaps two names; `Unsupported` on file systems that cannot.
+pub(super) fn exchange(from: &Path, to: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::EXCHANGE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+        exchanged => Ok(exchanged?),
     }
 }
 

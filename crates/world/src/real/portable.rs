@@ -17,6 +17,11 @@ pub(super) fn reserve(_file: &File, _len: u64) -> io::Result<()> {
 }
 
 /// There is no call for it.
+pub(super) fn exchange(_from: &Path, _to: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// There is no call for it.
 pub(super) fn sync_volume(_file: &File) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
@@ -50,6 +55,8 @@ mod tests {
         reserve(&file, 100).unwrap();
         forget(&file, 0, 3);
         assert_eq!(sync_volume(&file).unwrap_err().kind(), io::ErrorKind::Unsupported);
+        let refused = exchange(Path::new("/a"), Path::new("/b")).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
         let mut read = [0; 2];
         assert_eq!(read_cached(&file, &mut read, 1).unwrap(), 2);
         assert_eq!(&read, b"bc");

@@ -144,6 +144,12 @@ impl Disk for SimulatedDisk {
         })
     }
 
+    fn exchange(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.act(format_args!("exchange {} {}", from.display(), to.display()), |state| {
+            state.volume.exchange(from, to)
+        })
+    }
+
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         self.act(format_args!("make {}", path.display()), |state| state.volume.create_dir_all(path))
     }
@@ -179,6 +185,7 @@ impl Disk for SimulatedDisk {
     fn sync_volume(&self, path: &Path) -> io::Result<()> {
         self.act(format_args!("sync volume {}", path.display()), |state| {
             if take(&mut state.faults.syncs) {
+                state.volume.fail_sync_of_all();
                 return Err(disk_error("sync"));
             }
             state.volume.sync();
@@ -308,19 +315,25 @@ impl File for SimulatedFile {
 
     fn preallocate(&self, len: u64) -> io::Result<()> {
         self.check_writable()?;
-        self.act(format_args!("reserve {len}"), |_| Ok(()))
+        self.act(format_args!("reserve {len}"), |state| state.volume.reserve(self.inode, len))
     }
 
     fn sync_data(&self) -> io::Result<()> {
         self.act(format_args!("sync"), |state| {
             if take(&mut state.faults.syncs) {
+                state.volume.fail_sync(self.inode)?;
                 return Err(disk_error("sync"));
             }
             state.volume.sync_data(self.inode)
         })
     }
 
-    fn forget_cached(&self, _offset: u64, _len: u64) {}
+    fn forget_cached(&self, offset: u64, len: u64) {
+        // A hint: nobody is told.
+        let _ = self.act(format_args!("forget {offset} +{len}"), |state| {
+            state.volume.forget_cached(self.inode, offset, len)
+        });
+    }
 }
 
 /// Breaks a host's disk.

@@ -40,6 +40,11 @@ struct Content {
     /// What sectors changed since the last sync held then.
     synced: BTreeMap<usize, [u8; SECTOR]>,
     synced_len: usize,
+    /// What is really in sectors that could not be synced. The system has given up on them and takes them for
+    /// synced; it shows what was written as long as it has it in memory.
+    given_up: BTreeMap<usize, [u8; SECTOR]>,
+    /// Up to here it has blocks, if that is beyond its end.
+    reserved: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -174,7 +179,7 @@ impl Volume {
             return Err(io::ErrorKind::IsADirectory.into());
         }
         let slot = self.slot(path)?;
-        self.used -= self.content(inode)?.bytes.len() as u64;
+        self.used -= self.content(inode)?.takes();
         self.change_names(vec![(slot, None)]);
         Ok(())
     }
@@ -214,10 +219,24 @@ impl Volume {
                     return Err(io::ErrorKind::DirectoryNotEmpty.into());
                 }
                 (true, true) => {}
-                (false, false) => self.used -= self.content(replaced)?.bytes.len() as u64,
+                (false, false) => self.used -= self.content(replaced)?.takes(),
             }
         }
         self.change_names(vec![(old, None), (new, Some(inode))]);
+        Ok(())
+    }
+
+    /// Swaps the names of two files.
+    pub(super) fn exchange(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        let (one, other) = (
+            self.find(from).ok_or_else(|| not_found(from))?,
+            self.find(to).ok_or_else(|| not_found(to))?,
+        );
+        if self.is_folder(one) || self.is_folder(other) {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let (from, to) = (self.slot(from)?, self.slot(to)?);
+        self.change_names(vec![(from, Some(other)), (to, Some(one))]);
         Ok(())
     }
 
@@ -304,14 +323,14 @@ impl Volume {
 
     /// Writes as much as there is space for; `StorageFull` if that was not all.
     pub(super) fn write(&mut self, inode: Inode, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let old_len = self.len(inode)?;
-        let len_max = old_len.saturating_add(self.available()).min(FILE_LEN_MAX);
-        let room = len_max.max(old_len).saturating_sub(offset);
+        let taken = self.content(inode)?.takes();
+        let len_max = taken.saturating_add(self.available()).min(FILE_LEN_MAX);
+        let room = len_max.max(taken).saturating_sub(offset);
         let fits = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
         if fits > 0 {
             let content = self.content_mut(inode)?;
             content.write(&bytes[..fits], usize::try_from(offset).map_err(io::Error::other)?);
-            self.used += self.len(inode)? - old_len;
+            self.used += self.content(inode)?.takes() - taken;
         }
         if fits < bytes.len() {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "no space left on the volume"));
@@ -323,14 +342,51 @@ impl Volume {
         if len > FILE_LEN_MAX {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        let old_len = self.len(inode)?;
-        self.content_mut(inode)?.set_len(usize::try_from(len).map_err(io::Error::other)?);
-        self.used = self.used - old_len + len;
+        let content = self.content_mut(inode)?;
+        let taken = content.takes();
+        content.set_len(usize::try_from(len).map_err(io::Error::other)?);
+        self.used = self.used - taken + len;
+        Ok(())
+    }
+
+    /// Gets blocks up to `len`, all or none.
+    pub(super) fn reserve(&mut self, inode: Inode, len: u64) -> io::Result<()> {
+        let more = len.saturating_sub(self.content(inode)?.takes());
+        if more > self.available() {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "no space left on the volume"));
+        }
+        self.used += more;
+        let content = self.content_mut(inode)?;
+        content.reserved = content.reserved.max(len);
         Ok(())
     }
 
     pub(super) fn sync_data(&mut self, inode: Inode) -> io::Result<()> {
         self.content_mut(inode)?.sync();
+        Ok(())
+    }
+
+    /// A sync of the file has failed.
+    pub(super) fn fail_sync(&mut self, inode: Inode) -> io::Result<()> {
+        self.content_mut(inode)?.give_up();
+        Ok(())
+    }
+
+    /// A sync of everything has failed.
+    pub(super) fn fail_sync_of_all(&mut self) {
+        for node in self.nodes.values_mut() {
+            if let Node::File(content) = node {
+                content.give_up();
+            }
+        }
+    }
+
+    /// What is not waiting to be synced goes from memory: reads find what is on the medium.
+    pub(super) fn forget_cached(&mut self, inode: Inode, offset: u64, len: u64) -> io::Result<()> {
+        let sector =
+            |offset: u64| usize::try_from(offset / SECTOR as u64).map_err(io::Error::other);
+        let range = sector(offset)?..=sector(offset.saturating_add(len))?;
+        self.content_mut(inode)?.forget_cached(range);
         Ok(())
     }
 
@@ -399,7 +455,8 @@ impl Volume {
     }
 
     fn measure(&self) -> u64 {
-        self.names.values().filter_map(|inode| self.len(*inode).ok()).sum()
+        let contents = self.names.values().filter_map(|inode| self.content(*inode).ok());
+        contents.map(Content::takes).sum()
     }
 }
 
@@ -417,10 +474,19 @@ fn apply(names: &mut Names, change: &NameChange) {
 }
 
 impl Content {
+    /// Bytes of the volume.
+    fn takes(&self) -> u64 {
+        self.reserved.max(self.bytes.len() as u64)
+    }
+
     /// Remembers what the sectors that hold `from..to` held at the last sync.
     fn remember(&mut self, from: usize, to: usize) {
         for sector in from / SECTOR..to.div_ceil(SECTOR) {
             let start = sector * SECTOR;
+            if let Some(on_medium) = self.given_up.remove(&sector) {
+                self.synced.entry(sector).or_insert(on_medium);
+                continue;
+            }
             if start >= self.synced_len {
                 // It was beyond the end: zeros, if ever it comes back.
                 self.synced.entry(sector).or_insert([0; SECTOR]);
@@ -451,12 +517,31 @@ impl Content {
         self.synced_len = self.bytes.len();
     }
 
+    fn give_up(&mut self) {
+        for (sector, on_medium) in std::mem::take(&mut self.synced) {
+            self.given_up.entry(sector).or_insert(on_medium);
+        }
+        self.synced_len = self.bytes.len();
+    }
+
+    fn forget_cached(&mut self, sectors: std::ops::RangeInclusive<usize>) {
+        let mut given_up = std::mem::take(&mut self.given_up);
+        for (sector, on_medium) in given_up.extract_if(sectors, |_, _| true) {
+            let start = (sector * SECTOR).min(self.bytes.len());
+            let end = (start + SECTOR).min(self.bytes.len());
+            self.bytes[start..end].copy_from_slice(&on_medium[..end - start]);
+        }
+        self.given_up = given_up;
+    }
+
     fn set_len(&mut self, len: usize) {
         self.remember(len.min(self.bytes.len()), len.max(self.bytes.len()));
         self.bytes.resize(len, 0);
+        self.reserved = 0;
     }
 
     fn lose_power(&mut self, random: &mut Random) {
+        self.forget_cached(0..=usize::MAX);
         let keep = Keep::draw(random, self.synced.len());
         let (short, long) =
             (self.synced_len.min(self.bytes.len()), self.synced_len.max(self.bytes.len()));
@@ -479,6 +564,7 @@ impl Content {
             }
         }
         self.bytes.truncate(len);
+        self.reserved = 0;
         self.synced_len = len;
     }
 }
@@ -614,6 +700,75 @@ mod tests {
         volume.write(inode, &[3; 1000], 0).unwrap();
         volume.set_len(inode, 10).unwrap();
         assert_eq!(volume.available(), 990);
+    }
+
+    #[test]
+    fn two_names_are_swapped_at_once() {
+        let mut volume = Volume::new(1 << 20);
+        for (path, byte) in [("/a", 1), ("/b", 2)] {
+            let inode = volume.open(Path::new(path), true, false).unwrap();
+            volume.write(inode, &[byte], 0).unwrap();
+            volume.sync_data(inode).unwrap();
+        }
+        volume.sync_dir(Path::new("/")).unwrap();
+        let available = volume.available();
+        volume.exchange(Path::new("/a"), Path::new("/b")).unwrap();
+        assert_eq!(volume.available(), available);
+        let mut found = BTreeMap::new();
+        for seed in 0..20 {
+            let mut volume = volume.clone();
+            volume.lose_power(&mut Random::new(seed, &["power"]));
+            let byte =
+                |path| volume.content(volume.find(Path::new(path)).unwrap()).unwrap().bytes[0];
+            *found.entry((byte("/a"), byte("/b"))).or_insert(0) += 1;
+        }
+        assert_eq!(found.keys().copied().collect::<Vec<_>>(), [(1, 2), (2, 1)]);
+    }
+
+    #[test]
+    fn what_could_not_be_synced_is_never_on_the_medium_though_a_later_sync_succeeds() {
+        let path = Path::new("/f");
+        let written = || {
+            let mut volume = Volume::new(1 << 20);
+            let inode = volume.open(path, true, false).unwrap();
+            volume.sync_dir(Path::new("/")).unwrap();
+            volume.write(inode, &[1; 1000], 0).unwrap();
+            volume.sync_data(inode).unwrap();
+            volume.write(inode, &[2; 1000], 600).unwrap();
+            volume.fail_sync(inode).unwrap();
+            volume.sync_data(inode).unwrap();
+            (volume, inode)
+        };
+        let content = |volume: &Volume, inode| volume.content(inode).unwrap().bytes.clone();
+        let on_medium = [[1; 1000].as_slice(), &[0; 600]].concat();
+        let (mut volume, inode) = written();
+        assert_eq!(content(&volume, inode)[600..], [2; 1000], "it is in memory");
+        volume.forget_cached(inode, 0, 1600).unwrap();
+        assert_eq!(content(&volume, inode), on_medium);
+        for seed in 0..20 {
+            let (mut volume, inode) = written();
+            volume.lose_power(&mut Random::new(seed, &["power"]));
+            assert_eq!(content(&volume, inode), on_medium);
+            let (mut volume, inode) = written();
+            volume.write(inode, &[3; 1000], 600).unwrap();
+            volume.sync_data(inode).unwrap();
+            volume.lose_power(&mut Random::new(seed, &["power"]));
+            assert_eq!(content(&volume, inode)[600..], [3; 1000], "it was written again");
+        }
+    }
+
+    #[test]
+    fn what_was_reserved_can_be_written_although_the_volume_is_full() {
+        let mut volume = Volume::new(1000);
+        let inode = volume.open(Path::new("/f"), true, false).unwrap();
+        volume.reserve(inode, 600).unwrap();
+        assert_eq!(volume.reserve(inode, 1001).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!((volume.len(inode).unwrap(), volume.available()), (0, 400));
+        volume.set_capacity(0);
+        volume.write(inode, &[1; 600], 0).unwrap();
+        assert!(volume.write(inode, &[1; 1], 600).is_err());
+        volume.set_len(inode, 10).unwrap();
+        assert!(volume.write(inode, &[1; 1], 10).is_err(), "the blocks are gone");
     }
 
     #[test]
