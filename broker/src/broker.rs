@@ -235,14 +235,15 @@ async fn come_up(
 /// Completes with the reason when the disk has failed, under the logs or under the metadata.
 fn failed(shared: &Arc<Shared>) -> impl Future<Output = String> + use<> {
     let (leaderships, failure) = (shared.leaderships(), shared.disk_failure.clone());
-    let (disk, log_dir) = (Arc::clone(&shared.world.disk), shared.log_dir.clone());
+    let shared = Arc::downgrade(shared);
     async move {
         tokio::select! {
             biased;
             why = quorum_failed(leaderships) => why,
             why = failure.wait() => {
-                proof::forget(&*disk, log_dir.path());
-                log_dir.distrust();
+                if let Some(shared) = shared.upgrade() {
+                    shared.distrust_disk();
+                }
                 format!("this broker's disk has failed: {why}")
             }
         }
@@ -323,6 +324,7 @@ impl Running {
         }
         self.shared.quorum.stop().await;
         // What a failed disk holds is unknown: the next process must not take it for what this one wrote.
+        self.shared.distrust_disk();
         match broken.or_else(|| self.shared.disk_failure.why().map(str::to_owned)) {
             Some(why) => Err(io::Error::other(why)),
             None => self.shared.log_dir.close(&checkpoints),

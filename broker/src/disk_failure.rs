@@ -2,6 +2,7 @@
 //! then on: nothing more is written, and the process is to end. The other brokers have what was acknowledged,
 //! and the next start reads what is there. (Of the metadata's disk the quorum tells.)
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Notify;
@@ -15,12 +16,19 @@ pub(crate) struct DiskFailure {
 #[derive(Default)]
 struct Inner {
     first: OnceLock<String>,
+    may_have_lost: AtomicBool,
     told: Notify,
 }
 
 impl DiskFailure {
     /// The disk has failed. The first failure is the one to tell.
     pub(crate) fn tell(&self, why: &(impl ToString + ?Sized)) {
+        self.inner.may_have_lost.store(true, Ordering::Relaxed);
+        self.tell_of_full(why);
+    }
+
+    /// There is no room for what has to be written before anything else can be. What was written is there.
+    pub(crate) fn tell_of_full(&self, why: &(impl ToString + ?Sized)) {
         // A later one follows from the first.
         let _ = self.inner.first.set(why.to_string());
         self.inner.told.notify_waiters();
@@ -29,6 +37,11 @@ impl DiskFailure {
     /// Why, if it has.
     pub(crate) fn why(&self) -> Option<&str> {
         self.inner.first.get().map(String::as_str)
+    }
+
+    /// Whether what was written may be gone, though the machine stays up.
+    pub(crate) fn may_have_lost(&self) -> bool {
+        self.inner.may_have_lost.load(Ordering::Relaxed)
     }
 
     /// Completes when it has.

@@ -24,6 +24,7 @@ use crate::memory::{self, Governor};
 use crate::metadata::{ControlRef, Recent, State};
 use crate::metrics::Metrics;
 use crate::partition::{Acks, AppendOutcome, PartitionId, Settings};
+use crate::proof;
 use crate::quorum::{Leadership, QuorumRef};
 use crate::shard::{Shard, ShardRef};
 use crate::throttles::Throttles;
@@ -240,6 +241,23 @@ impl Shared {
     }
 
     /// Becomes `true` when the broker stops.
+    /// The disk has failed, or is full where that cannot be waited for.
+    pub(crate) fn tell_disk(&self, why: &impl ToString, is_full: bool) {
+        if is_full {
+            self.disk_failure.tell_of_full(why);
+        } else {
+            self.disk_failure.tell(why);
+        }
+    }
+
+    /// Tells the next start what a failed disk may have lost.
+    pub(crate) fn distrust_disk(&self) {
+        if self.disk_failure.may_have_lost() {
+            proof::forget(&*self.world.disk, self.log_dir.path());
+            self.log_dir.distrust();
+        }
+    }
+
     pub(crate) fn is_stopping(&self) -> bool {
         *self.stopping().borrow()
     }

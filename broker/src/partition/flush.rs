@@ -14,25 +14,47 @@ use crate::shared::Shared;
 /// So many logs are flushed in one go; fewer each by itself, with no more of the volume than is theirs.
 pub(crate) const FLUSHED_TOGETHER_MIN: usize = 64;
 
+/// What a flush that found no room waits before it is tried again.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
+
 /// Starts a flush unless one runs already, and goes on while the log has grown meanwhile and somebody
 /// waits for it. A failed flush takes the whole log dir out of service: what is on disk is unknown.
 pub(crate) fn flush(shared: &Arc<Shared>, partition: &PartitionRef) {
-    let Some(mut job) = begin(partition) else { return };
+    if let Some(job) = begin(partition) {
+        carry_on(shared, partition, job);
+    }
+}
+
+/// Carries out a flush that was begun. Where there is no room for it, it waits for some.
+fn carry_on(shared: &Arc<Shared>, partition: &PartitionRef, mut job: FlushJob) {
     let shared = Arc::clone(shared);
     let partition = Rc::clone(partition);
     spawn_local(async move {
         loop {
-            match blocking(&*shared.world.tasks, Pool::Flush, move || job.run()).await {
+            let work = move || {
+                let flushed = job.run();
+                (job, flushed)
+            };
+            let (same_job, flushed) = blocking(&*shared.world.tasks, Pool::Flush, work).await;
+            job = same_job;
+            match flushed {
                 Ok(ticket) => {
                     if !ended(&partition, ticket) {
                         return;
                     }
+                    match begin(&partition) {
+                        Some(next) => job = next,
+                        None => return,
+                    }
+                }
+                Err(error) if error.is_full() && !shared.is_stopping() => {
+                    if partition.borrow().gone {
+                        return not_wanted(&partition);
+                    }
+                    tracing::warn!(partition = %partition.borrow().name(), %error, "a flush waits for room");
+                    shared.world.clock.sleep(FULL_PAUSE).await;
                 }
                 Err(error) => return failed(&shared, &partition, &error),
-            }
-            match begin(&partition) {
-                Some(next) => job = next,
-                None => return,
             }
         }
     });
@@ -52,18 +74,26 @@ async fn flush_together(shared: &Arc<Shared>, partitions: Vec<PartitionRef>) {
         let job = begin(&partition)?;
         Some((partition, job))
     });
-    let (partitions, jobs): (Vec<PartitionRef>, Vec<FlushJob>) = begun.unzip();
+    let (partitions, mut jobs): (Vec<PartitionRef>, Vec<FlushJob>) = begun.unzip();
     let root = shared.log_dir.path().to_owned();
-    let work = move || FlushJob::run_all(jobs, &root);
+    let work = move || {
+        let flushed = FlushJob::run_all(&mut jobs, &root);
+        (jobs, flushed)
+    };
     match blocking(&*shared.world.tasks, Pool::Flush, work).await {
-        Ok(tickets) => {
+        (_, Ok(tickets)) => {
             for (partition, ticket) in partitions.iter().zip(tickets) {
                 if ended(partition, ticket) {
                     flush(shared, partition);
                 }
             }
         }
-        Err(error) => {
+        (jobs, Err(error)) if error.is_full() => {
+            for (partition, job) in partitions.iter().zip(jobs) {
+                carry_on(shared, partition, job);
+            }
+        }
+        (_, Err(error)) => {
             partitions.iter().for_each(|partition| failed(shared, partition, &error));
         }
     }
@@ -86,6 +116,13 @@ fn ended(partition: &PartitionRef, ticket: FlushTicket) -> bool {
     (acknowledges && has_acks) || flushed < partition.flush_awaited || partition.is_flush_due()
 }
 
+/// A flush found no room, of a log that is to be removed.
+fn not_wanted(partition: &PartitionRef) {
+    let mut partition = partition.borrow_mut();
+    partition.flushing = false;
+    partition.flush_done.notify_waiters();
+}
+
 fn failed(shared: &Arc<Shared>, partition: &PartitionRef, error: &FlushError) {
     let mut partition = partition.borrow_mut();
     partition.flushing = false;
@@ -95,7 +132,7 @@ fn failed(shared: &Arc<Shared>, partition: &PartitionRef, error: &FlushError) {
     );
     partition.fail(&error.to_string());
     partition.flush_done.notify_waiters();
-    shared.disk_failure.tell(error);
+    shared.tell_disk(error, error.is_full());
 }
 
 /// Flushes after a while.

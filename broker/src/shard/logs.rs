@@ -93,7 +93,7 @@ impl Shard {
         let log = log.map_err(|error| {
             if matches!(error, OpenError::Io { .. }) {
                 // A broker that stayed would be in sync, be elected, and serve nothing.
-                self.shared.disk_failure.tell(&error);
+                self.shared.tell_disk(&error, error.is_full());
             }
             let is_damaged = matches!(error, OpenError::Quarantined { .. });
             (error.to_string(), is_damaged)
@@ -108,11 +108,11 @@ impl Shard {
             let (log, _) = found.log.as_mut().ok()?;
             log.flush_job().map(|job| (found, job))
         });
-        let (found, jobs): (Vec<&mut Opened>, Vec<FlushJob>) = begun.unzip();
+        let (found, mut jobs): (Vec<&mut Opened>, Vec<FlushJob>) = begun.unzip();
         let root = self.shared.log_dir.path().to_owned();
         let work = move || match jobs.len() {
-            ..FLUSHED_TOGETHER_MIN => jobs.into_iter().map(FlushJob::run).collect(),
-            FLUSHED_TOGETHER_MIN.. => FlushJob::run_all(jobs, &root),
+            ..FLUSHED_TOGETHER_MIN => jobs.iter_mut().map(FlushJob::run).collect(),
+            FLUSHED_TOGETHER_MIN.. => FlushJob::run_all(&mut jobs, &root),
         };
         match blocking(&*self.shared.world.tasks, Pool::Flush, work).await {
             Ok(tickets) => {
@@ -123,7 +123,7 @@ impl Shard {
                 }
             }
             Err(error) => {
-                self.shared.disk_failure.tell(&error);
+                self.shared.tell_disk(&error, error.is_full());
                 for found in found {
                     found.log = Err((error.to_string(), false));
                 }
@@ -257,16 +257,21 @@ impl Shard {
         for partition in partitions.into_values() {
             // What it has synced, or that it failed, is the log's to know when it is closed.
             flush_ended(&partition).await;
-            let job = {
+            let (job, had_failed) = {
                 let mut partition = partition.borrow_mut();
                 let empty = self.empty_log(&partition);
-                partition.give_up(empty, &Missing::Stopping).close()
+                let log = partition.give_up(empty, &Missing::Stopping);
+                let had_failed = log.failure().is_some();
+                (log.close(), had_failed)
             };
             match blocking(&*self.shared.world.tasks, Pool::Flush, move || job.run()).await {
                 Ok(checkpoint) => checkpoints.push(checkpoint),
                 Err(error) => {
                     tracing::error!(%error, "a log could not be closed cleanly");
-                    self.shared.disk_failure.tell(&error);
+                    // That it had failed was told before, and why.
+                    if !had_failed {
+                        self.shared.tell_disk(&error, error.is_full());
+                    }
                 }
             }
         }

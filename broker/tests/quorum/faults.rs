@@ -218,6 +218,37 @@ fn a_replica_goes_from_a_full_disk_and_comes_back() {
 }
 
 #[test]
+fn a_flush_waits_for_room_and_a_stop_does_not() {
+    for stops in [false, true] {
+        run(53, async |cluster| {
+            let through = cluster.settle().await;
+            cluster.start(BROKER);
+            cluster.settle().await;
+            create_on(cluster, through, "topic-000", &[1, BROKER]).await;
+            produce(cluster, "topic-000", 1).await;
+            let disk = cluster.simulation.disk(cluster.host(BROKER));
+            let file = Path::new("/data/topic-000-0/leader-epoch-checkpoint");
+            let is_flushed = || disk.files().iter().any(|(path, _)| path == file);
+            assert!(!is_flushed(), "it has a second for that");
+            disk.set_capacity(0);
+            cluster.simulation.sleep(Duration::from_secs(5)).await;
+            assert_eq!((cluster.failure(BROKER), is_flushed()), (None, false));
+            if stops {
+                cluster.stop(BROKER);
+                let ended = |it: &Cluster| !it.simulation.is_running(it.host(BROKER));
+                cluster.within(Duration::from_secs(30), "it stops", ended).await;
+                assert!(!cluster.is_marked_clean(BROKER));
+                disk.set_capacity(1 << 30);
+                cluster.start(BROKER);
+            }
+            disk.set_capacity(1 << 30);
+            cluster.within(Duration::from_secs(10), "it is flushed", |_| is_flushed()).await;
+            in_sync(cluster, through, "topic-000", 2).await;
+        });
+    }
+}
+
+#[test]
 fn a_topic_that_is_deleted_while_it_is_flushed_ends_no_broker() {
     run(47, async |cluster| {
         cluster.settle().await;

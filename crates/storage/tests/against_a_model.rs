@@ -218,11 +218,11 @@ impl Run {
             // Whether such a log has anything to sync, its folder for one, is not promised.
             return;
         }
-        let Some(job) = self.house.log.flush_job() else { return };
+        let Some(mut job) = self.house.log.flush_job() else { return };
         self.simulation.disk(self.host).fail_syncs(1);
         let root = self.house.root.clone();
         let failed = if together {
-            FlushJob::run_all(vec![job], &root).is_err()
+            FlushJob::run_all(&mut [job], &root).is_err()
         } else {
             job.run().is_err()
         };

@@ -7,7 +7,7 @@ use super::{FaultKind, Schedule};
 
 impl Schedule {
     /// Only one machine's disk rots, and while it may, no other machine loses its power or its disk. Half of the
-    /// clusters lose the power of one machine at most: then no topic may lose anything.
+    /// clusters lose the power or the writes of one machine at most: then no topic may lose anything.
     pub(super) fn keep_to_budget(&mut self, random: &mut Random, brokers: usize) {
         let rot = self.faults.iter().find(|fault| fault.kind == FaultKind::Rot);
         if let Some(strikes) = rot.map(|rot| rot.strikes) {
@@ -16,7 +16,7 @@ impl Schedule {
                     fault.kind = FaultKind::KillAll;
                 }
                 let is_of_disk = matches!(fault.kind, FaultKind::Rot | FaultKind::DiskLost);
-                if is_of_disk || fault.kind == FaultKind::PowerLoss {
+                if is_of_disk || fault.kind.loses_the_unflushed() {
                     fault.strikes = strikes;
                 }
             }
@@ -28,7 +28,9 @@ impl Schedule {
         let mut has_lost = false;
         for fault in &mut self.faults {
             fault.kind = match fault.kind {
-                FaultKind::PowerLoss if std::mem::replace(&mut has_lost, true) => FaultKind::Kill,
+                kind if kind.loses_the_unflushed() && std::mem::replace(&mut has_lost, true) => {
+                    FaultKind::Kill
+                }
                 FaultKind::PowerLossAll => FaultKind::KillAll,
                 kind => kind,
             };
@@ -71,7 +73,7 @@ mod tests {
         let machines = |seed| {
             let schedule = Schedule::draw(&mut Random::new(seed, &["faults"]), 3);
             let lost = schedule.faults.iter().map(|fault| match fault.kind {
-                FaultKind::PowerLoss => 1,
+                kind if kind.loses_the_unflushed() => 1,
                 FaultKind::PowerLossAll => 3,
                 _ => 0,
             });

@@ -147,6 +147,12 @@ impl FaultKind {
         matches!(self, Self::DiskError | Self::ReadError | Self::DiskFull)
     }
 
+    /// Whether one machine may lose by it what was not flushed: a failed sync leaves pages that the system takes for
+    /// written.
+    fn loses_the_unflushed(self) -> bool {
+        matches!(self, Self::PowerLoss | Self::DiskError)
+    }
+
     /// Whether the broker has to recover from it.
     pub fn is_restart(self) -> bool {
         let one = matches!(self, Self::Kill | Self::PowerLoss | Self::Restart | Self::DiskLost);

@@ -51,11 +51,14 @@ impl Schedule {
         let (mut struck, mut upkeep) = (Struck::new(), Upkeep::default());
         let (flushed, failing, filling) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         let mut weather = Weather { simulation, system, flushed, failing, filling };
+        // What really happened of each.
+        let mut happened: BTreeMap<usize, Fault> = BTreeMap::new();
         for (due, step) in self.steps(hosts) {
             simulation.sleep(due.saturating_sub(simulation.elapsed())).await;
             match step {
                 Step::Strike(at) => {
-                    let fault = &weather.within_budget(&self.faults[at]).await;
+                    let fault = weather.within_budget(&self.faults[at]).await;
+                    let fault = &*happened.entry(at).insert_entry(fault).into_mut();
                     let mut any = false;
                     for host in fault.hosts(hosts) {
                         if fault.kind.is_upkeep() {
@@ -70,7 +73,9 @@ impl Schedule {
                         *struck.entry(fault.kind.name()).or_default() += 1;
                     }
                 }
-                Step::Mend(at, host) => weather.mend(&self.faults[at], host, hosts),
+                Step::Mend(at, host) => {
+                    weather.mend(&happened[&at], host, hosts, &mut power_lost);
+                }
             }
         }
         simulation.heal_all();
@@ -153,7 +158,7 @@ impl<S: System> Weather<'_, S> {
     /// Until a new disk is filled, another machine that crashes is one too many: its process is killed instead.
     async fn within_budget(&mut self, fault: &Fault) -> Fault {
         let instead = match fault.kind {
-            FaultKind::PowerLoss => FaultKind::Kill,
+            kind if kind.loses_the_unflushed() => FaultKind::Kill,
             FaultKind::PowerLossAll => FaultKind::KillAll,
             _ => return fault.clone(),
         };
@@ -263,7 +268,13 @@ impl<S: System> Weather<'_, S> {
     }
 
     /// Ends what a fault began.
-    fn mend(&mut self, fault: &Fault, host: HostId, brokers: &[HostId]) {
+    fn mend(
+        &mut self,
+        fault: &Fault,
+        host: HostId,
+        brokers: &[HostId],
+        power_lost: &mut impl FnMut(Duration),
+    ) {
         let (simulation, now) = (self.simulation, self.now());
         let was_running = simulation.is_running(host);
         match fault.kind {
@@ -294,6 +305,10 @@ impl<S: System> Weather<'_, S> {
             FaultKind::DiskError | FaultKind::ReadError | FaultKind::DiskFull => self.repair(host),
         }
         let flushed = self.flushed.entry(host).or_default();
+        if fault.kind == FaultKind::DiskError {
+            // All that it wrote since the last flush before may be gone.
+            power_lost(flushed.at());
+        }
         if was_running && fault.kind == FaultKind::Restart {
             flushed.ended(now);
         }

@@ -45,7 +45,7 @@ impl IndexWrite {
 }
 
 /// Proof of a flush.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct FlushTicket {
     pub(crate) end: Offset,
     pub(crate) segments: Vec<SegmentTicket>,
@@ -66,8 +66,9 @@ impl FlushJob {
     /// Blocks. Give the ticket to [`crate::PartitionLog::flushed`].
     ///
     /// # Errors
-    /// Final: tell [`crate::PartitionLog::fail`], and take the log dir out of service.
-    pub fn run(self) -> Result<FlushTicket, FlushError> {
+    /// Final, unless there was no room ([`FlushError::is_full`]): tell [`crate::PartitionLog::fail`], and take the
+    /// log dir out of service.
+    pub fn run(&mut self) -> Result<FlushTicket, FlushError> {
         let disk = &*self.disk;
         if let Some(topic_id) = self.topic_id {
             let path = self.dir.join(name::PARTITION_METADATA);
@@ -104,25 +105,25 @@ impl FlushJob {
         {
             disk.sync_dir(parent).map_err(|error| failed(parent, error))?;
         }
-        Ok(self.ticket)
+        Ok(std::mem::take(&mut self.ticket))
     }
 
     /// As [`Self::run`] for many logs of the volume that holds `root`, with two syncs of all of it: where
     /// thousands of logs were written to, a sync for each file takes minutes.
     ///
     /// # Errors
-    /// As [`Self::run`]: final for all of them.
-    pub fn run_all(jobs: Vec<Self>, root: &Path) -> Result<Vec<FlushTicket>, FlushError> {
+    /// As [`Self::run`], for all of them.
+    pub fn run_all(jobs: &mut [Self], root: &Path) -> Result<Vec<FlushTicket>, FlushError> {
         let Some(disk) = jobs.first().map(|job| Arc::clone(&job.disk)) else {
             return Ok(Vec::new());
         };
         let mut replacements = Vec::new();
-        for job in &jobs {
+        for job in &*jobs {
             replacements.extend(job.write()?);
         }
         match disk.sync_volume(root) {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                return jobs.into_iter().map(Self::run).collect();
+                return jobs.iter_mut().map(Self::run).collect();
             }
             synced => synced.map_err(|error| failed(root, error))?,
         }
@@ -133,7 +134,7 @@ impl FlushJob {
         if !replacements.is_empty() {
             disk.sync_volume(root).map_err(|error| failed(root, error))?;
         }
-        Ok(jobs.into_iter().map(|job| job.ticket).collect())
+        Ok(jobs.iter_mut().map(|job| std::mem::take(&mut job.ticket)).collect())
     }
 
     /// Writes everything and syncs nothing; gives the files that are to replace others once it is synced.
@@ -210,7 +211,8 @@ impl CloseJob {
     /// As [`FlushJob::run`], or because the log had failed before: then its log dir is not clean, and
     /// [`crate::LogDir::close`] must not be called.
     pub fn run(self) -> Result<Checkpoint, FlushError> {
-        self.flush?.run()?;
+        let mut flush = self.flush?;
+        flush.run()?;
         Ok(self.checkpoint)
     }
 }

@@ -18,7 +18,7 @@ use wire::record::{Batch, Batches, EndMarker, Header, batch};
 use world::{File, OpenMode};
 
 use super::{Admitted, PartitionLog, Written};
-use crate::error::AppendError;
+use crate::error::{AppendError, is_full};
 use crate::segment::scan::end_marker;
 use crate::segment::{Segment, name};
 
@@ -338,9 +338,7 @@ impl PartitionLog {
                 self.fail(&format!("cannot cut {} after a failed write: {cut}", path.display()));
             }
         }
-        let is_full =
-            matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-        if is_full && self.failure.is_none() {
+        if is_full(&error) && self.failure.is_none() {
             return AppendError::DiskFull { path };
         }
         self.fail(&format!("cannot write {}: {error}", path.display()));

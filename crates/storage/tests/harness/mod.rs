@@ -98,7 +98,7 @@ impl House {
     }
 
     pub fn flush(&mut self) {
-        if let Some(job) = self.log.flush_job() {
+        if let Some(mut job) = self.log.flush_job() {
             let ticket = job.run().unwrap();
             self.log.flushed(ticket);
         }
@@ -106,8 +106,8 @@ impl House {
     }
 
     pub fn flush_together(&mut self) {
-        let jobs = self.log.flush_job().into_iter().collect();
-        for ticket in FlushJob::run_all(jobs, &self.root).unwrap() {
+        let mut jobs: Vec<FlushJob> = self.log.flush_job().into_iter().collect();
+        for ticket in FlushJob::run_all(&mut jobs, &self.root).unwrap() {
             self.log.flushed(ticket);
         }
         self.checkpoint();
