@@ -338,7 +338,7 @@ impl PartitionLog {
                 self.fail(&format!("cannot cut {} after a failed write: {cut}", path.display()));
             }
         }
-        if is_full(&error) && self.failure.is_none() {
+        if is_full(error) && self.failure.is_none() {
             return AppendError::DiskFull { path };
         }
         self.fail(&format!("cannot write {}: {error}", path.display()));
