@@ -15,7 +15,6 @@
 //! | `nemesis/` | faults from a seed, and a judge of every word |
 //! | `power/` | all brokers killed at once, on disks that can lose their power |
 //! | `volume.rs` | a small disk for one broker |
-//! | `campaign.rs` | many trials, a line of JSON each |
 //! | `server.rs` | the broker under test: `klamm up`, or Apache Kafka as the control |
 //! | `order.rs` | what is sent; `load.rs` sends it without a pause |
 //! | `judge.rs` | claims about what was read, as pure functions |
@@ -37,7 +36,6 @@
 
 pub mod ask;
 pub mod cache;
-pub mod campaign;
 pub mod cluster;
 pub mod event;
 pub mod failover;

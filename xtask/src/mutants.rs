@@ -16,21 +16,18 @@
 //! to the same code.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use campaign::{Program, Trial};
 use serde::{Deserialize, Serialize};
 
 use crate::suite::command;
 
 /// Where the patches are, from the root.
 const PATCHES: &str = "crates/sim/mutants";
-/// What may differ between the commits of one campaign, a pathspec each.
-const NO_CODE: &str = include_str!("../../e2e/campaigns/no-code.txt");
-
 /// Break the broker on purpose, one patch at a time; the storm must notice each.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -73,6 +70,12 @@ struct Caught {
     by: By,
 }
 
+impl Trial for Caught {
+    fn commit(&self) -> Option<&str> {
+        Some(&self.commit)
+    }
+}
+
 /// Where the property failed.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -94,8 +97,8 @@ struct Needed {
 pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     let mutants = find(root, &args.mutants)?;
     let scratch = Scratch::make(root)?;
-    let before = match &args.resume {
-        Some(file) => scratch.resumed(file)?,
+    let before: Vec<Caught> = match &args.resume {
+        Some(file) => campaign::resumed(Program::Storm, file, &scratch.commit)?.0,
         None => Vec::new(),
     };
     let mut failures = Vec::new();
@@ -120,7 +123,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
                 };
                 needed.add(&caught);
                 if let Some(file) = &args.resume {
-                    caught.write(file)?;
+                    campaign::write(file, &caught)?;
                 }
             }
             Err(error) => {
@@ -173,14 +176,6 @@ impl Mutant {
             (Some(_), Some(_)) => bail!("{name}: either tests or the storm must notice"),
         };
         Ok(Self { name, patch, property: (*property).to_owned(), judge })
-    }
-}
-
-impl Caught {
-    fn write(&self, file: &Path) -> Result<()> {
-        let line = serde_json::to_string(self)? + "\n";
-        let mut file = OpenOptions::new().create(true).append(true).open(file)?;
-        Ok(file.write_all(line.as_bytes())?)
     }
 }
 
@@ -255,21 +250,6 @@ impl Scratch {
         let arguments =
             ["build", "--quiet", "--package", "sim", "--bin", "storm", "--target-dir", target];
         command(&self.tree, "cargo", &arguments)
-    }
-
-    /// The lines of a campaign's file that are of this code.
-    fn resumed(&self, file: &Path) -> Result<Vec<Caught>> {
-        if !file.exists() {
-            return Ok(Vec::new());
-        }
-        let lines = fs::read_to_string(file).with_context(|| file.display().to_string())?;
-        let lines = lines.lines().filter_map(|line| serde_json::from_str::<Caught>(line).ok());
-        let is_same = |caught: &Caught| {
-            let commits = ["diff", "--quiet", &caught.commit, &self.commit, "--", "."];
-            let paths: Vec<&str> = commits.into_iter().chain(NO_CODE.lines()).collect();
-            caught.commit == self.commit || git(&self.tree, &paths).is_ok()
-        };
-        Ok(lines.filter(is_same).collect())
     }
 
     /// Applies the mutant, and says where its property fails.

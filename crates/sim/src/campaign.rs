@@ -1,7 +1,7 @@
 //! Many seeds: one line of JSON per run, so that a campaign can be interrupted and resumed, and totals
 //! that fail if some fault never struck or some property was never evaluated.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -58,24 +58,11 @@ impl Trial {
     pub fn breaks(&self, property: &str) -> bool {
         self.broken.iter().any(|why| why.split_once(':').is_some_and(|(name, _)| name == property))
     }
+}
 
-    /// The trial as one line.
-    pub fn to_line(&self) -> String {
-        let mut line = serde_json::to_string(self).expect("numbers and strings become JSON");
-        line.push('\n');
-        line
-    }
-
-    /// The commits of a campaign's file.
-    pub fn commits(lines: &str) -> BTreeSet<String> {
-        let parsed = lines.lines().filter_map(|line| serde_json::from_str::<Self>(line).ok());
-        parsed.map(|trial| trial.commit).collect()
-    }
-
-    /// The trials of `commit` in a campaign's file. A last line that was cut off is not one.
-    pub fn of_commit(lines: &str, commit: &str) -> Vec<Self> {
-        let parsed = lines.lines().filter_map(|line| serde_json::from_str::<Self>(line).ok());
-        parsed.filter(|trial| trial.commit == commit).collect()
+impl campaign::Trial for Trial {
+    fn commit(&self) -> Option<&str> {
+        Some(&self.commit)
     }
 }
 
@@ -175,12 +162,5 @@ mod tests {
         let totals = Totals::of(&[trial(1), broken], 3);
         assert_eq!(totals.failures(), ["seed 7 is broken"]);
         assert_eq!((totals.trials, totals.acked), ((1, 1), 200));
-    }
-
-    #[test]
-    fn a_campaign_resumes_from_its_lines_and_ignores_other_commits() {
-        let other = Trial { commit: "d".to_owned(), ..trial(2) };
-        let lines = trial(1).to_line() + &other.to_line() + &trial(3).to_line()[..20];
-        assert_eq!(Trial::of_commit(&lines, "c"), [trial(1)]);
     }
 }

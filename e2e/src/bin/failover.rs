@@ -12,14 +12,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use campaign::Program;
 use clap::Parser;
+use e2e::cache;
 use e2e::failover::{Against, Kind, Shown, Stage, report};
 use e2e::history::{self, Historian};
 use e2e::kafka::Kafka;
 use e2e::network::{self, Network};
 use e2e::room::{self, Room};
 use e2e::server::klamm_binary;
-use e2e::{cache, campaign};
 
 /// Harm one broker of three under load, again and again, and print how long acknowledgements paused.
 #[derive(Parser)]
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<ExitCode> {
     if args.report || room::is_inside() {
-        return campaign(args, true);
+        return trials(args, true);
     }
     if cache::is_skipped("failover", history::TOOLS)? {
         return Ok(ExitCode::SUCCESS);
@@ -65,7 +66,7 @@ fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let Some(room) = Room::find("failover by cuts", network::TOOLS)? else {
-        return campaign(args, false);
+        return trials(args, false);
     };
     let klamm = klamm_binary()?;
     let klamm = klamm.to_str().context("the program's path is not UTF-8")?;
@@ -73,10 +74,10 @@ fn run(args: &Args) -> Result<ExitCode> {
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn campaign(args: &Args, has_network: bool) -> Result<ExitCode> {
-    let commit = campaign::commit()?;
+fn trials(args: &Args, has_network: bool) -> Result<ExitCode> {
+    let commit = Program::Broker.commit()?;
     let (mut trials, others) = match &args.resume {
-        Some(file) => campaign::resumed::<Shown>(file, &commit)?,
+        Some(file) => campaign::resumed::<Shown>(Program::Broker, file, &commit)?,
         None => (Vec::new(), 0),
     };
     if others > 0 {

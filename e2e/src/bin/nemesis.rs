@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use campaign::Program;
 use clap::Parser;
 use e2e::cluster::Product;
 use e2e::history::{self, Historian};
@@ -23,7 +24,7 @@ use e2e::nemesis::{self, Outcome, Plan};
 use e2e::network::{self, FORWARD, Network};
 use e2e::room::{self, Room};
 use e2e::server::klamm_binary;
-use e2e::{campaign, forwarder, volume};
+use e2e::{forwarder, volume};
 
 /// Where the brokers' disks are, told to the run inside of the room.
 const FOLDER: &str = "KLAMM_E2E_FOLDER";
@@ -93,9 +94,9 @@ fn inside(args: &Args) -> Result<ExitCode> {
     if args.control {
         return control(args);
     }
-    let commit = campaign::commit()?;
+    let commit = Program::Broker.commit()?;
     let (mut outcomes, others) = match &args.resume {
-        Some(file) => campaign::resumed::<Outcome>(file, &commit)?,
+        Some(file) => campaign::resumed::<Outcome>(Program::Broker, file, &commit)?,
         None => (Vec::new(), 0),
     };
     if others > 0 {
@@ -134,7 +135,7 @@ fn control(args: &Args) -> Result<ExitCode> {
         faults: vec![Fault::Severed],
     };
     let network = Network::lay(&[1, 2, 3])?;
-    let (outcome, _) = one(&plan, Product::kafka()?, network, &campaign::commit()?)?;
+    let (outcome, _) = one(&plan, Product::kafka()?, network, &Program::Broker.commit()?)?;
     let lost = outcome.verdict.breaches.get(&Breach::Lost).copied().unwrap_or(0);
     ensure!(lost > 0, "Apache Kafka lost nothing: then the judge proves nothing");
     println!("caught: {lost} of {} acknowledged records were lost", outcome.verdict.acked);

@@ -11,13 +11,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
+use campaign::Program;
 use clap::Parser;
 use e2e::history::{self, Historian};
 use e2e::nemesis::checker::Breach;
+use e2e::network;
 use e2e::power::{self, Loss};
 use e2e::room::{self, Room};
 use e2e::server::klamm_binary;
-use e2e::{campaign, network};
 
 /// Where the brokers' disks are, told to the run inside of the room.
 const FOLDER: &str = "KLAMM_E2E_FOLDER";
@@ -69,7 +70,7 @@ fn inside(args: &Args) -> Result<ExitCode> {
     let folder = PathBuf::from(std::env::var_os(FOLDER).context("the room has a folder")?);
     let loss = Loss::ALL.into_iter().find(|loss| loss.name() == args.loss);
     let loss = loss.context("no such loss")?;
-    let outcome = power::run(loss, args.rounds, args.seed, &folder, &campaign::commit()?)?;
+    let outcome = power::run(loss, args.rounds, args.seed, &folder, &Program::Broker.commit()?)?;
     println!("{}", serde_json::to_string(&outcome)?);
     for told in &outcome.verdict.told {
         println!("{told}");

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use campaign::Program;
 use serde::Serialize;
 
 use super::{Cluster, Product, Spec};
-use crate::campaign;
 use crate::history::{Historian, Said};
 use crate::process::{Process, memory, until};
 
@@ -90,7 +90,7 @@ pub fn trial(product: Product, partitions: usize, kills_controller: bool) -> Res
         all.map(|id| Ok(memory(id, line)? >> 20)).collect()
     };
     Ok(Shown {
-        commit: campaign::commit()?,
+        commit: Program::Broker.commit()?,
         partitions: stage.count(),
         usable_s: usable.as_secs_f64(),
         again_s: again.as_secs_f64(),

@@ -8,9 +8,9 @@ mod report;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use campaign::{Program, Trial};
 use serde::{Deserialize, Serialize};
 
-use crate::campaign::{self, Trial};
 use crate::cluster::{Cluster, Product, Spec};
 use crate::history::{Historian, Said, Sending, now};
 use crate::network::{Cut, Network};
@@ -164,7 +164,7 @@ impl Stage {
         cluster.settle(TOPIC)?;
         let historian = Historian::new(cluster.bootstrap(), TOPIC, PARTITIONS)?;
         let producer = historian.send(SENDING)?;
-        let commit = campaign::commit()?;
+        let commit = Program::Broker.commit()?;
         Ok(Self { against, cluster, producer, pulse: Pulse::default(), commit })
     }
 

@@ -7,15 +7,14 @@
 //! scenarios/    what is promised, each with its number, its time limit and its own namespace
 //! ```
 //!
-//! Runs go on where they stopped: a line of JSON for each scenario that passed, with its commit (`campaign.rs`).
+//! Runs go on where they stopped: a line of JSON for each scenario that passed, with its commit (`crates/campaign`).
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use campaign::{Program, Trial};
 use serde::{Deserialize, Serialize};
-
-use crate::campaign::{self, Trial};
 
 pub mod evidence;
 pub mod scenarios;
@@ -72,9 +71,9 @@ pub fn run(
     resume: Option<&Path>,
     evidence: &Path,
 ) -> Result<()> {
-    let commit = campaign::commit()?;
+    let commit = Program::Klamm.commit()?;
     let before: Vec<Shown> = match resume {
-        Some(file) => campaign::resumed(file, &commit)?.0,
+        Some(file) => campaign::resumed(Program::Klamm, file, &commit)?.0,
         None => Vec::new(),
     };
     let mut failed = Vec::new();

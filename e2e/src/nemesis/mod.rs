@@ -12,9 +12,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use campaign::Trial;
 use serde::{Deserialize, Serialize};
 
-use crate::campaign::Trial;
 use crate::cluster::{Cluster, Machine, Product, Spec};
 use crate::network::Network;
 use crate::volume::Volume;

@@ -20,12 +20,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "klamm",
         &["broker", "operator", "crds", "client", "config", "world", "wire", "storage", "engine"],
     ),
-    ("sim", &["broker", "client", "engine", "storage", "wire", "config", "world"]),
+    ("campaign", &[]),
+    ("sim", &["broker", "campaign", "client", "engine", "storage", "wire", "config", "world"]),
     ("model", &["engine", "config", "wire"]),
     ("wire-oracle", &["wire"]),
-    ("e2e", &["client", "crds", "wire", "world", "storage", "engine", "config"]),
+    ("e2e", &["campaign", "client", "crds", "wire", "world", "storage", "engine", "config"]),
     ("bench", &["wire", "e2e"]),
-    ("xtask", &["crds", "config", "wire"]),
+    ("xtask", &["campaign", "crds", "config", "wire"]),
 ];
 
 pub(super) fn check(sources: &[Source]) -> Result<Vec<Breach>> {

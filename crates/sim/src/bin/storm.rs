@@ -9,26 +9,21 @@
 )]
 
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail};
+use campaign::Program;
 use clap::Parser;
 use sim::campaign::{Totals, Trial};
 use sim::klamm::Klamm;
 use sim::panics::Panics;
 use sim::storm;
 
-/// What may differ between the commits of one campaign, a pathspec each.
-const NO_CODE: &str = include_str!("../../../../e2e/campaigns/no-code.txt");
-/// What is no code of a broker, but makes the storm: a changed check or fault is another storm.
-const STORM: &str = "crates/sim/src";
 /// Lines of a trace that are kept when one is asked for.
 const TRACE_LINES_MAX: usize = 5_000_000;
 
@@ -114,9 +109,9 @@ fn one(seed: u64, brokers: usize, trace: bool) -> Result<()> {
 }
 
 fn many(args: &Args) -> Result<()> {
-    let commit = commit()?;
-    let mut trials = match &args.resume {
-        Some(file) => resumed(file, &commit)?,
+    let commit = Program::Storm.commit()?;
+    let mut trials: Vec<Trial> = match &args.resume {
+        Some(file) => campaign::resumed(Program::Storm, file, &commit)?.0,
         None => Vec::new(),
     };
     trials.retain(|trial| args.seeds.contains(&trial.seed) && trial.brokers == args.brokers);
@@ -132,10 +127,6 @@ fn many(args: &Args) -> Result<()> {
 
 /// Runs the seeds that are not done.
 fn run(args: &Args, commit: &str, done: &BTreeSet<u64>, trials: &mut Vec<Trial>) -> Result<()> {
-    let mut file = match &args.resume {
-        Some(path) => Some(OpenOptions::new().create(true).append(true).open(path)?),
-        None => None,
-    };
     let panics = Panics::listen();
     let next = AtomicU64::new(args.seeds.start);
     let enough = AtomicBool::new(false);
@@ -161,8 +152,8 @@ fn run(args: &Args, commit: &str, done: &BTreeSet<u64>, trials: &mut Vec<Trial>)
         }
         drop(tell);
         for trial in told {
-            if let Some(file) = &mut file {
-                file.write_all(trial.to_line().as_bytes())?;
+            if let Some(file) = &args.resume {
+                campaign::write(file, &trial)?;
             }
             for why in &trial.broken {
                 println!("seed {}: BROKEN {why}", trial.seed);
@@ -206,40 +197,4 @@ fn report(trials: &[Trial], args: &Args) -> Result<()> {
     }
     let failures = totals.failures();
     if failures.is_empty() { Ok(()) } else { bail!("{}", failures.join("; ")) }
-}
-
-/// The runs in a campaign's file that still say something: those of this commit, and of commits from
-/// which only tests and documents differ.
-fn resumed(file: &PathBuf, commit: &str) -> Result<Vec<Trial>> {
-    if !file.exists() {
-        return Ok(Vec::new());
-    }
-    let lines = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    let commits: BTreeSet<String> = Trial::commits(&lines);
-    let same = commits.iter().filter(|other| *other == commit || is_same_code(other, commit));
-    Ok(same.flat_map(|commit| Trial::of_commit(&lines, commit)).collect())
-}
-
-fn is_same_code(one: &str, other: &str) -> bool {
-    code(&["diff", "--quiet", one, other]).is_ok()
-        && git(&["diff", "--quiet", one, other, "--", STORM]).is_ok()
-}
-
-/// What is run: the commit, marked if something is not committed.
-fn commit() -> Result<String> {
-    let head = git(&["rev-parse", "--short", "HEAD"])?;
-    let changed = code(&["diff", "--name-only", "HEAD"])?;
-    let changed = changed + &git(&["diff", "--name-only", "HEAD", "--", STORM])?;
-    Ok(if changed.is_empty() { head } else { format!("{head}-changed") })
-}
-
-/// A command of git's that shall look at code alone.
-fn code(arguments: &[&str]) -> Result<String> {
-    git(&arguments.iter().copied().chain(["--", "."]).chain(NO_CODE.lines()).collect::<Vec<_>>())
-}
-
-fn git(arguments: &[&str]) -> Result<String> {
-    let output = Command::new("git").args(arguments).output().context("cannot run git")?;
-    ensure!(output.status.success(), "git {}: {}", arguments.join(" "), output.status);
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
