@@ -16,7 +16,6 @@ use std::time::Duration;
 use config::{BrokerConfig, Listener, Settings};
 use engine::BrokerId;
 use engine::metadata::Image;
-use engine::sessions::Event;
 use storage::{Checkpoint, LogDir};
 use tokio::sync::{mpsc, oneshot};
 use world::clock::LocalFuture;
@@ -25,7 +24,7 @@ use world::{Incoming, World, watch};
 
 use crate::api::{self, Context};
 use crate::controller::{
-    Introduction, Link, carry_on_balance, carry_on_drains, give_lease_back, hear, join,
+    Introduction, Link, carry_on_balance, carry_on_drains, connection_lost, give_lease_back, join,
     return_leaders, stay, wait_until_safe, watch_lease, watch_sessions,
 };
 use crate::data_dir::{DataDir, DataDirError};
@@ -669,7 +668,7 @@ async fn serve_on(shard: Rc<Shard>, listener: Arc<str>, incoming: Box<dyn Incomi
     let context = Rc::new(Context { shard, listener, peer, heartbeats_of });
     let end = serve(accepted, &*shared.world.clock, |frame| api::start(&context, frame)).await;
     if let Some(broker) = context.heartbeats_of.get() {
-        hear(&shared, Event::ConnectionLost { id: broker });
+        connection_lost(&shared, broker);
     }
     match end {
         net::End::Client | net::End::Idle => tracing::trace!(%peer, %end, "connection ended"),

@@ -33,4 +33,4 @@ pub(crate) use farewell::{give_lease_back, wait_until_safe};
 pub(crate) use leases::watch_lease;
 pub(crate) use link::{Ask, AskError, Link};
 pub(crate) use membership::{Introduction, Membership, join, stay};
-pub(crate) use sessions::{Heard, hear, watch_sessions};
+pub(crate) use sessions::{Heard, connection_lost, watch_sessions};

@@ -16,6 +16,10 @@ use crate::shared::Shared;
 
 /// Pause after a fence could not be decided.
 const PAUSE: Duration = Duration::from_millis(100);
+/// When to look whether anybody listens where a connection came from that has ended: each after the one before.
+const KNOCKS_MS: [u64; 4] = [0, 30, 100, 300];
+/// Who does not answer a knock by then is cut off, and waited for.
+const KNOCK_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// Whom this node hears of. Told from any thread.
 #[derive(Default)]
@@ -88,16 +92,41 @@ fn knock(shared: &Arc<Shared>) {
     let state = shared.state();
     let others = state.image.live_brokers().map(|(id, _)| id).filter(|id| *id != shared.node);
     for id in others {
-        let Some((host, port)) = shared.address_of(id) else { continue };
         let shared = Arc::clone(shared);
         spawn_local(async move {
-            let refused = |error: &std::io::Error| error.kind() == ErrorKind::ConnectionRefused;
-            let opened = shared.world.net.connect(&host, port).await;
-            if opened.err().as_ref().is_some_and(refused) {
-                hear(&shared, Event::ConnectionRefused { id });
-            }
+            knock_at(&shared, id).await;
         });
     }
+}
+
+/// The connection that a broker's heartbeats came by has ended. That may be the end of its process, of which some
+/// sockets go before others: looks a few times whether anybody listens there.
+pub(crate) fn connection_lost(shared: &Arc<Shared>, id: BrokerId) {
+    let shared = Arc::clone(shared);
+    spawn_local(async move {
+        for pause in KNOCKS_MS.map(Duration::from_millis) {
+            shared.world.clock.sleep(pause).await;
+            let is_matter_of_ours = shared.leadership().active_term().is_some();
+            if !is_matter_of_ours || shared.is_stopping() || knock_at(&shared, id).await {
+                return;
+            }
+        }
+    });
+}
+
+/// Whether nobody listens at a broker's address, which is taken note of.
+async fn knock_at(shared: &Arc<Shared>, id: BrokerId) -> bool {
+    let Some((host, port)) = shared.address_of(id) else { return false };
+    let refused = |error: &std::io::Error| error.kind() == ErrorKind::ConnectionRefused;
+    let nobody = tokio::select! {
+        biased;
+        opened = shared.world.net.connect(&host, port) => opened.err().as_ref().is_some_and(refused),
+        () = shared.world.clock.sleep(KNOCK_TIMEOUT) => false,
+    };
+    if nobody {
+        hear(shared, Event::ConnectionRefused { id });
+    }
+    nobody
 }
 
 /// Has all be fenced whose sessions have ended; whether that could be decided. Asked together, they share a

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use client::admin::NewTopic;
 use client::{Acks, Admin, Producer, ProducerOptions, ProducerRecord};
-use wire::{DescribeQuorumRequest, ErrorCode, MetadataRequest};
+use wire::list_offsets::request::{ListOffsetsPartition, ListOffsetsTopic};
+use wire::{DescribeQuorumRequest, ErrorCode, ListOffsetsRequest, MetadataRequest, Str};
 use world::simulated::{PoolLatency, Trace};
 
 use super::cluster::{Cluster, NODES, run, run_with};
@@ -244,6 +245,53 @@ fn a_flush_waits_for_room_and_a_stop_does_not() {
             disk.set_capacity(1 << 30);
             cluster.within(Duration::from_secs(10), "it is flushed", |_| is_flushed()).await;
             in_sync(cluster, through, "topic-000", 2).await;
+        });
+    }
+}
+
+/// Which broker leads the only partition of `orders`, as another one tells.
+async fn leader_of(cluster: &Cluster, through: i32) -> i32 {
+    let request = MetadataRequest { topics: None, ..Default::default() };
+    let answer = ask(cluster, through, request).await;
+    answer.topics[0].partitions[0].leader_id
+}
+
+/// What a broker says to somebody who asks where the log of `orders` ends.
+async fn end_at(cluster: &Cluster, id: i32) -> Option<ErrorCode> {
+    let partition = ListOffsetsPartition { timestamp: -1, ..Default::default() };
+    let topic = ListOffsetsTopic {
+        name: Str::from_static("orders"),
+        partitions: vec![partition],
+        ..Default::default()
+    };
+    let request = ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..Default::default() };
+    let answer = ask(cluster, id, request).await;
+    ErrorCode::from_number(answer.topics[0].partitions[0].error_code)
+}
+
+#[test]
+fn a_leader_whom_no_answer_reaches_stops_before_another_begins() {
+    for seed in 54..60 {
+        run(seed, async |cluster| {
+            let controller = cluster.settle().await;
+            let old = others(controller, controller)[0];
+            let on = [vec![old], others(controller, old)].concat();
+            create_on(cluster, controller, "orders", &on).await;
+            let led = async |cluster: &Cluster| leader_of(cluster, controller).await == old;
+            assert!(led(cluster).await, "seed {seed}: the first leads");
+            cluster.simulation.sleep(Duration::from_secs(1)).await;
+            assert_eq!(end_at(cluster, old).await, Some(ErrorCode::None));
+            for other in others(controller, old) {
+                cluster.simulation.cut(cluster.host(other), cluster.host(old));
+            }
+            let began = cluster.simulation.elapsed();
+            while led(cluster).await {
+                cluster.simulation.sleep(Duration::from_millis(5)).await;
+                let took = cluster.simulation.elapsed().saturating_sub(began);
+                assert!(took < Duration::from_secs(5), "seed {seed}: nobody takes over");
+            }
+            let said = end_at(cluster, old).await;
+            assert_eq!(said, Some(ErrorCode::NotLeaderOrFollower), "seed {seed}: two lead");
         });
     }
 }

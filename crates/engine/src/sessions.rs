@@ -2,8 +2,9 @@
 //! matter of `session.rs`.)
 //!
 //! Heartbeats extend a session, from when they are answered: the broker waits for that, and how long the
-//! controller takes is no silence. A lost connection shortens it, since the process may have died; that nobody
-//! listens any more proves it, unless it is just starting again. Only the monotonic clock counts.
+//! controller takes is no silence. That nobody listens at its address any more shortens it: the process is gone, unless
+//! it is just starting again. Nothing else does. A connection that has ended is no proof: a broker whom no answer reaches
+//! ends it itself, and leads until its lease ends. Only the monotonic clock counts.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,19 +16,13 @@ use crate::{BrokerId, Now};
 pub struct SessionConfig {
     /// `broker.session.timeout.ms`: without any other sign.
     pub timeout: Duration,
-    /// After its connection was lost.
-    pub lost_grace: Duration,
     /// After nobody listened at its address.
     pub refused_grace: Duration,
 }
 
 impl Default for SessionConfig {
     fn default() -> Self {
-        Self {
-            timeout: Duration::from_secs(2),
-            lost_grace: Duration::from_millis(400),
-            refused_grace: Duration::from_millis(200),
-        }
+        Self { timeout: Duration::from_secs(2), refused_grace: Duration::from_millis(200) }
     }
 }
 
@@ -50,11 +45,6 @@ pub enum Event {
         id: BrokerId,
         /// Its epoch.
         epoch: i64,
-    },
-    /// The connection that a broker's heartbeats came by has ended.
-    ConnectionLost {
-        /// Whose.
-        id: BrokerId,
     },
     /// Nobody listens at a broker's address.
     ConnectionRefused {
@@ -113,7 +103,6 @@ impl Sessions {
             }
             Event::Asked { id, epoch } => self.extend(id, epoch, Duration::MAX),
             Event::Heartbeat { id, epoch } => self.extend(id, epoch, now.after(config.timeout)),
-            Event::ConnectionLost { id } => self.shorten(id, now.after(config.lost_grace)),
             Event::ConnectionRefused { id } => self.shorten(id, now.after(config.refused_grace)),
             // One that was heard of again meanwhile may be let in before it is said that it was fenced.
             Event::Fenced { id, epoch } => self.brokers.retain(|known, session| {
@@ -189,10 +178,6 @@ mod tests {
         Event::Heartbeat { id: BrokerId(id), epoch }
     }
 
-    fn lost(id: i32) -> Event {
-        Event::ConnectionLost { id: BrokerId(id) }
-    }
-
     fn refused(id: i32) -> Event {
         Event::ConnectionRefused { id: BrokerId(id) }
     }
@@ -206,13 +191,12 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_connection_is_a_hint_and_a_refused_one_a_proof() {
-        check(&[(0, beat(1, 1)), (100, lost(1))], "1:1@500");
+    fn a_refused_connection_is_a_proof() {
         check(&[(0, beat(1, 1)), (100, refused(1))], "1:1@300");
-        check(&[(0, beat(1, 1)), (100, lost(1)), (200, refused(1))], "1:1@400");
-        check(&[(0, beat(1, 1)), (100, lost(1)), (400, beat(1, 1))], "1:1@2400");
-        check(&[(0, beat(1, 1)), (1900, lost(1))], "1:1@2000");
-        check(&[(0, lost(7)), (0, refused(7))], "");
+        check(&[(0, beat(1, 1)), (100, refused(1)), (200, refused(1))], "1:1@300");
+        check(&[(0, beat(1, 1)), (100, refused(1)), (200, beat(1, 1))], "1:1@2200");
+        check(&[(0, beat(1, 1)), (1900, refused(1))], "1:1@2000");
+        check(&[(0, refused(7))], "");
     }
 
     #[test]
@@ -246,7 +230,7 @@ mod tests {
     fn a_heartbeat_that_waits_for_the_controller_is_no_silence() {
         let asked = |id, epoch| Event::Asked { id: BrokerId(id), epoch };
         check(&[(0, beat(1, 1)), (1000, asked(1, 1)), (3500, beat(1, 1))], "1:1@5500");
-        check(&[(0, asked(1, 1)), (3000, lost(1))], "1:1@3400");
+        check(&[(0, asked(1, 1)), (3000, refused(1))], "1:1@3200");
         check(&[(0, beat(1, 5)), (1000, asked(1, 4))], "1:5@2000");
     }
 
