@@ -34,6 +34,27 @@ pub(crate) struct Args {
     profile: String,
 }
 
+impl Default for Args {
+    fn default() -> Self {
+        let (name, arch, profile) = ("klamm:0.1.0".into(), "amd64".into(), "release".into());
+        Self { name, output: None, arch, profile }
+    }
+}
+
+/// Builds the image for this machine, quickly; gives its archive.
+pub(crate) fn build_default(root: &Path) -> Result<PathBuf> {
+    let args = Args::default();
+    run(root, &args)?;
+    Ok(args.output(root))
+}
+
+impl Args {
+    fn output(&self, root: &Path) -> PathBuf {
+        let name = format!("klamm-{}.tar", self.arch);
+        self.output.clone().unwrap_or_else(|| crate::bench::target(root).join(name))
+    }
+}
+
 pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     let target = match args.arch.as_str() {
         "amd64" => "x86_64-unknown-linux-gnu",
@@ -42,9 +63,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     };
     let binary = build(root, target, &args.profile)?;
     let size = fs::metadata(&binary)?.len();
-    let output = args.output.clone();
-    let output = output
-        .unwrap_or_else(|| crate::bench::target(root).join(format!("klamm-{}.tar", args.arch)));
+    let output = args.output(root);
     let archive = archive(&args.name, &args.arch, &files(&binary)?)?;
     fs::write(&output, &archive).with_context(|| output.display().to_string())?;
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);

@@ -10,6 +10,7 @@
 mod bench;
 mod clients;
 mod codegen;
+mod e2e;
 mod failover;
 mod frames;
 mod image;
@@ -40,6 +41,7 @@ enum Command {
     Test(suite::Args),
     Bench(bench::Args),
     Clients(clients::Args),
+    E2e(e2e::Args),
     Failover(failover::Args),
     Frames(frames::Args),
     Image(image::Args),
@@ -68,6 +70,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Tidy => tidy::run(suite::root()),
         Command::Bench(args) => bench::run(suite::root(), &args),
         Command::Clients(args) => clients::run(suite::root(), &args),
+        Command::E2e(args) => e2e::run(suite::root(), &args),
         Command::Failover(args) => failover::run(suite::root(), &args),
         Command::Frames(args) => frames::run(suite::root(), &args),
         Command::Image(args) => image::run(suite::root(), &args),

@@ -6,7 +6,7 @@ use std::path::Path;
 use operator::platform::kubernetes::{self, Options};
 
 use crate::failure::Failure;
-use crate::session;
+use crate::{output, session};
 
 /// Where a pod finds the namespace that it runs in.
 const NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -38,6 +38,9 @@ pub(crate) struct OperatorArgs {
     /// Where probes and metrics are served; "off" for nowhere
     #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:9644")]
     http: String,
+    /// Only ask whether an operator does its work here, with the rights that it has
+    #[arg(long)]
+    check: bool,
 }
 
 /// Runs until it is told to stop.
@@ -63,6 +66,14 @@ pub(crate) fn run(args: &OperatorArgs) -> Result<(), Failure> {
         image: args.broker_image.clone(),
         http,
     };
+    if args.check {
+        return session::run(async move {
+            let told = kubernetes::check(&world, &options).await.map_err(|why| {
+                Failure::new(why).hint("see the operator's log, and `helm status`")
+            })?;
+            output::line(&told)
+        });
+    }
     session::run(async move {
         let stop = async {
             if let Err(failure) = session::stop_asked().await {

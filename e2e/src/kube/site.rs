@@ -7,7 +7,11 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use super::evidence::OPERATOR;
 use crate::process::around;
+
+/// In the order in which they are installed; the releases are called like them.
+const CHARTS: [&str; 2] = ["klamm-crds", "klamm-operator"];
 
 /// A Kubernetes, and the way to it.
 pub struct Site {
@@ -78,6 +82,61 @@ impl Site {
             Some(script) => said(Command::new(script).arg("helm").args(arguments), None),
             None => said(Command::new("helm").args(arguments), None),
         }
+    }
+
+    /// Starts the testbed, unless it is up or this is none; says whether it was.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn raise(&self) -> Result<bool> {
+        if self.script.is_none() || self.harm(&["status"]).is_ok() {
+            return Ok(true);
+        }
+        self.harm(&["up"]).map(|_| false)
+    }
+
+    /// Ends the testbed, and all in it.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn lower(&self) -> Result<()> {
+        self.harm(&["down"]).map(drop)
+    }
+
+    /// Installs CRDs and operator as people do it: with Helm.
+    ///
+    /// # Errors
+    /// When the image cannot be loaded, or the operator is not ready within a minute.
+    pub fn install(&self, image: Option<&Path>) -> Result<()> {
+        if let Some(image) = image.filter(|_| self.is_testbed()) {
+            self.harm(&["load", image.to_str().context("the archive's path is not text")?])?;
+        }
+        for chart in CHARTS {
+            let folder = format!("{}/../charts/{chart}", env!("CARGO_MANIFEST_DIR"));
+            self.helm(&[
+                "upgrade",
+                "--install",
+                chart,
+                &folder,
+                "--namespace",
+                OPERATOR,
+                "--create-namespace",
+                "--wait",
+                "--timeout=60s",
+            ])?;
+        }
+        Ok(())
+    }
+
+    /// Removes what [`Self::install`] has installed.
+    ///
+    /// # Errors
+    /// When Helm fails.
+    pub fn uninstall(&self) -> Result<()> {
+        for chart in CHARTS.iter().rev() {
+            self.helm(&["uninstall", chart, "--namespace", OPERATOR, "--wait"])?;
+        }
+        Ok(())
     }
 
     /// Has the testbed do something to its nodes.

@@ -51,6 +51,6 @@ fn charts(stage: &mut Stage<'_>) -> Result<()> {
     ensure!(why.contains("replicaz"), "an unknown value was taken: {why}");
     let linted = site.helm(&["lint", &chart])?;
     ensure!(linted.contains("0 chart(s) failed"), "{linted}");
-    site.helm(&["test", "klamm", "--namespace", super::super::evidence::OPERATOR])?;
+    site.helm(&["test", "klamm-operator", "--namespace", super::super::evidence::OPERATOR])?;
     Ok(())
 }

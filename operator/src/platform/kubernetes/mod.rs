@@ -28,6 +28,7 @@ use crate::cluster::render::{self, Known};
 use crate::kafka::{Admin, AdminError};
 
 mod cache;
+mod check;
 mod events;
 mod http;
 mod lease;
@@ -37,6 +38,7 @@ mod subset;
 mod watch;
 mod write;
 
+pub use check::check;
 pub use run::{Options, run};
 
 use cache::Cache;

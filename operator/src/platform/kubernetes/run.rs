@@ -48,6 +48,14 @@ pub enum RunError {
     Listen(std::net::SocketAddr, std::io::Error),
 }
 
+/// Where it looks: at single namespaces, or once at all.
+pub(super) fn scopes(options: &Options) -> Vec<Option<String>> {
+    match options.namespaces.as_slice() {
+        [] => vec![None],
+        some => some.iter().cloned().map(Some).collect(),
+    }
+}
+
 /// How often what is served is made anew.
 const PAGE_EVERY: Duration = Duration::from_secs(1);
 /// How often a Cluster's task looks whether it leads again.
@@ -76,10 +84,7 @@ pub async fn run(
     });
     let woken = Rc::new(Woken::default());
     let mut tasks: Vec<JoinHandle<()>> = Vec::new();
-    let namespaces: Vec<Option<String>> = match options.namespaces.as_slice() {
-        [] => vec![None],
-        some => some.iter().cloned().map(Some).collect(),
-    };
+    let namespaces = scopes(&options);
     let mut watches = 0;
     for namespace in &namespaces {
         for watched in Watched::ALL {
