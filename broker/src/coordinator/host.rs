@@ -32,6 +32,8 @@ pub(crate) struct Host {
     shard: Weak<Shard>,
     /// `None` while loading.
     active: RefCell<Option<Active>>,
+    /// Its log could not be read, as far as it was tried.
+    has_failed: Cell<bool>,
     closed: Cell<bool>,
     /// A reply may be due, or time may have to pass earlier than was thought.
     stirred: Notify,
@@ -58,6 +60,7 @@ impl Host {
             id,
             shard: Rc::downgrade(shard),
             active: RefCell::new(None),
+            has_failed: Cell::new(false),
             closed: Cell::new(false),
             stirred: Notify::new(),
             releases_due: Notify::new(),
@@ -67,8 +70,9 @@ impl Host {
         host
     }
 
-    pub(super) fn is_loading(&self) -> bool {
-        self.active.borrow().is_none()
+    /// Whether it is about to read its log for the first time.
+    pub(super) fn is_beginning(&self) -> bool {
+        self.active.borrow().is_none() && !self.has_failed.get()
     }
 
     /// Takes a request; the answer comes through the channel.
@@ -245,11 +249,13 @@ impl Host {
                         return;
                     }
                     *self.active.borrow_mut() = Some(active);
+                    self.has_failed.set(false);
                     self.releases_due.notify_one();
                     self.pass_time(&shard).await;
                 }
                 Err(error) => {
                     tracing::error!(partition = self.id.index, error, "cannot load groups");
+                    self.has_failed.set(true);
                 }
             }
             shard.shared.world.clock.sleep(RELOAD_PAUSE).await;

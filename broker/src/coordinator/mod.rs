@@ -75,9 +75,10 @@ impl Coordinator {
         self.hosts.borrow().values().cloned().collect()
     }
 
-    /// Whether every host that was started has read its log.
+    /// Whether every host that was started has read its log, or cannot. One that is damaged is copied from another
+    /// broker, which has to be served for that.
     pub(crate) fn is_loaded(&self) -> bool {
-        self.hosts.borrow().values().all(|host| !host.is_loading())
+        !self.hosts.borrow().values().any(|host| host.is_beginning())
     }
 
     /// Offsets of deleted topics go.

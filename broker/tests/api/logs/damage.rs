@@ -9,6 +9,7 @@ use wire::record::Batches;
 use wire::{ListOffsetsRequest, Request};
 
 use crate::exchange::{Peer, with_settings};
+use crate::offsets::commit;
 
 /// Error and offsets of the batches that a Fetch gives.
 async fn fetch(peer: &mut Peer, from: i64) -> (i16, Vec<i64>) {
@@ -51,6 +52,28 @@ fn a_damaged_batch_is_refused_to_every_reader_and_counted() {
         assert_eq!(peer.offset(("orders", 0), 1500, newest).await, (2, -1, -1, -1));
         let metrics = metrics(http).await;
         assert!(metrics.contains("\nklamm_corrupt_reads 6\n"), "{metrics}");
+    });
+}
+
+#[test]
+fn a_broker_whose_groups_cannot_be_read_serves_all_else() {
+    let dir = tempfile::tempdir().expect("there is room for a folder");
+    let data = dir.path().join("data");
+    let settings = [
+        ("log.dirs", data.to_str().expect("its name is text")),
+        ("offsets.topic.num.partitions", "1"),
+    ];
+    with_settings(&settings, async |peer| {
+        peer.create("orders", 1).await;
+        commit(peer, "inventory", "orders", 0).await;
+    });
+    let path = data.join("__consumer_offsets-0/00000000000000000000.log");
+    let mut log = OpenOptions::new().write(true).open(&path).expect("it is there");
+    log.seek(SeekFrom::Start(65)).expect("it is that long");
+    log.write_all(b"rotten").expect("it can be written");
+    with_settings(&settings, async |peer| {
+        peer.produce("orders", 0, &[1000]).await;
+        assert_eq!(fetch(peer, 0).await, (0, vec![0]));
     });
 }
 
