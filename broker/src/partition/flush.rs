@@ -30,6 +30,7 @@ fn carry_on(shared: &Arc<Shared>, partition: &PartitionRef, mut job: FlushJob) {
     let shared = Arc::clone(shared);
     let partition = Rc::clone(partition);
     spawn_local(async move {
+        let mut is_told = false;
         loop {
             let work = move || {
                 let flushed = job.run();
@@ -51,7 +52,10 @@ fn carry_on(shared: &Arc<Shared>, partition: &PartitionRef, mut job: FlushJob) {
                     if partition.borrow().gone {
                         return not_wanted(&partition);
                     }
-                    tracing::warn!(partition = %partition.borrow().name(), %error, "a flush waits for room");
+                    if !std::mem::replace(&mut is_told, true) {
+                        let partition = partition.borrow();
+                        tracing::warn!(partition = %partition.name(), %error, "a flush waits for room");
+                    }
                     shared.world.clock.sleep(FULL_PAUSE).await;
                 }
                 Err(error) => return failed(&shared, &partition, &error),

@@ -292,8 +292,11 @@ pub(super) async fn remove(
     shared.world.clock.sleep(delay).await;
     // A recovery point below the first segment left would make its absence look like damage. What a full disk
     // refuses now it may take later.
+    let mut is_told = false;
     while let Err(error) = shared.write_checkpoints().await {
-        tracing::warn!(partition = %name, %error, "old files stay: no checkpoint");
+        if !std::mem::replace(&mut is_told, true) {
+            tracing::warn!(partition = %name, %error, "old files stay until there is a checkpoint");
+        }
         if shared.is_stopping() {
             return false;
         }

@@ -162,12 +162,20 @@ impl<'a> Stage<'a> {
     /// # Errors
     /// When no broker has one.
     pub fn bootstrap(&self, cluster: &str) -> Result<String> {
+        self.addresses(cluster, 9092)
+    }
+
+    /// The same, of another of their ports.
+    ///
+    /// # Errors
+    /// When no broker has one.
+    pub fn addresses(&self, cluster: &str, port: u16) -> Result<String> {
         let selector = format!("klamm.io/cluster={cluster}");
         let pods = self.site.json(&["-n", &self.namespace, "get", "pods", "-l", &selector])?;
         let items = pods["items"].as_array().cloned().unwrap_or_default();
         let hosts: Vec<String> = items
             .iter()
-            .filter_map(|it| Some(format!("{}:9092", it["status"]["podIP"].as_str()?)))
+            .filter_map(|it| Some(format!("{}:{port}", it["status"]["podIP"].as_str()?)))
             .collect();
         ensure!(!hosts.is_empty(), "no pod of {cluster} has an address");
         Ok(hosts.join(","))

@@ -8,6 +8,9 @@ use super::super::{Scenario, Stage};
 use super::{cluster, topic};
 use crate::cache::run;
 
+/// Where brokers answer those who operate them.
+const INTERNAL_PORT: u16 = 9090;
+
 pub(super) const ALL: &[Scenario] = &[
     Scenario {
         number: 3,
@@ -41,10 +44,11 @@ fn three(stage: &mut Stage<'_>) -> Result<()> {
     stage.figure("ready_s", took.as_secs_f64());
     ensure!(took <= Duration::from_secs(20), "it took {took:?}");
     stage.until_ready("topic.klamm.io", "orders", "True", Duration::from_secs(10))?;
-    let bootstrap = stage.bootstrap("demo")?;
-    let shown = run(stage.klamm()?.args(["cluster", "show", "-b", &bootstrap, "-o", "json"]))?;
-    let shown: serde_json::Value = serde_json::from_str(&shown).context("cluster show")?;
-    let voters = shown["voters"].as_array().map_or(0, Vec::len);
+    let internal = stage.addresses("demo", INTERNAL_PORT)?;
+    let shown = run(stage.klamm()?.args(["cluster", "brokers", "-b", &internal, "-o", "json"]))?;
+    let brokers: Vec<serde_json::Value> =
+        serde_json::from_str(&shown).context("klamm cluster brokers")?;
+    let voters = brokers.iter().filter(|it| it["voter"] == true && it["state"] == "up").count();
     ensure!(voters == 3, "{voters} voters: {shown}");
     let reasons = stage.events("demo")?;
     for reason in ["Creating", "Available"] {
