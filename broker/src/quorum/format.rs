@@ -8,10 +8,10 @@
 //! entry              length u32 │ index u64 │ synced u64 │ crc32c u32 │ payload
 //! ```
 //!
-//! All but the log are replaced whole; the vote so that it needs no room. Entries before the index `synced` were known to be synced when the
-//! entry was written. A power loss can tear what was not synced, and nothing else: a bad entry is cut off,
-//! with all behind it, unless a sound one follows that was written after it had been synced. Then it is
-//! rot, and refused.
+//! All but the log are replaced whole, the vote so that it needs no room. Entries before the index `synced`
+//! were known to be synced when the entry was written. A power loss can tear what was not synced, and nothing
+//! else: a bad entry is cut off, with all behind it, unless a sound one follows that was written after it had
+//! been synced. Then it is rot, and refused.
 
 use std::io;
 use std::path::{Path, PathBuf};
