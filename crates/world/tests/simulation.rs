@@ -159,7 +159,7 @@ fn a_file_is_replaced_on_a_full_disk_and_a_power_loss_leaves_the_old_or_the_new(
             }
             let space = world.disk.space(path).unwrap();
             disk.set_capacity(space.total - space.available);
-            world.disk.write_atomic(path, b"three").unwrap_err();
+            world.disk.write_atomic(Path::new("/g"), b"three").unwrap_err();
             for _ in 0..3 {
                 world.disk.replace(path, &[3; 10_000]).unwrap();
             }
