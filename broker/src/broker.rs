@@ -495,7 +495,7 @@ async fn checkpoint_now_and_then(shared: Arc<Shared>) {
         shared.world.clock.sleep(CHECKPOINT_INTERVAL).await;
         shared.log_dir.breathe();
         if let Err(error) = shared.write_checkpoints().await
-            && !*shared.stopping().borrow()
+            && !shared.is_stopping()
         {
             tracing::warn!(%error, "cannot write checkpoints: a restart will take longer");
         }

@@ -240,7 +240,6 @@ impl Shared {
         }
     }
 
-    /// Becomes `true` when the broker stops.
     /// The disk has failed, or is full where that cannot be waited for.
     pub(crate) fn tell_disk(&self, why: &impl ToString, is_full: bool) {
         if is_full {
@@ -258,10 +257,12 @@ impl Shared {
         }
     }
 
+    /// Whether the broker stops.
     pub(crate) fn is_stopping(&self) -> bool {
         *self.stopping().borrow()
     }
 
+    /// Becomes `true` when the broker stops.
     pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
         self.stopping.subscribe()
     }
