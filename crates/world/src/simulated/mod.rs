@@ -19,6 +19,7 @@
 
 mod bucket;
 mod clock;
+mod content;
 mod dice;
 mod disk;
 mod host;
