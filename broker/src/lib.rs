@@ -9,6 +9,7 @@
 //! What is absent: decisions. What a batch must look like, which segment to drop, what a group does
 //! next, whether a topic may be created: `crates/engine` knows. This crate carries it out.
 
+mod accept;
 mod admin_http;
 mod api;
 mod broker;
