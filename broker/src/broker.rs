@@ -344,7 +344,10 @@ impl Running {
                 biased;
                 changed = standing.changed() => if changed.is_err() { return },
                 () = clock.sleep_until(deadline) => {
-                    tracing::warn!("stopping although the controller has not agreed: it does not answer");
+                    tracing::warn!(
+                        "stopping although the controller has not agreed: it does not answer, or a leader still \
+                         waits for this broker"
+                    );
                     return;
                 }
             }

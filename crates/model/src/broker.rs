@@ -95,6 +95,8 @@ pub(crate) struct Known {
     /// The registration that they have of this broker.
     pub(crate) epoch: i64,
     pub(crate) is_fenced: bool,
+    /// Who is about to stop.
+    pub(crate) stopping: Vec<BrokerId>,
 }
 
 /// What a process is to the partition.
@@ -317,8 +319,7 @@ impl Node {
             return Vec::new();
         };
         let min_isr = if mutant == Some(Mutant::CommitsBelowMin) { 1 } else { MIN_ISR };
-        let mut watermark =
-            progress.high_watermark(vouched, i32::try_from(min_isr).expect("a few replicas"));
+        let mut watermark = progress.high_watermark(vouched, setting(min_isr));
         if mutant == Some(Mutant::ForgetsTheProposed) {
             let have = progress.holders().map(|holder| holder.end).chain([vouched]);
             let all_have_told = progress.holders().count() + 1 == place.isr.len();
@@ -370,6 +371,7 @@ impl Node {
         mutant: Option<Mutant>,
     ) -> Option<Fetchable> {
         let end = self.disk.end();
+        let stopping = self.known.as_ref().map_or(&[][..], |known| &known.stopping);
         let Process { role: Role::Leader(progress), place: Some(place), .. } =
             self.process.as_mut()?
         else {
@@ -395,7 +397,7 @@ impl Node {
                 offset: if joins_early { end } else { fetch.offset },
                 start: 0,
                 end,
-                may_join: true,
+                may_join: !stopping.contains(&fetch.from),
                 now,
             });
             entry = self.disk.get(fetch.offset).copied();
@@ -430,10 +432,9 @@ impl Node {
     /// Who should be in sync, if it leads and that is news.
     pub(crate) fn propose(&mut self, now: Now) -> Option<Proposal> {
         let end = self.disk.end();
-        match &mut self.process.as_mut()?.role {
-            Role::Leader(progress) => progress.proposal(end, now, LAG_MAX, &|_| true),
-            Role::Waiting | Role::Follower(_) => None,
-        }
+        let stopping = self.known.as_ref().map_or(&[][..], |known| &known.stopping);
+        let Role::Leader(progress) = &mut self.process.as_mut()?.role else { return None };
+        progress.proposal(end, setting(MIN_ISR), now, LAG_MAX, &|id| !stopping.contains(&id))
     }
 
     /// The controller's answer to its proposal, or that there is none.
@@ -449,9 +450,14 @@ impl Node {
         if *progress != before {
             // Its pause begins with the next look at it: as if that had been so long ago that it is over.
             let begun = Now { tick: now.tick.saturating_sub(PAUSE), ..now };
-            progress.proposal(end, begun, LAG_MAX, &|_| true);
+            progress.proposal(end, setting(MIN_ISR), begun, LAG_MAX, &|_| true);
         }
     }
+}
+
+/// `min.insync.replicas`.
+fn setting(replicas: usize) -> i32 {
+    i32::try_from(replicas).expect("a few replicas")
 }
 
 /// An offset as the index of its record.

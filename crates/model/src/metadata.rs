@@ -56,7 +56,14 @@ impl Metadata {
     /// What a broker learns of them.
     pub(crate) fn known(&self, id: BrokerId) -> Known {
         let broker = self.broker(id);
-        Known { place: Arc::clone(&self.place), epoch: broker.epoch, is_fenced: broker.fenced }
+        let others = self.image.brokers();
+        let stopping = others.filter(|(_, other)| other.in_controlled_shutdown && !other.fenced);
+        Known {
+            place: Arc::clone(&self.place),
+            epoch: broker.epoch,
+            is_fenced: broker.fenced,
+            stopping: stopping.map(|(id, _)| id).collect(),
+        }
     }
 
     pub(crate) fn broker(&self, id: BrokerId) -> &Broker {
@@ -74,7 +81,9 @@ impl Metadata {
         for record in records {
             match record {
                 Record::Partition { mut partition, .. } => {
-                    if mutant == Some(Mutant::KeepsEligible) {
+                    if mutant == Some(Mutant::ForgetsTheOldLeader) {
+                        forget_old_leader(&self.place, &mut partition);
+                    } else if mutant == Some(Mutant::KeepsEligible) {
                         keep_eligible(&self.place, &mut partition);
                     } else if mutant == Some(Mutant::KeepsTheLeaderEpoch) {
                         partition.leader_epoch = self.place.leader_epoch;
@@ -130,6 +139,13 @@ fn keep_eligible(before: &Partition, next: &mut Partition) {
         !next.isr.contains(id) && (before.elr.contains(id) || next.elr.contains(id))
     };
     next.elr = next.replicas.iter().copied().filter(stays).collect();
+}
+
+/// Whoever led does not stay in sync until it follows.
+fn forget_old_leader(before: &Partition, next: &mut Partition) {
+    if before.leader != next.leader && next.leader.is_some() {
+        next.isr.retain(|id| Some(*id) != before.leader);
+    }
 }
 
 /// What a broker says of itself.

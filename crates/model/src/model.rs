@@ -158,7 +158,8 @@ impl Model for Replication {
         };
         let nodes = ids.map(|id| {
             let place = Arc::new(place.clone());
-            let known = Known { place, epoch: i64::from(id.0), is_fenced: false };
+            let known =
+                Known { place, epoch: i64::from(id.0), is_fenced: false, stopping: Vec::new() };
             Arc::new(Node::new(id, known))
         });
         let metadata = Metadata::new(&nodes, &place);

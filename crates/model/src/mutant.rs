@@ -47,6 +47,8 @@ pub enum Mutant {
     TakesSilenceForRefusal,
     /// A leader whose proposal was taken, and made somebody else the leader, takes it for refused.
     TakesAnotherLeaderForRefusal,
+    /// Who led, lives and is replaced leaves the in-sync replicas before it knows.
+    ForgetsTheOldLeader,
     /// A leader tells its watermark before it has one of its own epoch (KIP-207).
     TellsEarly,
     /// Nobody joins the in-sync replicas again.
@@ -57,7 +59,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them, each with the property that catches it and the scenario in which it does.
-    pub const ALL: [(Mutant, &str, &str); 22] = [
+    pub const ALL: [(Mutant, &str, &str); 23] = [
         (Mutant::ForgetsTheBoot, SURVIVES, "two power losses"),
         (Mutant::IgnoresBrokerEpochs, SURVIVES, "a lost disk, a late proposal"),
         (Mutant::IgnoresPartitionEpochs, SURVIVES, "a lag, a late proposal"),
@@ -77,6 +79,7 @@ impl Mutant {
         (Mutant::TrustsOldMetadata, UNCUT, "two power losses"),
         (Mutant::TakesSilenceForRefusal, SURVIVES, "a kill, a late proposal"),
         (Mutant::TakesAnotherLeaderForRefusal, SURVIVES, "a move"),
+        (Mutant::ForgetsTheOldLeader, WATERMARK, "a stop, an election"),
         (Mutant::TellsEarly, WATERMARK, "two records, a kill"),
         (Mutant::NeverGrows, HEALS, "a lag, a late proposal"),
         (Mutant::TwoMachinesAtOnce, SURVIVES, "two power losses"),

@@ -8,7 +8,7 @@ use stateright::Property;
 use crate::broker::{Entry, MIN_ISR, Node, index};
 use crate::model::Replication;
 use crate::scenario::Budget;
-use crate::state::State;
+use crate::state::{BROKERS, State};
 
 /// Whoever may be elected, and the leader, have all that was acknowledged.
 pub const SURVIVES: &str = "what was acknowledged survives";
@@ -47,10 +47,14 @@ pub(crate) fn all() -> Vec<Property<Replication>> {
         Property::always(UNCUT, |model: &Replication, state: &State| {
             model.scenario.loses_the_newest() || !state.past.was_committed_cut
         }),
+        // Whoever is fenced may go on for what is left of its lease, which has no clock here.
         Property::always(WATERMARK, |model, state: &State| {
-            let leader = state.leader().filter(|node| model.tells_watermark(node));
+            let tells =
+                |at: &usize| !state.is_fenced(*at) && model.tells_watermark(&state.nodes[*at]);
+            let leaders = (0..BROKERS).filter(|at| state.nodes[*at].leads().is_some());
+            let told = leaders.filter(tells).map(|at| state.nodes[at].disk.watermark);
             model.scenario.loses_the_newest()
-                || leader.is_none_or(|node| node.disk.watermark >= state.past.told)
+                || told.min().is_none_or(|lowest| lowest >= state.past.told)
         }),
         Property::always(ONE_LEADER, |_, state: &State| {
             state.past.ackers.windows(2).all(|pair| pair[0].0 != pair[1].0)

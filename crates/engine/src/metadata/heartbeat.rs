@@ -10,7 +10,8 @@ use crate::ids::BrokerId;
 
 use super::brokers::{UnknownBroker, changed};
 use super::controller::{Controller, Decision};
-use super::image::Broker;
+use super::image::{Broker, Partition};
+use super::partitions::is_live;
 use super::record::Record;
 
 /// A broker says that it is there.
@@ -33,13 +34,14 @@ pub struct Heartbeat {
 pub struct HeartbeatReply {
     /// Whether it may neither lead nor be in sync.
     pub is_fenced: bool,
-    /// Whether it may stop now: nothing that it led had still to be given to others.
+    /// Whether it may stop now: it leads nothing that others can, and nobody waits for it.
     pub should_shut_down: bool,
 }
 
 impl Controller<'_> {
     /// Lets a broker in once it has caught up, and out in an orderly way: as long as it stops, it gives
-    /// away what others can lead, and may go when there was nothing to give since the last heartbeat.
+    /// away what others can lead. It may go when there is nothing to give, and everybody who leads what it
+    /// holds has taken it out of the in-sync replicas.
     pub fn heartbeat(
         &self,
         heartbeat: Heartbeat,
@@ -57,7 +59,7 @@ impl Controller<'_> {
         let stopping = broker.in_controlled_shutdown || (want_shut_down && !fenced);
         let next = Broker { fenced, in_controlled_shutdown: stopping, ..broker.clone() };
         let records = self.change_broker(id, broker, &next);
-        let should_shut_down = want_shut_down && records.is_empty();
+        let should_shut_down = want_shut_down && records.is_empty() && !self.is_waited_for(id);
         Decision { records, reply: Ok(HeartbeatReply { is_fenced: fenced, should_shut_down }) }
     }
 
@@ -75,6 +77,15 @@ impl Controller<'_> {
             }
             Err(unknown) => Decision::nothing(Err(unknown)),
         }
+    }
+
+    /// Whether others who are there are in sync with a broker, and so commit nothing without it.
+    fn is_waited_for(&self, id: BrokerId) -> bool {
+        let waits = |partition: &Partition| {
+            let isr = &partition.isr;
+            isr.contains(&id) && isr.iter().any(|other| *other != id && is_live(self.image, *other))
+        };
+        self.image.topics().any(|topic| topic.partitions.iter().any(waits))
     }
 
     fn change_broker(&self, id: BrokerId, before: &Broker, next: &Broker) -> Vec<Record> {

@@ -106,9 +106,9 @@ pub struct Partition {
     /// Who left the in-sync replicas when these became too few to commit anything: they have all
     /// committed records as well, and may lead (KIP-966).
     pub elr: Vec<BrokerId>,
-    /// Replicas that a reassignment adds and that were not in sync when it began.
+    /// Replicas that were none before the move under way.
     pub adding: Vec<BrokerId>,
-    /// Replicas that go when those that it adds are in sync.
+    /// Replicas that are none after it. One that is in both comes no more: its move was cancelled.
     pub removing: Vec<BrokerId>,
 }
 
@@ -116,6 +116,24 @@ impl Partition {
     /// Whether its replicas are being moved.
     pub fn is_reassigning(&self) -> bool {
         !self.adding.is_empty() || !self.removing.is_empty()
+    }
+
+    /// Whether replicas are being moved, and those that go may: all that come are in sync, and those that stay
+    /// are enough to commit, or nobody else has what is committed. Else a committed record could be left on
+    /// fewer disks than it was promised.
+    ///
+    /// Whoever goes may have led, and not know yet that somebody else does. So it leaves the in-sync replicas
+    /// by the word of its leader, once it has fetched from that one, and the replicas after that.
+    pub fn may_let_go(&self, min_insync_replicas: usize) -> bool {
+        if !self.is_reassigning() {
+            return false;
+        }
+        let stays = |id: &&BrokerId| !self.removing.contains(id);
+        let all_came = self.adding.iter().filter(stays).all(|id| self.isr.contains(id));
+        let in_sync = self.isr.iter().filter(stays).count();
+        let enough = min_insync_replicas.min(self.replicas.iter().filter(stays).count());
+        let holders_stay = self.isr.iter().chain(&self.elr).all(|id| stays(&id));
+        all_came && in_sync > 0 && (holders_stay || in_sync >= enough)
     }
 }
 

@@ -90,6 +90,8 @@ pub(crate) struct Cluster {
     answers: Vec<Answered>,
     asked: Vec<Asked>,
     pub(crate) acked: Vec<(Offset, u64)>,
+    /// The highest watermark that consumers were told.
+    pub(crate) told: Offset,
     fault: Fault,
     names: u64,
     now: Now,
@@ -110,6 +112,7 @@ impl Cluster {
             answers: Vec::new(),
             asked: Vec::new(),
             acked: Vec::new(),
+            told: 0,
             fault,
             names: 0,
             now: Now { wall_ms: 0, tick: Duration::ZERO },
@@ -259,7 +262,17 @@ impl Cluster {
         for at in 0..self.nodes.len() {
             let acked = self.nodes[at].acknowledge();
             self.acked.extend(acked);
+            self.told = self.told.max(self.watermark_at(at).unwrap_or(0));
         }
+    }
+
+    /// What consumers are told who ask this broker, if it leads. One that is fenced may go on for what is left of
+    /// its lease, which has no clock here.
+    pub(crate) fn watermark_at(&self, at: usize) -> Option<Offset> {
+        let node = &self.nodes[at];
+        let Role::Leader(progress) = &node.process.as_ref()?.role else { return None };
+        let is_fenced = self.image.broker(node.id)?.fenced;
+        (!is_fenced && progress.is_serving()).then_some(node.disk.watermark)
     }
 
     fn fetch_of(&self, at: usize) -> Option<Fetch> {
@@ -292,6 +305,15 @@ impl Cluster {
 
     fn propose(&mut self, at: usize) {
         let topic_id = self.image.topic("t").unwrap().id;
+        // It asks again when it has an answer, or waits for none any more.
+        let node = &self.nodes[at];
+        let waits = |asked: &Asked| {
+            let incarnation = node.process.as_ref().map(|process| process.incarnation);
+            asked.is_awaited && (asked.leader, Some(asked.incarnation)) == (node.id, incarnation)
+        };
+        if self.asked.iter().any(waits) {
+            return;
+        }
         let Some(proposal) = self.nodes[at].propose(self.now) else { return };
         let process = self.nodes[at].process.as_ref().unwrap();
         let request = AlterPartition {
@@ -434,8 +456,7 @@ impl Cluster {
         let node = &self.nodes[at];
         let Some(process) = &node.process else { return };
         let Some(epoch) = process.broker_epoch else { return };
-        let known = process.image.broker(node.id).map(|broker| broker.epoch);
-        let is_caught_up = known == Some(epoch);
+        let is_caught_up = process.applied == self.decisions.len();
         let heartbeat =
             Heartbeat { id: node.id, epoch, want_fence: false, want_shut_down, is_caught_up };
         let reply = self.decide(|c| c.heartbeat(heartbeat));

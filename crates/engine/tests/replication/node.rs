@@ -212,7 +212,7 @@ impl Node {
                         offset: fetch.offset,
                         start: 0,
                         end,
-                        may_join: true,
+                        may_join: process.image.is_active(fetch.from),
                         now,
                     });
                     let rest = &self.disk.log[usize::try_from(fetch.offset).unwrap()..];
@@ -250,9 +250,9 @@ impl Node {
 
     pub(crate) fn propose(&mut self, now: Now) -> Option<Proposal> {
         let end = self.disk.end();
-        match &mut self.process.as_mut()?.role {
-            Role::Leader(progress) => progress.proposal(end, now, LAG_MAX, &|_| true),
-            _ => None,
-        }
+        let process = self.process.as_mut()?;
+        let Role::Leader(progress) = &mut process.role else { return None };
+        let may_join = |id| process.image.is_active(id);
+        progress.proposal(end, MIN_ISR, now, LAG_MAX, &may_join)
     }
 }

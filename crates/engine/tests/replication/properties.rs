@@ -36,6 +36,13 @@ impl Cluster {
             }
         }
         self.check_logs_match()?;
+        for at in 0..self.nodes.len() {
+            if let Some(watermark) = self.watermark_at(at)
+                && watermark < self.told
+            {
+                return Err(format!("broker {at} tells {watermark} after {}", self.told));
+            }
+        }
         if let Some(leader) = place.leader
             && let Some(process) = &self.node(leader).process
             && let Role::Leader(progress) = &process.role

@@ -9,7 +9,7 @@ use super::{BYTES_APART_MAX, Hold, Round, Share, Sizes};
 use crate::ids::BrokerId;
 use crate::metadata::invariants_test::{Cluster, new_topic, registration};
 use crate::metadata::{
-    AlterPartition, Assignment, Controller, Drain, Image, Lease, Partition, Registration, Topic,
+    AlterPartition, Assignment, Controller, Drain, Image, Lease, Partition, Registration,
 };
 
 const GIB: u64 = 1 << 30;
@@ -57,26 +57,6 @@ fn sizes(cluster: &Cluster, gib: &[u64]) -> Sizes {
     keys.zip(gib).map(|(key, gib)| (key, gib * GIB)).collect()
 }
 
-/// The leaders of all partitions say that all their replicas are in sync.
-fn catch_up(cluster: &mut Cluster) {
-    let epoch = |cluster: &Cluster, id: BrokerId| cluster.image.broker(id).unwrap().epoch;
-    let asked = |cluster: &Cluster, topic: &Topic, index: i32, it: &Partition| AlterPartition {
-        topic_id: topic.id,
-        index,
-        leader_epoch: it.leader_epoch,
-        partition_epoch: it.partition_epoch,
-        isr: it.replicas.iter().map(|id| (*id, epoch(cluster, *id))).collect(),
-    };
-    let moving = cluster.image.reassignments();
-    let moving: Vec<_> = moving
-        .map(|(topic, index, it)| (it.leader.unwrap(), asked(cluster, topic, index, it)))
-        .collect();
-    for (leader, asked) in moving {
-        let epoch = epoch(cluster, leader);
-        cluster.run(|c| c.alter_partitions(leader, epoch, vec![asked])).unwrap();
-    }
-}
-
 /// Carries the balancer on until nothing is left; says how many replicas were moved.
 fn balance(cluster: &mut Cluster, sizes: &Sizes, moves_max: usize) -> usize {
     let mut moved = 0;
@@ -90,7 +70,7 @@ fn balance(cluster: &mut Cluster, sizes: &Sizes, moves_max: usize) -> usize {
         let added: usize = added.sum();
         assert!(added <= moves_max, "{added} replicas at once");
         moved += added;
-        catch_up(cluster);
+        cluster.catch_up();
     }
     panic!("it goes on for ever");
 }
@@ -249,7 +229,7 @@ fn what_was_asked_for_ends_when_nothing_is_left() {
     cluster.run(|c| c.ask_for_balance(true)).unwrap();
     assert_eq!(controller(&cluster).ask_for_balance(true).records, []);
     assert!(cluster.run(|c| c.carry_on_balance(&Sizes::new(), 2)).begun > 0);
-    catch_up(&mut cluster);
+    cluster.catch_up();
     assert!(cluster.image.is_balance_asked());
     balance(&mut cluster, &Sizes::new(), 2);
     assert!(!cluster.image.is_balance_asked());

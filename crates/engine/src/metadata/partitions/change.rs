@@ -59,12 +59,15 @@ impl<'a> Change<'a> {
         self
     }
 
-    /// `stopping` leaves the in-sync replicas if that takes nothing from anybody: somebody else leads, or
-    /// can.
-    pub(in crate::metadata) fn hands_over(self, stopping: BrokerId) -> Self {
-        let can_lead = |id: BrokerId| is_active(self.image, id) || self.before.leader == Some(id);
-        let others = self.next.isr.iter().any(|id| *id != stopping && can_lead(*id));
-        if others { self.leaves(stopping) } else { self }
+    /// `stopping` leads no more, if somebody else can. It stays in sync until it follows that one, which then
+    /// says so.
+    pub(in crate::metadata) fn hands_over(mut self, stopping: BrokerId) -> Self {
+        if self.next.leader == Some(stopping) {
+            let isr = self.next.isr.iter().copied();
+            let others: Vec<BrokerId> = isr.filter(|id| is_active(self.image, *id)).collect();
+            self.next.leader = self.best(&others).or(self.next.leader);
+        }
+        self
     }
 
     /// `draining` leads no more, if somebody else in sync can begin to. It stays in sync itself.
@@ -100,7 +103,6 @@ impl<'a> Change<'a> {
         adding: Vec<BrokerId>,
         removing: Vec<BrokerId>,
     ) -> Self {
-        self.next.isr.retain(|id| replicas.contains(id));
         (self.next.replicas, self.next.adding, self.next.removing) = (replicas, adding, removing);
         self
     }
@@ -140,23 +142,31 @@ impl<'a> Change<'a> {
         Some(self.next)
     }
 
-    /// Replicas are let go once all that were added are in sync, and only if those that stay are enough to
-    /// commit: else a committed record could be left on fewer disks than it was promised.
+    /// Replicas are let go once nobody who goes leads, or is in sync.
     fn finish_reassignment(&mut self) {
-        let Partition { replicas, isr, adding, removing, .. } = &self.next;
-        let stays = |id: &BrokerId| !removing.contains(id);
-        let isr_left: Vec<BrokerId> = isr.iter().copied().filter(stays).collect();
-        let replicas_left: Vec<BrokerId> = replicas.iter().copied().filter(stays).collect();
-        let had = self.before.isr.iter().chain(&self.before.elr);
-        let holders_stay = had.chain(isr).all(|id| stays(id) || self.lost == Some(*id));
-        let may_go = !isr_left.is_empty()
-            && (holders_stay || isr_left.len() >= self.enough(replicas_left.len()));
-        if self.next.is_reassigning() && adding.iter().all(|id| isr.contains(id)) && may_go {
-            self.next.isr = isr_left;
-            self.next.replicas = replicas_left;
-            self.next.adding.clear();
-            self.next.removing.clear();
+        if !self.next.is_reassigning() {
+            return;
         }
+        let mut seen = self.next.clone();
+        // Who leaves now has what is committed all the same.
+        let leaves = |id: &BrokerId| !seen.isr.contains(id) && self.lost != Some(*id);
+        let left: Vec<BrokerId> = self.before.isr.iter().copied().filter(leaves).collect();
+        seen.elr.extend(left);
+        if !seen.may_let_go(self.min_isr) {
+            return;
+        }
+        let goes = |id: &BrokerId| self.next.removing.contains(id);
+        if self.next.isr.iter().any(goes) {
+            if self.next.leader.as_ref().is_some_and(goes) {
+                let isr = self.next.isr.iter().copied();
+                let stays: Vec<BrokerId> = isr.filter(|id| !goes(id)).collect();
+                self.next.leader = self.best(&stays).or(self.next.leader);
+            }
+            return;
+        }
+        let removing = std::mem::take(&mut self.next.removing);
+        self.next.replicas.retain(|id| !removing.contains(id));
+        self.next.adding.clear();
     }
 
     /// Says whether the leader lacks committed records.

@@ -3,8 +3,12 @@
 //! ```text
 //! replicas 1 2 3, asked for 2 3 4
 //!     → replicas 2 3 4 1   adding 4   removing 1      until 4 is in sync, and those that stay can commit
-//!     → replicas 2 3 4                                or, cancelled: 2 3 1
+//!                                                     somebody else leads, if 1 does
+//!                                                     1 follows: it leaves the in-sync replicas
+//!     → replicas 2 3 4
 //! ```
+//!
+//! A move that is cancelled becomes one to the replicas of before: 4 is then both `adding` and `removing`.
 
 use std::collections::BTreeSet;
 
@@ -87,7 +91,8 @@ impl Controller<'_> {
         let partition = topic.partition(index).ok_or(ReassignError::UnknownPartition)?;
         let change = Change::of(self.image, partition, self.min_isr(topic));
         let change = match replicas {
-            None => self.cancel(topic, partition, change)?,
+            None if !partition.is_reassigning() => return Err(ReassignError::NotInProgress),
+            None => begin(partition, &original(partition), change),
             Some(target) => {
                 let target =
                     self.assigned(&target, target.len()).map_err(ReassignError::Assignment)?;
@@ -101,28 +106,6 @@ impl Controller<'_> {
         };
         let next = change.decide();
         Ok(next.map(|partition| Record::Partition { topic_id: topic.id, index, partition }))
-    }
-
-    fn cancel<'a>(
-        &self,
-        topic: &Topic,
-        partition: &Partition,
-        change: Change<'a>,
-    ) -> Result<Change<'a>, ReassignError> {
-        if !partition.is_reassigning() {
-            return Err(ReassignError::NotInProgress);
-        }
-        let replicas = original(partition);
-        let holders = partition.isr.iter().chain(&partition.elr);
-        let holders_stay = holders.into_iter().all(|id| replicas.contains(id));
-        let in_sync = partition.isr.iter().filter(|id| replicas.contains(id)).count();
-        let enough = self.min_isr(topic).min(replicas.len());
-        if !holders_stay && in_sync < enough {
-            return Err(ReassignError::Assignment(format!(
-                "of the replicas before, {in_sync} are in sync, and {enough} are needed: records could be lost"
-            )));
-        }
-        Ok(change.set_replicas(replicas, Vec::new(), Vec::new()))
     }
 }
 
@@ -139,11 +122,11 @@ pub(in crate::metadata) fn begin<'a>(
     change: Change<'a>,
 ) -> Change<'a> {
     let original = original(partition);
-    let is_new = |id: &BrokerId| !original.contains(id);
-    let adding: Vec<BrokerId> = target.iter().copied().filter(is_new).collect();
     let goes = |id: &BrokerId| !target.contains(id);
     let removing: Vec<BrokerId> = partition.replicas.iter().copied().filter(goes).collect();
-    let replicas = target.iter().chain(&removing).copied().collect();
+    let replicas: Vec<BrokerId> = target.iter().chain(&removing).copied().collect();
+    let is_new = |id: &BrokerId| !original.contains(id);
+    let adding = replicas.iter().copied().filter(is_new).collect();
     change.set_replicas(replicas, adding, removing)
 }
 
