@@ -103,7 +103,7 @@ pub(crate) struct Known {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Role {
     Waiting,
-    Leader(Progress),
+    Leader(Box<Progress>),
     Follower(LeaderEpoch),
 }
 
@@ -272,7 +272,8 @@ impl Node {
             Some(place) if place.leader == Some(self.id) => {
                 let (start, high_watermark) = (self.disk.end(), self.disk.watermark);
                 self.disk.epochs.assign(place.leader_epoch, start);
-                Role::Leader(Progress::new(Begin { me: self.id, place, start, high_watermark }))
+                let begin = Begin { me: self.id, place, start, high_watermark };
+                Role::Leader(Box::new(Progress::new(begin)))
             }
             Some(place) if place.leader.is_some() && place.replicas.contains(&self.id) => {
                 Role::Follower(place.leader_epoch)

@@ -231,7 +231,8 @@ impl Progress {
         let goes = |id: &BrokerId| !may_join(*id) || (ends_move && removing.contains(id));
         let belongs = |id: &BrokerId, follower: &mut Follower| {
             if before.contains(id) {
-                !follower.lags(end, now, lag_max) && !(goes(id) && follower.offset.is_some())
+                let is_gone = goes(id) && follower.offset.is_some();
+                !is_gone && !follower.lags(end, now, lag_max)
             } else {
                 !goes(id)
                     && follower.offset.is_some_and(|offset| offset >= wanted)
