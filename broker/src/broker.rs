@@ -36,7 +36,7 @@ use crate::{admin_http, proof, replication};
 
 /// How often checkpoint files are brought up to date.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
-/// How long a graceful stop waits until the controller has given the broker's leaderships away.
+/// How long a graceful stop waits until the controller has given the broker's leaderships away, and nobody waits for it.
 const HAND_OVER_MAX: Duration = Duration::from_secs(10);
 
 /// Why a broker does not start.
@@ -345,8 +345,8 @@ impl Running {
                 changed = standing.changed() => if changed.is_err() { return },
                 () = clock.sleep_until(deadline) => {
                     tracing::warn!(
-                        "stopping although the controller has not agreed: it does not answer, or a leader still \
-                         waits for this broker"
+                        "stopping although the controller has not agreed: it does not answer, or others still \
+                         wait for this broker"
                     );
                     return;
                 }

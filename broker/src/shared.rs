@@ -15,7 +15,7 @@ use wire::{AllocateProducerIdsRequest, Uuid};
 use world::tasks::{Pool, blocking};
 use world::{World, watch};
 
-use crate::controller::{AskError, Heard, Link, Membership};
+use crate::controller::{AskError, Departures, Heard, Link, Membership};
 use crate::damage::Damage;
 use crate::disk_failure::DiskFailure;
 use crate::hindrance::Hindrance;
@@ -54,6 +54,10 @@ pub(crate) struct Shared {
     pub(crate) lease_clock: Mutex<LeaseClock>,
     /// Which version of the metadata each broker had at its last heartbeat to this node.
     pub(crate) known_by: Mutex<BTreeMap<BrokerId, u64>>,
+    /// Who is to leave in-sync replicas, while this node is the active controller.
+    pub(crate) departures: Mutex<Departures>,
+    /// When each broker that is told to stop last asked whether it may, while this node is the active controller.
+    pub(crate) stoppers: Mutex<BTreeMap<BrokerId, Duration>>,
     /// Bytes of recent records that each shard keeps in memory.
     pub(crate) tail_budget: usize,
     phase: AtomicUsize,
@@ -149,6 +153,8 @@ impl Shared {
             heard: Heard::default(),
             lease_clock: Mutex::default(),
             known_by: Mutex::default(),
+            departures: Mutex::default(),
+            stoppers: Mutex::default(),
             leaderships,
             tail_budget: usize::try_from(broker.tail_cache_bytes).unwrap_or(0) / shard_count,
             phase: AtomicUsize::new(Phase::Starting as usize),
@@ -437,7 +443,8 @@ impl Shared {
             None if topic_config.flush_messages == 1 || topic_config.flush_ms == 0 => {
                 Durability::Fsync
             }
-            None if internal || partition.replicas.len() == 1 => Durability::Fsync,
+            // Before a move, or after it: while it goes on, the others may have nothing yet, or no longer.
+            None if internal || partition.fewest_replicas() == 1 => Durability::Fsync,
             None => Durability::Replicated,
         };
         Some(Settings {

@@ -9,6 +9,7 @@ use engine::BrokerId;
 use engine::metadata::{AcquireLeaseError, Controller, Decision, Lease, LeaseClock, NotHeld};
 use wire::{DisruptionLeaseRequest, DisruptionLeaseResponse, ErrorCode, Str};
 
+use super::farewell;
 use super::link::Ask;
 use crate::api::{KafkaCode, voters};
 use crate::shared::Shared;
@@ -56,6 +57,9 @@ impl<'a> At<'a> {
 impl Ask for DisruptionLeaseRequest {
     async fn answer(self, shared: &Arc<Shared>) -> DisruptionLeaseResponse {
         let (broker, holder) = (BrokerId(self.broker_id), Arc::from(&*self.holder));
+        if self.operation == ACQUIRE && *self.holder == *farewell::holder(broker) {
+            farewell::note(shared, broker);
+        }
         let lease = Lease { broker, holder, ttl_ms: self.ttl_ms };
         let refused = match self.operation {
             ACQUIRE => acquire(shared, lease).await,
@@ -72,6 +76,7 @@ impl Ask for DisruptionLeaseRequest {
             error_code: code.number(),
             error_message: why,
             refusal,
+            everybody_stops: farewell::everybody_stops(shared),
             ..Default::default()
         };
         tell(shared, answer)

@@ -44,7 +44,7 @@ pub(crate) struct Membership {
 pub(crate) struct Standing {
     /// Whether it may lead and be in sync.
     pub(crate) is_unfenced: bool,
-    /// Whether it may stop: nobody needs it to lead any more.
+    /// Whether it may stop: nobody needs it to lead any more, and nobody waits for it.
     pub(crate) may_stop: bool,
 }
 

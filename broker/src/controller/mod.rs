@@ -13,12 +13,14 @@
 //! | `membership` | this broker's own registration and heartbeats |
 //! | `leases` | who may take a broker out of service, and until when |
 //! | `balance` | the balancer, and the return of preferred leaders |
+//! | `departures` | who has obeyed that somebody else leads, and leaves the in-sync replicas |
 //! | `drains` | what brokers that are drained give away, step by step |
 //! | `farewell` | a stop by request waits until this broker can be missed |
 //!
 //! What clients ask of the controller (topics, settings) is forwarded whole: `api/forward.rs`.
 
 mod balance;
+mod departures;
 mod drains;
 mod farewell;
 mod leases;
@@ -28,6 +30,7 @@ mod requests;
 mod sessions;
 
 pub(crate) use balance::{carry_on_balance, partition_sizes, return_leaders};
+pub(crate) use departures::Departures;
 pub(crate) use drains::carry_on_drains;
 pub(crate) use farewell::{give_lease_back, wait_until_safe};
 pub(crate) use leases::watch_lease;

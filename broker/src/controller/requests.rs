@@ -17,6 +17,7 @@ use wire::{
     CreateTopicsResponse, ErrorCode, Uuid,
 };
 
+use super::departures;
 use super::link::Ask;
 use super::sessions::hear;
 use crate::api::KafkaCode;
@@ -102,8 +103,10 @@ impl Ask for BrokerHeartbeatRequest {
         };
         let state = shared.state();
         let is_known = state.image.broker(id).is_some_and(|broker| broker.epoch == epoch);
+        let obeyed = u64::try_from(self.current_metadata_offset).unwrap_or(0);
         if is_known {
             hear(shared, Event::Asked { id, epoch });
+            departures::let_go(shared, id, obeyed).await;
         }
         let decided =
             shared.control.decide(move |controller| controller.heartbeat(heartbeat)).await;
@@ -113,9 +116,9 @@ impl Ask for BrokerHeartbeatRequest {
         }
         match decided {
             Ok(Ok(reply)) => {
-                let version = u64::try_from(self.current_metadata_offset).unwrap_or(0);
+                departures::look(shared);
                 let mut known_by = shared.known_by.lock().unwrap_or_else(PoisonError::into_inner);
-                known_by.insert(id, version);
+                known_by.insert(id, obeyed);
                 BrokerHeartbeatResponse {
                     is_caught_up,
                     is_fenced: reply.is_fenced,

@@ -204,10 +204,9 @@ impl Partition {
         may_join: &dyn Fn(BrokerId) -> bool,
     ) -> Option<Proposal> {
         let end = self.log.state().end();
-        let min_isr = self.settings.min_insync_replicas;
         let Role::Leader(progress) = &mut self.role else { return None };
         let waited = progress.waits_for_joining();
-        let proposal = progress.proposal(end, min_isr, now, lag_max, may_join);
+        let proposal = progress.proposal(end, now, lag_max, may_join);
         if waited && !progress.waits_for_joining() {
             // Who was waited for does not join after all.
             self.advance();

@@ -113,6 +113,13 @@ fn a_move_ends_when(change: impl AsyncFnOnce(&Cluster, i32)) {
         assert_eq!(answer.responses[0].partitions[0].error_code, 0);
         assert_eq!(moving(cluster, leaves).await, [(0, vec![leaves])]);
         change(cluster, leaves).await;
+        // Who goes says by a heartbeat that it knows who leads.
+        for _ in 0..20 {
+            if moving(cluster, leaves).await.is_empty() {
+                break;
+            }
+            cluster.simulation.sleep(Duration::from_millis(50)).await;
+        }
         assert_eq!(moving(cluster, leaves).await, []);
         assert_eq!(in_sync(cluster, leader).await, [leader]);
     });

@@ -366,6 +366,48 @@ fn a_second_stop_waits_until_the_first_is_back() {
 }
 
 #[test]
+fn those_who_are_all_told_to_stop_do_not_wait_for_one_another() {
+    run(113, async |cluster| {
+        let leader = cluster.settle().await;
+        create(cluster, leader, 6, 3).await;
+        for id in [1, 2, 3] {
+            cluster.stop_carefully(id);
+        }
+        let is_gone = |cluster: &Cluster, id| !cluster.simulation.is_running(cluster.host(id));
+        let all = |cluster: &Cluster| (1..=3).all(|id| is_gone(cluster, id));
+        let took = cluster.within(Duration::from_secs(40), "all stop", all).await;
+        assert!(
+            took >= Duration::from_secs(15),
+            "those who went had no time to come back: {took:?}"
+        );
+    });
+}
+
+#[test]
+fn those_who_are_all_restarted_go_one_after_another() {
+    run(114, async |cluster| {
+        let leader = cluster.settle().await;
+        create(cluster, leader, 6, 3).await;
+        for id in [1, 2, 3] {
+            cluster.stop_carefully(id);
+        }
+        let gone = |cluster: &Cluster| {
+            let is_gone = |id: &i32| !cluster.simulation.is_running(cluster.host(*id));
+            [1, 2, 3].into_iter().filter(is_gone).collect::<Vec<i32>>()
+        };
+        let mut restarted = Vec::new();
+        while restarted.len() < 3 {
+            cluster.within(Duration::from_secs(20), "one stops", |it| !gone(it).is_empty()).await;
+            let [id] = gone(cluster)[..] else { panic!("two at once: {:?}", gone(cluster)) };
+            cluster.simulation.sleep(Duration::from_secs(5)).await;
+            assert_eq!(gone(cluster), [id], "nobody else goes before it is back");
+            cluster.start(id);
+            restarted.push(id);
+        }
+    });
+}
+
+#[test]
 fn a_stop_waits_a_bounded_time() {
     let patience = [("klamm.stop.wait.ms", "20000")];
     run_with(111, &patience, async |cluster| {

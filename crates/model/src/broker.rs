@@ -95,15 +95,13 @@ pub(crate) struct Known {
     /// The registration that they have of this broker.
     pub(crate) epoch: i64,
     pub(crate) is_fenced: bool,
-    /// Who is about to stop.
-    pub(crate) stopping: Vec<BrokerId>,
 }
 
 /// What a process is to the partition.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Role {
     Waiting,
-    Leader(Box<Progress>),
+    Leader(Progress),
     Follower(LeaderEpoch),
 }
 
@@ -256,9 +254,10 @@ impl Node {
         {
             Arc::make_mut(place).elr.clear();
         }
-        let same = |old: &Arc<Partition>, new: &Arc<Partition>| {
-            (old.leader, old.leader_epoch) == (new.leader, new.leader_epoch)
+        let role = |place: &Arc<Partition>| {
+            (place.leader, place.leader_epoch, place.replicas.contains(&self.id))
         };
+        let same = |old: &Arc<Partition>, new: &Arc<Partition>| role(old) == role(new);
         if let (Some(old), Some(new)) = (&process.place, &place)
             && same(old, new)
         {
@@ -272,8 +271,7 @@ impl Node {
             Some(place) if place.leader == Some(self.id) => {
                 let (start, high_watermark) = (self.disk.end(), self.disk.watermark);
                 self.disk.epochs.assign(place.leader_epoch, start);
-                let begin = Begin { me: self.id, place, start, high_watermark };
-                Role::Leader(Box::new(Progress::new(begin)))
+                Role::Leader(Progress::new(Begin { me: self.id, place, start, high_watermark }))
             }
             Some(place) if place.leader.is_some() && place.replicas.contains(&self.id) => {
                 Role::Follower(place.leader_epoch)
@@ -320,7 +318,8 @@ impl Node {
             return Vec::new();
         };
         let min_isr = if mutant == Some(Mutant::CommitsBelowMin) { 1 } else { MIN_ISR };
-        let mut watermark = progress.high_watermark(vouched, setting(min_isr));
+        let mut watermark =
+            progress.high_watermark(vouched, i32::try_from(min_isr).expect("a few replicas"));
         if mutant == Some(Mutant::ForgetsTheProposed) {
             let have = progress.holders().map(|holder| holder.end).chain([vouched]);
             let all_have_told = progress.holders().count() + 1 == place.isr.len();
@@ -372,7 +371,6 @@ impl Node {
         mutant: Option<Mutant>,
     ) -> Option<Fetchable> {
         let end = self.disk.end();
-        let stopping = self.known.as_ref().map_or(&[][..], |known| &known.stopping);
         let Process { role: Role::Leader(progress), place: Some(place), .. } =
             self.process.as_mut()?
         else {
@@ -398,7 +396,7 @@ impl Node {
                 offset: if joins_early { end } else { fetch.offset },
                 start: 0,
                 end,
-                may_join: !stopping.contains(&fetch.from),
+                may_join: true,
                 now,
             });
             entry = self.disk.get(fetch.offset).copied();
@@ -433,9 +431,10 @@ impl Node {
     /// Who should be in sync, if it leads and that is news.
     pub(crate) fn propose(&mut self, now: Now) -> Option<Proposal> {
         let end = self.disk.end();
-        let stopping = self.known.as_ref().map_or(&[][..], |known| &known.stopping);
-        let Role::Leader(progress) = &mut self.process.as_mut()?.role else { return None };
-        progress.proposal(end, setting(MIN_ISR), now, LAG_MAX, &|id| !stopping.contains(&id))
+        match &mut self.process.as_mut()?.role {
+            Role::Leader(progress) => progress.proposal(end, now, LAG_MAX, &|_| true),
+            Role::Waiting | Role::Follower(_) => None,
+        }
     }
 
     /// The controller's answer to its proposal, or that there is none.
@@ -451,14 +450,9 @@ impl Node {
         if *progress != before {
             // Its pause begins with the next look at it: as if that had been so long ago that it is over.
             let begun = Now { tick: now.tick.saturating_sub(PAUSE), ..now };
-            progress.proposal(end, setting(MIN_ISR), begun, LAG_MAX, &|_| true);
+            progress.proposal(end, begun, LAG_MAX, &|_| true);
         }
     }
-}
-
-/// `min.insync.replicas`.
-fn setting(replicas: usize) -> i32 {
-    i32::try_from(replicas).expect("a few replicas")
 }
 
 /// An offset as the index of its record.

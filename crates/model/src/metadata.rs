@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use config::Settings;
 use engine::metadata::{
-    Broker, Controller, Decision, Image, Partition, Record, Registration, SupportedFeature,
+    Broker, Controller, Decision, Departure, Image, Partition, Record, Registration,
+    SupportedFeature,
 };
 use engine::{BrokerId, TopicId};
 
@@ -56,14 +57,30 @@ impl Metadata {
     /// What a broker learns of them.
     pub(crate) fn known(&self, id: BrokerId) -> Known {
         let broker = self.broker(id);
-        let others = self.image.brokers();
-        let stopping = others.filter(|(_, other)| other.in_controlled_shutdown && !other.fenced);
-        Known {
-            place: Arc::clone(&self.place),
-            epoch: broker.epoch,
-            is_fenced: broker.fenced,
-            stopping: stopping.map(|(id, _)| id).collect(),
+        Known { place: Arc::clone(&self.place), epoch: broker.epoch, is_fenced: broker.fenced }
+    }
+
+    /// Where a broker is to leave, and has obeyed that somebody else leads.
+    pub(crate) fn departures(&self, node: &Node, settings: &Settings) -> Vec<Departure> {
+        let obeyed =
+            node.process.as_ref().and_then(|it| it.place.as_ref()).map(|it| it.leader_epoch);
+        let departures = Controller { image: &self.image, settings }.departures();
+        let due = |it: &Departure| it.broker == node.id && obeyed >= Some(it.leader_epoch);
+        departures.into_iter().filter(due).collect()
+    }
+
+    /// The replicas, with a broker more than are to be there, or without it.
+    pub(crate) fn moved(&self, id: BrokerId) -> Vec<BrokerId> {
+        let Partition { replicas, removing, .. } = &*self.place;
+        let stays = |other: &&BrokerId| !removing.contains(other);
+        let mut target: Vec<BrokerId> = replicas.iter().filter(stays).copied().collect();
+        match target.iter().position(|other| *other == id) {
+            Some(at) => {
+                target.remove(at);
+            }
+            None => target.push(id),
         }
+        target
     }
 
     pub(crate) fn broker(&self, id: BrokerId) -> &Broker {

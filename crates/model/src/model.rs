@@ -51,6 +51,9 @@ impl Replication {
             if node.fetch(durability, self.mutant).is_some() {
                 actions.push(Action::Copy(at));
             }
+            if !state.metadata.departures(node, &self.settings).is_empty() {
+                actions.push(Action::LetGo(at));
+            }
             let is_asking = state.asked.iter().any(|it| it.is_awaited && it.leader == node.id);
             if node.leads().is_some() && !is_asking {
                 actions.push(Action::Propose(at));
@@ -97,8 +100,9 @@ impl Replication {
         if left.elections > 0 {
             actions.push(Action::Prefer);
         }
-        if left.moves > 0 && state.metadata.place.replicas.len() == BROKERS {
-            actions.extend((0..BROKERS).map(Action::Move));
+        if left.moves > 0 {
+            let moves = |at: &usize| state.metadata.moved(state.nodes[*at].id).len() >= MIN_ISR;
+            actions.extend((0..BROKERS).filter(moves).map(Action::Move));
         }
         if left.hours > 0 {
             actions.push(Action::Pass);
@@ -158,8 +162,7 @@ impl Model for Replication {
         };
         let nodes = ids.map(|id| {
             let place = Arc::new(place.clone());
-            let known =
-                Known { place, epoch: i64::from(id.0), is_fenced: false, stopping: Vec::new() };
+            let known = Known { place, epoch: i64::from(id.0), is_fenced: false };
             Arc::new(Node::new(id, known))
         });
         let metadata = Metadata::new(&nodes, &place);

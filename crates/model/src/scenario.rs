@@ -34,7 +34,7 @@ pub struct Budget {
     pub give_ups: u8,
     /// Elections of the preferred leader.
     pub elections: u8,
-    /// Reassignments that take a replica away.
+    /// Reassignments that take a replica away, or add one.
     pub moves: u8,
     /// Fetches that arrive late, and whose answers nobody waits for.
     pub late_fetches: u8,
@@ -103,6 +103,9 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario("a lost disk, a late proposal", 2, Budget { lost_disks: 1, give_ups: 1, ..CALM }),
     scenario("a move", 2, Budget { moves: 1, ..CALM }),
     scenario("a move, a late proposal", 2, Budget { moves: 1, give_ups: 1, ..CALM }),
+    scenario("a move, an election", 2, Budget { moves: 1, elections: 1, ..CALM }),
+    scenario("a move, a stop", 2, Budget { moves: 1, stops: 1, ..CALM }),
+    scenario("two moves", 3, Budget { moves: 2, ..CALM }),
 ];
 
 /// More of it, searched by hand: minutes each.
@@ -122,6 +125,8 @@ pub const DEEP_SCENARIOS: &[Scenario] = &[
         2,
         Budget { power_losses: 1, hours: 1, late_fetches: 1, ..CALM },
     ),
+    scenario("three moves", 2, Budget { moves: 3, ..CALM }),
+    scenario("two moves, a kill", 2, Budget { moves: 2, kills: 1, ..CALM }),
     scenario("a move, a kill", 2, Budget { moves: 1, kills: 1, ..CALM }),
     scenario("a move, a power loss", 2, Budget { moves: 1, power_losses: 1, ..CALM }),
     scenario("two lags, two late proposals", 2, Budget { hours: 2, give_ups: 2, ..CALM }),

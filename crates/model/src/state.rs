@@ -113,8 +113,10 @@ pub enum Action {
     LoseDisk(usize),
     /// The preferred leader is asked for.
     Prefer,
-    /// A broker is to have no replica any more.
+    /// A broker is to have a replica no more, or again.
     Move(usize),
+    /// A broker says by a heartbeat that it has obeyed that somebody else leads, and is let go.
+    LetGo(usize),
     /// An hour passes.
     Pass,
 }

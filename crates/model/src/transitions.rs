@@ -84,12 +84,17 @@ impl Replication {
             }
             Action::Move(at) => {
                 state.left.moves -= 1;
-                let others = state.metadata.place.replicas.iter().map(|id| id.0);
-                let replicas = others.filter(|id| *id != state.nodes[at].id.0).collect();
+                let target = state.metadata.moved(state.nodes[at].id);
+                let replicas = target.iter().map(|id| id.0).collect();
                 let (topic, index) = (TOPIC_NAME.to_owned(), 0);
                 let asked = Reassignment { topic, index, replicas: Some(replicas) };
                 let alter = |c: Controller<'_>| c.alter_reassignments(vec![asked], true);
                 state.metadata.decide(&self.settings, self.mutant, alter);
+            }
+            Action::LetGo(at) => {
+                let departures = state.metadata.departures(&state.nodes[at], &self.settings);
+                let let_go = |c: Controller<'_>| c.let_go(&departures);
+                state.metadata.decide(&self.settings, self.mutant, let_go);
             }
             Action::Pass => {
                 state.left.hours -= 1;

@@ -23,7 +23,7 @@ pub(super) struct ReassignArgs {
     /// The brokers that shall hold each partition, separated by commas, preferred leader first
     #[arg(long, value_name = "IDS", value_delimiter = ',', required_unless_present = "cancel")]
     to: Vec<i32>,
-    /// End moves that are under way: replicas stay where they were
+    /// Take moves back that are under way: replicas go back to where they were
     #[arg(long, conflicts_with = "to")]
     cancel: bool,
     /// Only these partitions, separated by commas
@@ -135,7 +135,7 @@ async fn begin(admin: &Admin, moves: &Moves, wait: &Wait) -> Result<(), Failure>
 
 fn line(partition: &TopicPartition, to: Option<&[i32]>) -> Result<(), Failure> {
     match to {
-        None => output::line(format_args!("{partition} stays")),
+        None => output::line(format_args!("{partition} goes back to where it was")),
         Some(to) => {
             let to = to.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
             output::line(format_args!("{partition} moves to {to}"))
@@ -172,7 +172,7 @@ async fn done(admin: &Admin, moves: &Moves, within: Duration) -> Result<(), Fail
         }
         if clock.tick() >= until {
             return Err(Failure::new(format!("{left} partitions move still"))
-                .hint("it goes on; `klamm topic reassign TOPIC --cancel` ends it"));
+                .hint("it goes on; `klamm topic reassign TOPIC --cancel` takes it back"));
         }
         clock.sleep(LOOK_EVERY).await;
     }

@@ -40,8 +40,8 @@ pub struct HeartbeatReply {
 
 impl Controller<'_> {
     /// Lets a broker in once it has caught up, and out in an orderly way: as long as it stops, it gives
-    /// away what others can lead. It may go when there is nothing to give, and everybody who leads what it
-    /// holds has taken it out of the in-sync replicas.
+    /// away what others can lead. It may go when there is nothing to give, and it has left the in-sync replicas
+    /// of everything that others lead ([`Controller::let_go`]).
     pub fn heartbeat(
         &self,
         heartbeat: Heartbeat,

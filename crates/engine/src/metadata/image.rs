@@ -118,22 +118,31 @@ impl Partition {
         !self.adding.is_empty() || !self.removing.is_empty()
     }
 
-    /// Whether replicas are being moved, and those that go may: all that come are in sync, and those that stay
-    /// are enough to commit, or nobody else has what is committed. Else a committed record could be left on
-    /// fewer disks than it was promised.
-    ///
-    /// Whoever goes may have led, and not know yet that somebody else does. So it leaves the in-sync replicas
-    /// by the word of its leader, once it has fetched from that one, and the replicas after that.
-    pub fn may_let_go(&self, min_insync_replicas: usize) -> bool {
+    /// How many replicas it has at least: before the move under way, or after it.
+    pub fn fewest_replicas(&self) -> usize {
+        let without =
+            |some: &[BrokerId]| self.replicas.iter().filter(|id| !some.contains(id)).count();
+        without(&self.adding).min(without(&self.removing))
+    }
+
+    /// Whether replicas are being moved, and those that go may: all that come are in sync, and so many of those that
+    /// stay are in sync and `active` that they can commit; or nobody else has what is committed. Else a committed
+    /// record could be left on fewer disks than it was promised.
+    pub fn may_let_go(
+        &self,
+        min_insync_replicas: usize,
+        active: impl Fn(BrokerId) -> bool,
+    ) -> bool {
         if !self.is_reassigning() {
             return false;
         }
         let stays = |id: &&BrokerId| !self.removing.contains(id);
         let all_came = self.adding.iter().filter(stays).all(|id| self.isr.contains(id));
-        let in_sync = self.isr.iter().filter(stays).count();
+        let in_sync = || self.isr.iter().filter(stays);
+        let commit = in_sync().filter(|id| active(**id)).count();
         let enough = min_insync_replicas.min(self.replicas.iter().filter(stays).count());
         let holders_stay = self.isr.iter().chain(&self.elr).all(|id| stays(&id));
-        all_came && in_sync > 0 && (holders_stay || in_sync >= enough)
+        all_came && in_sync().next().is_some() && (holders_stay || commit >= enough)
     }
 }
 

@@ -102,32 +102,35 @@ impl Cluster {
         reply.unwrap().remove(0).1.map(|_| ())
     }
 
-    /// Everybody who is there copies, and the leaders say so until all moves have ended that can.
+    /// Everybody who is there copies and obeys, until all moves have ended that can.
     pub(super) fn catch_up(&mut self) {
-        for _ in 0..4 {
-            for (leader, asked) in self.proposals() {
-                let epoch = self.epoch(leader.0);
-                self.run(|c| c.alter_partitions(leader, epoch, vec![asked])).unwrap();
-            }
+        for (leader, asked) in self.proposals() {
+            let epoch = self.epoch(leader.0);
+            self.run(|c| c.alter_partitions(leader, epoch, vec![asked])).unwrap();
         }
+        self.let_go();
     }
 
-    fn proposals(&self) -> Vec<(BrokerId, AlterPartition)> {
+    /// Everybody who is there obeys.
+    pub(super) fn let_go(&mut self) {
         let controller = Controller { image: &self.image, settings: &self.settings };
+        let departures = controller.departures();
+        self.run(|c| c.let_go(&departures));
+    }
+
+    /// The leaders of all partitions say that every replica is in sync.
+    fn proposals(&self) -> Vec<(BrokerId, AlterPartition)> {
         let mut proposals = Vec::new();
         for topic in self.image.topics() {
             for (index, partition) in (0..).zip(&topic.partitions) {
                 let Some(leader) = partition.leader else { continue };
-                let ends = partition.may_let_go(controller.min_isr(topic));
-                let goes = |id: &BrokerId| ends && partition.removing.contains(id) && *id != leader;
-                let belongs = |id: &&BrokerId| is_live(&self.image, **id) && !goes(id);
-                let isr = partition.replicas.iter().filter(belongs);
+                let there = partition.replicas.iter().filter(|id| is_live(&self.image, **id));
                 let asked = AlterPartition {
                     topic_id: topic.id,
                     index,
                     leader_epoch: partition.leader_epoch,
                     partition_epoch: partition.partition_epoch,
-                    isr: isr.map(|id| (*id, self.epoch(id.0))).collect(),
+                    isr: there.map(|id| (*id, self.epoch(id.0))).collect(),
                 };
                 proposals.push((leader, asked));
             }
@@ -263,6 +266,7 @@ enum Event {
     Elect { election: Election },
     Reassign { name: String, index: i32, replicas: Option<Vec<i32>> },
     Settle,
+    Obey,
     Drain { id: i32, drain: Option<Drain> },
     CarryOn,
     Balance { is_asked: bool },
@@ -328,6 +332,7 @@ fn event() -> impl Strategy<Value = Event> {
             Event::Reassign { name, index, replicas }
         }),
         1 => Just(Event::Settle),
+        2 => Just(Event::Obey),
         2 => (brokers(), any::<bool>()).prop_map(|(id, fenced)| Event::Fence { id, fenced }),
         1 => (brokers(), prop::option::of(any::<bool>())).prop_map(|(id, all)| Event::Drain {
             id,
@@ -419,6 +424,7 @@ fn happen(cluster: &mut Cluster, event: Event, dice: u64) {
             cluster.run(|controller| controller.alter_reassignments(vec![asked], true));
         }
         Event::Settle => cluster.run(|controller| controller.settle_partitions()),
+        Event::Obey => cluster.let_go(),
         Event::Drain { id, drain } => {
             // There may be no such broker.
             let _ = cluster.run(|controller| controller.drain_broker(BrokerId(id), drain));

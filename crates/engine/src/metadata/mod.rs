@@ -49,8 +49,8 @@ pub use image::{Broker, Drain, Image, Lease, Partition, Topic, TopicChange};
 pub use internal::{CONSUMER_OFFSETS, TRANSACTION_STATE, is_internal, new_internal_topic};
 pub use names::{TopicNameError, check_topic_name, topic_names_collide};
 pub use partitions::{
-    AlterPartition, AlterPartitionError, AlterPartitionReply, ElectLeaderError, ElectLeadersReply,
-    Election, ReassignError, ReassignReply, Reassignment,
+    AlterPartition, AlterPartitionError, AlterPartitionReply, Departure, ElectLeaderError,
+    ElectLeadersReply, Election, ReassignError, ReassignReply, Reassignment,
 };
 pub use record::{Record, Resource, ResourceError, Subject};
 pub use topics::{

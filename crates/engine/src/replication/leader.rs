@@ -59,9 +59,14 @@ pub struct Proposal {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Progress {
     me: BrokerId,
-    place: Partition,
+    leader_epoch: LeaderEpoch,
     start: Offset,
     high_watermark: Offset,
+    partition_epoch: i32,
+    isr: Vec<BrokerId>,
+    /// Whether nobody outside of the in-sync replicas may be elected. While somebody may, a record that
+    /// is committed now could be missing there.
+    only_isr_may_lead: bool,
     followers: BTreeMap<BrokerId, Follower>,
     /// Who would be in sync if a proposal is taken that may still be.
     proposed: Vec<BrokerId>,
@@ -94,9 +99,12 @@ impl Progress {
     pub fn new(begin: Begin<'_>) -> Self {
         let mut progress = Self {
             me: begin.me,
-            place: begin.place.clone(),
+            leader_epoch: begin.place.leader_epoch,
             start: begin.start,
             high_watermark: begin.high_watermark,
+            partition_epoch: begin.place.partition_epoch,
+            isr: Vec::new(),
+            only_isr_may_lead: false,
             followers: BTreeMap::new(),
             proposed: Vec::new(),
             is_asking: false,
@@ -111,9 +119,10 @@ impl Progress {
     /// The metadata have another state of the partition, under the same leader epoch. Whatever was proposed
     /// before is settled by it.
     pub fn configured(&mut self, place: &Partition) {
-        if place.partition_epoch <= self.place.partition_epoch {
+        if place.partition_epoch <= self.partition_epoch {
             return;
         }
+        self.partition_epoch = place.partition_epoch;
         self.proposed.clear();
         self.is_asking = false;
         self.is_doubtful = false;
@@ -124,12 +133,13 @@ impl Progress {
         self.followers.retain(|id, _| place.replicas.contains(id));
         for id in place.replicas.iter().filter(|id| **id != self.me) {
             let follower = self.followers.entry(*id).or_default();
-            if self.place.isr.contains(id) && !place.isr.contains(id) {
+            if self.isr.contains(id) && !place.isr.contains(id) {
                 *follower = Follower::default();
             }
             follower.is_joining &= !place.isr.contains(id);
         }
-        self.place.clone_from(place);
+        self.isr.clone_from(&place.isr);
+        self.only_isr_may_lead = place.elr.is_empty();
     }
 
     /// A follower has fetched.
@@ -145,8 +155,7 @@ impl Progress {
         let had_all_of_last = follower.last.filter(|(_, end_then)| offset >= *end_then);
         let caught_up_at =
             if offset >= end { Some(now.tick) } else { had_all_of_last.map(|(at, _)| at) };
-        let is_joining =
-            caught_up_at.is_some() && offset >= self.start && !self.place.isr.contains(&id);
+        let is_joining = caught_up_at.is_some() && offset >= self.start && !self.isr.contains(&id);
         follower.is_joining = may_join && (follower.is_joining || is_joining);
         follower.caught_up_at = caught_up_at.max(follower.caught_up_at);
         follower.broker_epoch = Some(broker_epoch);
@@ -158,17 +167,15 @@ impl Progress {
     /// The first offset that is not committed, where the leader itself vouches for all below `own`.
     ///
     /// All that are in sync have what is below, and all that would be if a proposal was taken (KIP-497).
-    /// It moves only while `min_insync_replicas` are in sync and nobody else may be elected (KIP-966), and
-    /// never back.
+    /// It moves only while `min_insync_replicas` are in sync (KIP-966), and never back.
     pub fn high_watermark(&mut self, own: Offset, min_insync_replicas: i32) -> Offset {
         let replicas = self.followers.len() + 1;
         let enough = usize::try_from(min_insync_replicas).unwrap_or(0).clamp(1, replicas);
-        let Partition { isr, elr, .. } = &self.place;
-        if isr.len() < enough || !elr.is_empty() {
+        if self.isr.len() < enough || !self.only_isr_may_lead {
             return self.high_watermark;
         }
         let counts = |(id, follower): &(&BrokerId, &Follower)| {
-            isr.contains(id) || self.proposed.contains(id) || follower.is_joining
+            self.isr.contains(id) || self.proposed.contains(id) || follower.is_joining
         };
         let theirs = self.followers.iter().filter(counts);
         let theirs = theirs.map(|(_, follower)| follower.offset.unwrap_or(0));
@@ -182,12 +189,12 @@ impl Progress {
 
     /// Whether it is in sync, as the metadata have it.
     pub fn is_in_sync(&self, follower: BrokerId) -> bool {
-        self.place.isr.contains(&follower)
+        self.isr.contains(&follower)
     }
 
     /// The followers that are in sync and have fetched from this leader.
     pub fn holders(&self) -> impl Iterator<Item = Holder> {
-        let in_sync = self.followers.iter().filter(|(id, _)| self.place.isr.contains(id));
+        let in_sync = self.followers.iter().filter(|(id, _)| self.isr.contains(id));
         in_sync.filter_map(|(id, it)| Some(Holder { id: *id, start: it.start, end: it.offset? }))
     }
 
@@ -202,15 +209,11 @@ impl Progress {
     }
 
     /// Who should be in sync, if that is news and no proposal is under way. A follower joins with all that
-    /// is committed, and leaves when it has not caught up for `lag_max`; sooner if it goes anyway, because its
-    /// replica is moved away or because it is none that `may_join`, as one that is about to stop.
-    ///
-    /// Whoever goes may have led before, and believe so until it has fetched from this leader. If the watermark
-    /// did not wait for it until then, readers there could be told an older one.
+    /// is committed, and leaves when it has not caught up for `lag_max`. Whoever `may_join` excludes, as one that
+    /// is about to stop, is not proposed: it would be refused, and until then the watermark would wait for it.
     pub fn proposal(
         &mut self,
         end: Offset,
-        min_insync_replicas: i32,
         now: Now,
         lag_max: Duration,
         may_join: &dyn Fn(BrokerId) -> bool,
@@ -226,29 +229,28 @@ impl Progress {
             return None;
         }
         let wanted = self.high_watermark.max(self.start);
-        let ends_move = self.place.may_let_go(usize::try_from(min_insync_replicas).unwrap_or(0));
-        let Partition { isr: before, removing, .. } = &self.place;
-        let goes = |id: &BrokerId| !may_join(*id) || (ends_move && removing.contains(id));
-        let belongs = |id: &BrokerId, follower: &mut Follower| {
-            if before.contains(id) {
-                let is_gone = goes(id) && follower.offset.is_some();
-                !is_gone && !follower.lags(end, now, lag_max)
+        let belongs = |id: BrokerId, follower: &mut Follower, is_in_sync: bool| {
+            if is_in_sync {
+                !follower.lags(end, now, lag_max)
             } else {
-                !goes(id)
-                    && follower.offset.is_some_and(|offset| offset >= wanted)
+                follower.offset.is_some_and(|offset| offset >= wanted)
                     && follower.has_fetched_within(lag_max, now)
+                    && may_join(id)
             }
         };
-        let mut followers = self.followers.iter_mut();
+        let (before, mut followers) = (&self.isr, self.followers.iter_mut());
         // Thousands of leaders are asked many times a second: nothing is bought where nothing changes.
-        let stays_as_it_is = followers.all(|(id, it)| belongs(id, it) == before.contains(id));
-        if stays_as_it_is && !self.is_doubtful && !ends_move {
+        let stays_as_it_is = followers.all(|(id, follower)| {
+            let is_in_sync = before.contains(id);
+            belongs(*id, follower, is_in_sync) == is_in_sync
+        });
+        if stays_as_it_is && !self.is_doubtful {
             return None;
         }
         let mut isr = before.clone();
-        isr.retain(|id| self.followers.get_mut(id).is_none_or(|it| belongs(id, it)));
+        isr.retain(|id| self.followers.get_mut(id).is_none_or(|it| belongs(*id, it, true)));
         let others = self.followers.iter_mut().filter(|(id, _)| !before.contains(id));
-        isr.extend(others.filter_map(|(id, it)| belongs(id, it).then_some(*id)));
+        isr.extend(others.filter_map(|(id, it)| belongs(*id, it, false).then_some(*id)));
         let with_epoch = |id: &BrokerId| match self.followers.get(id) {
             // One that has not fetched yet under this leader is not vouched for.
             Some(follower) => follower.broker_epoch.map(|epoch| (*id, epoch)),
@@ -256,10 +258,10 @@ impl Progress {
         };
         let with_epochs = isr.iter().map(with_epoch).collect::<Option<Vec<_>>>()?;
         self.is_asking = true;
-        self.proposed.extend(isr.into_iter().filter(|id| !before.contains(id)));
+        self.proposed.extend(isr.into_iter().filter(|id| !self.isr.contains(id)));
         self.proposed.sort();
         self.proposed.dedup();
-        let Partition { leader_epoch, partition_epoch, .. } = self.place;
+        let (leader_epoch, partition_epoch) = (self.leader_epoch, self.partition_epoch);
         Some(Proposal { leader_epoch, partition_epoch, isr: with_epochs })
     }
 

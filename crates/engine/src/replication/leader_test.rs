@@ -73,31 +73,13 @@ impl Leader {
         self
     }
 
-    /// From these replicas to those, and all that come are in sync.
-    fn moves(
-        &mut self,
-        replicas: &[i32],
-        isr: &[i32],
-        adding: &[i32],
-        removing: &[i32],
-    ) -> &mut Self {
-        let place = Partition {
-            replicas: ids(replicas),
-            adding: ids(adding),
-            removing: ids(removing),
-            ..place(8, isr, &[])
-        };
-        self.progress.configured(&place);
-        self
-    }
-
     fn watermark(&mut self) -> Offset {
         self.progress.high_watermark(self.end, 2)
     }
 
     fn proposal(&mut self) -> Option<Proposal> {
         let may_join = |id| !self.stopping.contains(&id);
-        self.progress.proposal(self.end, 2, at(self.ms), LAG_MAX, &may_join)
+        self.progress.proposal(self.end, at(self.ms), LAG_MAX, &may_join)
     }
 
     /// The proposal as `id:epoch …`.
@@ -133,52 +115,6 @@ fn who_may_not_join_is_not_proposed_and_not_waited_for() {
     assert_eq!(leader.proposes(), None, "it has fallen behind");
     leader.fetch(3, 130).append(140).fetch(2, 140);
     assert_eq!(leader.watermark(), 130, "it is about to join");
-    assert_eq!(leader.proposes().as_deref(), Some("1:-1 2:2 3:3"));
-}
-
-#[test]
-fn who_is_about_to_stop_leaves_once_it_has_fetched_from_this_leader() {
-    let mut leader = Leader::new(&[1, 2, 3], &[]);
-    leader.stopping = ids(&[3]);
-    leader.append(120).fetch(2, 120);
-    assert_eq!(leader.proposes(), None, "it may believe that it leads");
-    assert_eq!(leader.watermark(), 90);
-    leader.fetch(3, 100);
-    assert_eq!(leader.proposes().as_deref(), Some("1:-1 2:2"));
-    assert_eq!(leader.watermark(), 100, "until that is known it counts");
-    leader.configure(8, &[1, 2], &[]);
-    assert_eq!(leader.watermark(), 120);
-    leader.fetch(3, 120);
-    assert_eq!(leader.proposes(), None);
-}
-
-#[test]
-fn replicas_that_go_leave_once_they_have_fetched_from_this_leader() {
-    let mut leader = Leader::new(&[1, 2, 3], &[]);
-    leader.moves(&[1, 2, 4, 3], &[1, 2, 3], &[4], &[3]);
-    leader.fetch(2, 100).fetch(3, 100);
-    assert_eq!(leader.proposes(), None, "4 is not in sync");
-    let mut leader = Leader::new(&[1, 2, 3], &[]);
-    leader.moves(&[1, 2, 4, 3], &[1, 2, 3, 4], &[4], &[3]);
-    leader.fetch(2, 100).fetch(4, 100);
-    assert_eq!(leader.proposes(), None, "3 may believe that it leads");
-    leader.fetch(3, 90);
-    assert_eq!(leader.proposes().as_deref(), Some("1:-1 2:2 4:4"));
-    // Those that stay would not be enough.
-    let mut leader = Leader::new(&[1, 2], &[]);
-    leader.moves(&[1, 3, 2], &[1, 2], &[], &[2]);
-    leader.fetch(2, 100);
-    assert_eq!(leader.proposes(), None);
-    leader.fetch(3, 100);
-    assert_eq!(leader.proposes().as_deref(), Some("1:-1 2:2 3:3"));
-}
-
-#[test]
-fn a_leader_that_goes_says_that_it_may() {
-    let mut leader = Leader::new(&[1, 2, 3], &[]);
-    leader.moves(&[2, 3, 1], &[1, 2, 3], &[], &[1]);
-    assert_eq!(leader.proposes(), None, "it does not vouch for the others yet");
-    leader.fetch(2, 100).fetch(3, 100);
     assert_eq!(leader.proposes().as_deref(), Some("1:-1 2:2 3:3"));
 }
 

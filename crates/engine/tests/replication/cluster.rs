@@ -459,6 +459,12 @@ impl Cluster {
         let is_caught_up = process.applied == self.decisions.len();
         let heartbeat =
             Heartbeat { id: node.id, epoch, want_fence: false, want_shut_down, is_caught_up };
+        let (image, settings) = (&self.image, &self.settings);
+        let mut departures = Controller { image, settings }.departures();
+        departures.retain(|it| it.broker == heartbeat.id);
+        if is_caught_up {
+            self.decide(|c| c.let_go(&departures));
+        }
         let reply = self.decide(|c| c.heartbeat(heartbeat));
         if reply.is_ok_and(|reply| reply.should_shut_down) {
             self.nodes[at].disk.flush();

@@ -253,6 +253,6 @@ impl Node {
         let process = self.process.as_mut()?;
         let Role::Leader(progress) = &mut process.role else { return None };
         let may_join = |id| process.image.is_active(id);
-        progress.proposal(end, MIN_ISR, now, LAG_MAX, &may_join)
+        progress.proposal(end, now, LAG_MAX, &may_join)
     }
 }

@@ -66,7 +66,7 @@ pub enum AlterPartitionError {
         /// What it is.
         why: &'static str,
     },
-    /// NEW_LEADER_ELECTED: the change was made, completed a reassignment, and somebody else leads.
+    /// NEW_LEADER_ELECTED: the change was made, and somebody else leads: the asker's replica is moved away.
     #[error("somebody else leads from now on")]
     NewLeaderElected,
 }
@@ -139,7 +139,7 @@ impl Controller<'_> {
             return Err(AlterPartitionError::Request("a leader is in sync with itself"));
         }
         for (id, epoch) in asked.isr {
-            self.may_be_in_sync(id, epoch, id == leader)
+            self.may_be_in_sync(id, epoch, id == leader, partition.isr.contains(&id))
                 .map_err(|why| AlterPartitionError::IneligibleReplica { id, why })?;
         }
         let change = Change::of(self.image, partition, self.min_isr(topic)).set_isr(ids);
@@ -192,12 +192,18 @@ impl Controller<'_> {
         Ok((topic, partition))
     }
 
-    fn may_be_in_sync(&self, id: BrokerId, epoch: i64, leads: bool) -> Result<(), &'static str> {
+    fn may_be_in_sync(
+        &self,
+        id: BrokerId,
+        epoch: i64,
+        leads: bool,
+        is_in_sync: bool,
+    ) -> Result<(), &'static str> {
         match self.image.broker(id) {
             None => Err("not registered"),
             Some(_) if !is_live(self.image, id) => Err("fenced"),
-            // Its followers must be able to join it, else it could never hand over.
-            Some(broker) if broker.in_controlled_shutdown && !leads => Err("shutting down"),
+            // It does not join any more; who is in sync leaves when it has heard who leads.
+            Some(broker) if broker.in_controlled_shutdown && !is_in_sync => Err("shutting down"),
             Some(broker) if broker.epoch != epoch && !(leads && epoch == -1) => {
                 Err("another process than the leader knows")
             }

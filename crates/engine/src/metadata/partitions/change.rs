@@ -59,8 +59,8 @@ impl<'a> Change<'a> {
         self
     }
 
-    /// `stopping` leads no more, if somebody else can. It stays in sync until it follows that one, which then
-    /// says so.
+    /// `stopping` leads no more, if somebody else can. It stays in sync until it follows that one
+    /// ([`super::departures`]).
     pub(in crate::metadata) fn hands_over(mut self, stopping: BrokerId) -> Self {
         if self.next.leader == Some(stopping) {
             let isr = self.next.isr.iter().copied();
@@ -96,7 +96,7 @@ impl<'a> Change<'a> {
         self
     }
 
-    /// These are its replicas from now on, some of them only until others are in sync.
+    /// These are its replicas from now on, some of them only until the move ends.
     pub(in crate::metadata) fn set_replicas(
         mut self,
         replicas: Vec<BrokerId>,
@@ -152,7 +152,7 @@ impl<'a> Change<'a> {
         let leaves = |id: &BrokerId| !seen.isr.contains(id) && self.lost != Some(*id);
         let left: Vec<BrokerId> = self.before.isr.iter().copied().filter(leaves).collect();
         seen.elr.extend(left);
-        if !seen.may_let_go(self.min_isr) {
+        if !seen.may_let_go(self.min_isr, |id| is_active(self.image, id)) {
             return;
         }
         let goes = |id: &BrokerId| self.next.removing.contains(id);

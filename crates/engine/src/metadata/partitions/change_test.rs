@@ -124,6 +124,8 @@ fn replicas_go_when_those_that_come_are_in_sync_and_enough() {
     check("1/4,2,1/1,2//4/1", (&[], &[]), isr(&[1, 4]), "1/4,2,1/1,4//4/1 +0");
     check("2/4,2,1/1,2//4/1", (&[], &[]), isr(&[1, 2, 4]), "2/4,2,1/1,2,4//4/1 +0");
     check("2/4,2,1/1,2//4/1", (&[], &[]), isr(&[2, 4]), "2/4,2/2,4 +1");
+    // Nobody who is about to stop counts among those that stay.
+    check("1/4,2,1/1,2//4/1", (&[], &[2]), isr(&[1, 2, 4]), "1/4,2,1/1,2,4//4/1 +0");
     // What was moved away and came back before it had gone.
     check("4/2,1,4/1,2,4//4/4", (&[], &[]), nothing, "2/2,1,4/1,2,4//4/4 +1");
     check("1/1,2,3/1/2//3", (&[2, 3], &[]), nothing, "1/1,2/1/2 +1");

@@ -202,7 +202,8 @@ impl Controller<'_> {
 /// Whether replicas are being moved to brokers that are there. A move to one that went away is taken up
 /// again, to another one.
 fn is_moving(image: &Image, partition: &Partition) -> bool {
-    let are_there = partition.adding.iter().all(|id| is_live(image, *id));
+    let mut coming = partition.adding.iter().filter(|id| !partition.removing.contains(id));
+    let are_there = coming.all(|id| is_live(image, *id));
     partition.is_reassigning() && partition.leader.is_some() && are_there
 }
 

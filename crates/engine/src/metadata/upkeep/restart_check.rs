@@ -135,8 +135,12 @@ impl Controller<'_> {
         asked: &BTreeSet<BrokerId>,
         check: &mut RestartCheck,
     ) {
-        let Partition { leader, replicas, isr, elr, .. } = partition;
-        let stays = |id: &BrokerId| !asked.contains(id) && is_active(self.image, *id);
+        let Partition { leader, replicas, isr, elr, removing, .. } = partition;
+        // Who is about to be moved away stands in for nobody.
+        let moves = partition.may_let_go(min_isr, |id| is_active(self.image, id));
+        let stays = |id: &BrokerId| {
+            !asked.contains(id) && is_active(self.image, *id) && !(moves && removing.contains(id))
+        };
         let name = || TopicPartition::new(topic.name.clone(), index);
         let (is_alone, enough) = (replicas.len() == 1, min_isr.min(replicas.len()));
         let holders = || isr.iter().chain(elr);

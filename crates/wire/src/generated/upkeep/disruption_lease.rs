@@ -64,6 +64,8 @@ pub mod response {
         pub ttl_ms: i64,
         /// In every version.
         pub remaining_ms: i64,
+        /// In every version.
+        pub everybody_stops: bool,
         /// Tagged fields that this build does not know.
         pub unknown: TaggedFields,
     }
@@ -78,6 +80,7 @@ pub mod response {
                 holder: Str::EMPTY,
                 ttl_ms: 0,
                 remaining_ms: 0,
+                everybody_stops: false,
                 unknown: TaggedFields::EMPTY,
             }
         }
@@ -93,6 +96,7 @@ pub mod response {
                 holder: r.str(true)?,
                 ttl_ms: r.i64()?,
                 remaining_ms: r.i64()?,
+                everybody_stops: r.bool()?,
                 unknown: r.tags(true)?,
             })
         }
@@ -105,6 +109,7 @@ pub mod response {
             w.str(true, &self.holder)?;
             w.i64(self.ttl_ms);
             w.i64(self.remaining_ms);
+            w.bool(self.everybody_stops);
             w.tags(true, &self.unknown, "DisruptionLeaseResponse", v)
         }
     }
