@@ -3,6 +3,7 @@
 //! The programs are in `clients/`, pinned by the lock files there; what they are built into is in the
 //! cache, keyed by their files.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -199,6 +200,17 @@ impl Program {
     /// Which library it shows.
     pub fn library(&self) -> Library {
         self.library
+    }
+
+    /// The same program, run by `prefix`: a program and its first arguments.
+    ///
+    /// # Errors
+    /// When a word of it is not UTF-8.
+    pub fn within(mut self, prefix: &[OsString]) -> Result<Self> {
+        let words = prefix.iter().map(|word| text(Path::new(word)));
+        let words = words.collect::<Result<Vec<_>>>()?;
+        self.command.splice(0..0, words);
+        Ok(self)
     }
 
     /// Starts to send; feed it with [`Program::feed`], then close its input.

@@ -19,6 +19,57 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 
+{{/* Who of several operators writes. */}}
+{{- define "klamm.leaseRules" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [klamm-operator]
+  verbs: [get, update]
+{{- end -}}
+
+{{/* The rest of a pod that does one thing and ends. */}}
+{{- define "klamm.once" -}}
+{{- $values := .root.Values -}}
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  seccompProfile: {type: RuntimeDefault}
+containers:
+  - name: {{ .name }}
+    image: {{ include "klamm.image" .root }}
+    imagePullPolicy: {{ $values.image.pullPolicy }}
+    args: {{- toYaml .args | nindent 6 }}
+    env:
+      - {name: KLAMM_WATCH_NAMESPACES, value: {{ join "," $values.watchNamespaces | quote }}}
+      - {name: KLAMM_POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+      - {name: KLAMM_NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}
+    resources:
+      requests: {cpu: 10m, memory: 16Mi}
+      limits: {memory: 64Mi}
+    securityContext:
+      allowPrivilegeEscalation: false
+      readOnlyRootFilesystem: true
+      capabilities: {drop: [ALL]}
+    terminationMessagePolicy: FallbackToLogsOnError
+{{- with $values.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- with $values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
 {{/* What the operator does with resources of a namespace. Brokers' pods are made by StatefulSets, not by it. */}}
 {{- define "klamm.rules" -}}
 - apiGroups: [klamm.io]

@@ -33,14 +33,22 @@ pub(crate) struct OperatorArgs {
     #[arg(long, env = "KLAMM_POD_NAME", value_name = "NAME")]
     identity: Option<String>,
     /// The image of brokers whose Cluster names none
-    #[arg(long, env = "KLAMM_BROKER_IMAGE", value_name = "IMAGE")]
-    broker_image: String,
+    #[arg(
+        long,
+        env = "KLAMM_BROKER_IMAGE",
+        value_name = "IMAGE",
+        required_unless_present_any = ["check", "release"]
+    )]
+    broker_image: Option<String>,
     /// Where probes and metrics are served; "off" for nowhere
     #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:9644")]
     http: String,
     /// Only ask whether an operator does its work here, with the rights that it has
-    #[arg(long)]
+    #[arg(long, conflicts_with = "release")]
     check: bool,
+    /// Only let all resources go: none waits for an operator any more before it is deleted. Brokers run on
+    #[arg(long)]
+    release: bool,
 }
 
 /// Runs until it is told to stop.
@@ -63,7 +71,7 @@ pub(crate) fn run(args: &OperatorArgs) -> Result<(), Failure> {
         namespace: namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()),
         lease: args.lease.clone(),
         identity: identity.unwrap_or_else(|| format!("klamm-{}", std::process::id())),
-        image: args.broker_image.clone(),
+        image: args.broker_image.clone().unwrap_or_default(),
         http,
     };
     if args.check {
@@ -72,6 +80,12 @@ pub(crate) fn run(args: &OperatorArgs) -> Result<(), Failure> {
                 Failure::new(why).hint("see the operator's log, and `helm status`")
             })?;
             output::line(&told)
+        });
+    }
+    if args.release {
+        return session::run(async move {
+            let count = kubernetes::release(&world, &options).await.map_err(Failure::new)?;
+            output::line(format_args!("{count} resources let go; brokers run on"))
         });
     }
     session::run(async move {

@@ -11,7 +11,9 @@ use super::evidence::OPERATOR;
 use crate::process::around;
 
 /// In the order in which they are installed; the releases are called like them.
-const CHARTS: [&str; 2] = ["klamm-crds", "klamm-operator"];
+const CHARTS: [&str; 2] = ["klamm-crds", OPERATOR_RELEASE];
+/// The operator's release, and its Deployment.
+pub const OPERATOR_RELEASE: &str = "klamm-operator";
 
 /// A Kubernetes, and the way to it.
 pub struct Site {
@@ -111,21 +113,30 @@ impl Site {
         if let Some(image) = image.filter(|_| self.is_testbed()) {
             self.harm(&["load", image.to_str().context("the archive's path is not text")?])?;
         }
-        for chart in CHARTS {
-            let folder = format!("{}/../charts/{chart}", env!("CARGO_MANIFEST_DIR"));
-            self.helm(&[
-                "upgrade",
-                "--install",
-                chart,
-                &folder,
-                "--namespace",
-                OPERATOR,
-                "--create-namespace",
-                "--wait",
-                "--timeout=60s",
-            ])?;
-        }
-        Ok(())
+        CHARTS.iter().try_for_each(|chart| self.install_chart(chart, &[]))
+    }
+
+    /// Installs or upgrades the chart of the operator alone.
+    ///
+    /// # Errors
+    /// When the operator is not ready within a minute.
+    pub fn install_operator(&self, settings: &[&str]) -> Result<()> {
+        self.install_chart(OPERATOR_RELEASE, settings)
+    }
+
+    fn install_chart(&self, chart: &str, settings: &[&str]) -> Result<()> {
+        let folder = format!("{}/../charts/{chart}", env!("CARGO_MANIFEST_DIR"));
+        let install = ["upgrade", "--install", chart, &folder, "--namespace", OPERATOR];
+        let wait = ["--create-namespace", "--reset-values", "--wait", "--timeout=60s"];
+        self.helm(&[&install[..], &wait, settings].concat()).map(drop)
+    }
+
+    /// Uninstalls the operator; the CRDs stay.
+    ///
+    /// # Errors
+    /// When Helm fails.
+    pub fn uninstall_operator(&self) -> Result<()> {
+        self.helm(&["uninstall", OPERATOR_RELEASE, "--namespace", OPERATOR, "--wait"]).map(drop)
     }
 
     /// Removes what [`Self::install`] has installed.

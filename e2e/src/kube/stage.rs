@@ -6,8 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use super::evidence::OPERATOR;
+use super::site::OPERATOR_RELEASE;
 use super::{Scenario, Site};
 use crate::process::until;
+
+/// Selects the operators' pods.
+pub const OPERATORS: &str = "app.kubernetes.io/component=operator";
 
 /// A namespace of one scenario.
 pub struct Stage<'a> {
@@ -22,7 +27,18 @@ impl<'a> Stage<'a> {
     /// # Errors
     /// When the API server refuses.
     pub fn open(site: &'a Site, scenario: &Scenario) -> Result<Self> {
-        let namespace = format!("scenario-{}", scenario.number);
+        Self::named(site, format!("scenario-{}", scenario.number))
+    }
+
+    /// Another namespace of the same scenario.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub fn beside(&self, name: &str) -> Result<Self> {
+        Self::named(self.site, format!("{}-{name}", self.namespace))
+    }
+
+    fn named(site: &'a Site, namespace: String) -> Result<Self> {
         let yaml = format!(
             "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {namespace}\n  labels:\n    \
              pod-security.kubernetes.io/enforce: restricted\n"
@@ -150,6 +166,27 @@ impl<'a> Stage<'a> {
             |it: &Value, key: &str| it["metadata"][key].as_str().unwrap_or_default().to_owned();
         let items = pods["items"].as_array().cloned().unwrap_or_default();
         Ok(items.iter().map(|it| (text(it, "name"), text(it, "uid"))).collect())
+    }
+
+    /// Kills the operators that run, as `kill -9` does; others come in their place.
+    ///
+    /// # Errors
+    /// When kubectl fails.
+    pub fn kill_operator(&self) -> Result<()> {
+        let (of, now) = (["-n", OPERATOR, "delete", "pod"], ["--force", "--grace-period=0"]);
+        self.site.kubectl(&[&of[..], &["-l", OPERATORS], &now].concat()).map(drop)
+    }
+
+    /// Has so many operators run.
+    ///
+    /// # Errors
+    /// When they do not within a minute.
+    pub fn scale_operator(&self, count: u8) -> Result<()> {
+        let deployment = format!("deployment/{OPERATOR_RELEASE}");
+        let replicas = format!("--replicas={count}");
+        self.site.kubectl(&["-n", OPERATOR, "scale", &deployment, &replicas])?;
+        let status = ["-n", OPERATOR, "rollout", "status", &deployment, "--timeout=60s"];
+        self.site.kubectl(&status).map(drop)
     }
 
     /// `klamm` as a pod's neighbour would run it: where pods and Services are reached.

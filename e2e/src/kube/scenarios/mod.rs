@@ -1,14 +1,20 @@
 //! What is promised on Kubernetes, by number.
 
-use super::Scenario;
+use anyhow::Result;
+
+use super::{Scenario, Stage};
+use crate::cache::run;
 
 mod clusters;
+mod groups;
 mod install;
+mod operators;
 mod topics;
 
 /// All of them.
 pub fn all() -> Vec<&'static Scenario> {
-    let rooms: [&'static [Scenario]; 3] = [install::ALL, clusters::ALL, topics::ALL];
+    let rooms: [&'static [Scenario]; 5] =
+        [install::ALL, clusters::ALL, topics::ALL, groups::ALL, operators::ALL];
     let mut all: Vec<&Scenario> = rooms.into_iter().flatten().collect();
     all.sort_by_key(|scenario| scenario.number);
     all
@@ -28,6 +34,12 @@ fn topic(name: &str, spec: &str) -> String {
         "---\napiVersion: klamm.io/v1alpha1\nkind: Topic\nmetadata: {{name: {name}}}\nspec: {{clusterRef: \
          {{name: demo}}, {spec}}}\n"
     )
+}
+
+/// What `klamm` says, asked of the Cluster `demo`.
+fn klamm(stage: &Stage<'_>, arguments: &[&str]) -> Result<String> {
+    let bootstrap = stage.bootstrap("demo")?;
+    run(stage.klamm()?.args(arguments).args(["-b", &bootstrap]))
 }
 
 #[cfg(test)]

@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::super::{Scenario, Stage};
-use super::{cluster, topic};
-use crate::cache::run;
+use super::{cluster, klamm, topic};
 use crate::process::until;
 
 pub(super) const ALL: &[Scenario] = &[
@@ -72,11 +71,6 @@ fn describe(stage: &Stage<'_>, name: &str) -> Result<Option<serde_json::Value>> 
         return Ok(None);
     }
     Ok(Some(serde_json::from_slice(&said.stdout).context("topic describe")?))
-}
-
-fn klamm(stage: &Stage<'_>, arguments: &[&str]) -> Result<String> {
-    let bootstrap = stage.bootstrap("demo")?;
-    run(stage.klamm()?.args(arguments).args(["-b", &bootstrap]))
 }
 
 fn grows(stage: &mut Stage<'_>) -> Result<()> {

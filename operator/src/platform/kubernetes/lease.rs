@@ -83,6 +83,11 @@ impl Tenure {
         Self { until: Rc::new(Cell::new(Duration::ZERO)), world }
     }
 
+    /// Whose clock counts.
+    pub(super) fn world(&self) -> &World {
+        &self.world
+    }
+
     /// Whether we hold the lease, for some time still.
     pub(super) fn holds(&self) -> bool {
         self.world.clock.tick() < self.until.get()

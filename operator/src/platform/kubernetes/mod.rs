@@ -11,6 +11,9 @@
 //! lease.rs  who of several operators writes ───┘      events.rs  what happened, for people
 //! ```
 //!
+//! Beside that, once and by hand or by Helm: check.rs, whether an operator does its work, and release.rs, which lets all
+//! resources go before nobody does it any more.
+//!
 //! What is decided is decided in the rooms of the kinds; what is rendered is [`crate::cluster::render`]. Nothing here
 //! restarts a broker: a pod that ends is its StatefulSet's to make again, one that is outdated is told of.
 
@@ -33,12 +36,14 @@ mod events;
 mod http;
 mod lease;
 mod pods;
+mod release;
 mod run;
 mod subset;
 mod watch;
 mod write;
 
 pub use check::check;
+pub use release::release;
 pub use run::{Options, run};
 
 use cache::Cache;
