@@ -32,19 +32,24 @@ impl Departures {
         self.due_since = controller.departures().into_iter().map(|it| (it, since(it))).collect();
     }
 
-    /// Those of a broker that has obeyed the metadata up to `obeyed`.
-    fn of(&self, broker: BrokerId, obeyed: u64) -> Vec<Departure> {
-        let due = |(it, since): &(&Departure, &u64)| it.broker == broker && **since <= obeyed;
-        self.due_since.iter().filter(due).map(|(departure, _)| *departure).collect()
+    /// Those of all who have obeyed them, where `broker` is among them; up to which version, that is `obeyed`.
+    fn with(&self, broker: BrokerId, obeyed: &BTreeMap<BrokerId, u64>) -> Vec<Departure> {
+        let is_due = |(it, since): &(&Departure, &u64)| obeyed.get(&it.broker) >= Some(*since);
+        let due: Vec<Departure> = self.due_since.iter().filter(is_due).map(|(it, _)| *it).collect();
+        let place = |it: &Departure| (it.topic_id, it.index);
+        let same = due.chunk_by(|a, b| place(a) == place(b));
+        same.filter(|same| same.iter().any(|it| it.broker == broker)).flatten().copied().collect()
     }
 }
 
-/// A broker has obeyed the metadata up to `obeyed`: lets it go where it is to.
+/// A broker has obeyed the metadata up to `obeyed`: lets it go where it is to, and those that were to wait for it.
 pub(super) async fn let_go(shared: &Arc<Shared>, broker: BrokerId, obeyed: u64) {
     let departures = {
+        let mut known_by = shared.known_by.lock().unwrap_or_else(PoisonError::into_inner);
+        known_by.insert(broker, obeyed);
         let mut noted = shared.departures.lock().unwrap_or_else(PoisonError::into_inner);
         noted.look(&shared.state());
-        noted.of(broker, obeyed)
+        noted.with(broker, &known_by)
     };
     if departures.is_empty() {
         return;

@@ -1,7 +1,7 @@
 //! What brokers ask of the active controller, answered where that is. Each is a decision of the engine;
 //! here are only the names on the wire.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use engine::metadata::{
     AlterPartition, AlterPartitionError, Heartbeat, RegisterBrokerError, Registration,
@@ -117,8 +117,6 @@ impl Ask for BrokerHeartbeatRequest {
         match decided {
             Ok(Ok(reply)) => {
                 departures::look(shared);
-                let mut known_by = shared.known_by.lock().unwrap_or_else(PoisonError::into_inner);
-                known_by.insert(id, obeyed);
                 BrokerHeartbeatResponse {
                     is_caught_up,
                     is_fenced: reply.is_fenced,

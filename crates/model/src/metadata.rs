@@ -60,13 +60,16 @@ impl Metadata {
         Known { place: Arc::clone(&self.place), epoch: broker.epoch, is_fenced: broker.fenced }
     }
 
-    /// Where a broker is to leave, and has obeyed that somebody else leads.
-    pub(crate) fn departures(&self, node: &Node, settings: &Settings) -> Vec<Departure> {
-        let obeyed =
-            node.process.as_ref().and_then(|it| it.place.as_ref()).map(|it| it.leader_epoch);
-        let departures = Controller { image: &self.image, settings }.departures();
-        let due = |it: &Departure| it.broker == node.id && obeyed >= Some(it.leader_epoch);
-        departures.into_iter().filter(due).collect()
+    /// Who is to leave, and has obeyed that somebody else leads.
+    pub(crate) fn departures(&self, nodes: &[Arc<Node>], settings: &Settings) -> Vec<Departure> {
+        let has_obeyed = |it: &Departure| {
+            let node = nodes.iter().find(|node| node.id == it.broker);
+            let place = node.and_then(|node| node.process.as_ref()?.place.as_ref());
+            place.is_some_and(|place| place.leader_epoch >= it.leader_epoch)
+        };
+        let mut departures = Controller { image: &self.image, settings }.departures();
+        departures.retain(has_obeyed);
+        departures
     }
 
     /// The replicas, with a broker more than are to be there, or without it.

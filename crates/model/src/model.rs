@@ -51,9 +51,6 @@ impl Replication {
             if node.fetch(durability, self.mutant).is_some() {
                 actions.push(Action::Copy(at));
             }
-            if !state.metadata.departures(node, &self.settings).is_empty() {
-                actions.push(Action::LetGo(at));
-            }
             let is_asking = state.asked.iter().any(|it| it.is_awaited && it.leader == node.id);
             if node.leads().is_some() && !is_asking {
                 actions.push(Action::Propose(at));
@@ -64,6 +61,9 @@ impl Replication {
             if may_flush && node.disk.flushed < node.disk.log.len() {
                 actions.push(Action::Flush(at));
             }
+        }
+        if !state.metadata.departures(&state.nodes, &self.settings).is_empty() {
+            actions.push(Action::LetGo);
         }
         actions.extend((0..state.asked.len()).map(Action::Decide));
         actions.extend((0..state.late.len()).map(Action::Arrive));

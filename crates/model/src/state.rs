@@ -115,8 +115,8 @@ pub enum Action {
     Prefer,
     /// A broker is to have a replica no more, or again.
     Move(usize),
-    /// A broker says by a heartbeat that it has obeyed that somebody else leads, and is let go.
-    LetGo(usize),
+    /// Brokers have said by heartbeats that they have obeyed that somebody else leads, and are let go.
+    LetGo,
     /// An hour passes.
     Pass,
 }

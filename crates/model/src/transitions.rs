@@ -91,8 +91,8 @@ impl Replication {
                 let alter = |c: Controller<'_>| c.alter_reassignments(vec![asked], true);
                 state.metadata.decide(&self.settings, self.mutant, alter);
             }
-            Action::LetGo(at) => {
-                let departures = state.metadata.departures(&state.nodes[at], &self.settings);
+            Action::LetGo => {
+                let departures = state.metadata.departures(&state.nodes, &self.settings);
                 let let_go = |c: Controller<'_>| c.let_go(&departures);
                 state.metadata.decide(&self.settings, self.mutant, let_go);
             }

@@ -459,17 +459,24 @@ impl Cluster {
         let is_caught_up = process.applied == self.decisions.len();
         let heartbeat =
             Heartbeat { id: node.id, epoch, want_fence: false, want_shut_down, is_caught_up };
-        let (image, settings) = (&self.image, &self.settings);
-        let mut departures = Controller { image, settings }.departures();
-        departures.retain(|it| it.broker == heartbeat.id);
-        if is_caught_up {
-            self.decide(|c| c.let_go(&departures));
-        }
+        self.let_go();
         let reply = self.decide(|c| c.heartbeat(heartbeat));
         if reply.is_ok_and(|reply| reply.should_shut_down) {
             self.nodes[at].disk.flush();
             self.nodes[at].process = None;
         }
+    }
+
+    /// Those go who have obeyed that somebody else leads.
+    fn let_go(&mut self) {
+        let (image, settings) = (&self.image, &self.settings);
+        let mut departures = Controller { image, settings }.departures();
+        let has_obeyed = |node: &Node| {
+            node.process.as_ref().is_some_and(|it| it.applied == self.decisions.len())
+        };
+        let obeyed = |id: BrokerId| self.nodes.iter().any(|it| it.id == id && has_obeyed(it));
+        departures.retain(|it| obeyed(it.broker));
+        self.decide(|c| c.let_go(&departures));
     }
 
     /// One machine is down at once: the last one that crashed has registered again, and everybody has

@@ -45,7 +45,8 @@ impl Controller<'_> {
     }
 
     /// Takes these out of the in-sync replicas, where they still are to go and nobody else leads meanwhile. Moves end
-    /// by it.
+    /// by it: all replicas of a partition that are moved away go at once, for one that went before the others would be in
+    /// sync again before they went.
     pub fn let_go(&self, departures: &[Departure]) -> Decision<()> {
         let mut records = Vec::new();
         for same in departures.chunk_by(|a, b| (a.topic_id, a.index) == (b.topic_id, b.index)) {
@@ -55,10 +56,13 @@ impl Controller<'_> {
             if partition.leader_epoch != leader_epoch {
                 continue;
             }
+            let obeyed = |id: &BrokerId| same.iter().any(|it| it.broker == *id);
             let goers = self.goers(topic, partition);
+            let stops = |id: &BrokerId| !is_active(self.image, *id);
+            let all_obeyed = goers.iter().filter(|id| !stops(id)).all(obeyed);
             let mut change = Change::of(self.image, partition, self.min_isr(topic));
-            for departure in same.iter().filter(|it| goers.contains(&it.broker)) {
-                change = change.leaves(departure.broker);
+            for id in goers.iter().filter(|id| obeyed(id) && (stops(id) || all_obeyed)) {
+                change = change.leaves(*id);
             }
             let next = change.decide();
             records.extend(next.map(|partition| Record::Partition { topic_id, index, partition }));

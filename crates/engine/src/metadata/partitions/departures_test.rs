@@ -56,3 +56,20 @@ fn what_was_due_in_another_epoch_is_not() {
     cluster.let_go();
     assert_eq!(cluster.shape(), "2/1,2,3/2");
 }
+
+#[test]
+fn those_that_are_moved_away_go_together() {
+    let mut cluster = Cluster::of(4).with("min.insync.replicas", "2");
+    cluster.place("4/4,3,2,1/1,2,3,4//3,4/1,2");
+    let departures = due(&cluster);
+    for one in &departures {
+        cluster.run(|c| c.let_go(&[*one]));
+        assert_eq!(cluster.shape(), "4/4,3,2,1/1,2,3,4//3,4/1,2", "{one:?}");
+    }
+    // One that stops does not wait for the others, and these wait for it no more.
+    cluster.stop(1);
+    cluster.run(|c| c.let_go(&departures[..1]));
+    assert_eq!(cluster.shape(), "4/4,3,2,1/2,3,4//3,4/1,2");
+    cluster.let_go();
+    assert_eq!(cluster.shape(), "4/4,3/3,4");
+}
