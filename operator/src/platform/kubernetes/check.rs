@@ -53,10 +53,7 @@ where
         + DeserializeOwned
         + std::fmt::Debug,
 {
-    let api: Api<K> = match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
+    let api: Api<K> = super::api_of(client, namespace);
     let listed = api.list(&ListParams::default().limit(1)).await;
     listed.map(drop).map_err(|error| format!("{} cannot be listed: {error}", K::plural(&())))
 }

@@ -254,6 +254,17 @@ impl Platform for Kubernetes {
     }
 }
 
+/// Resources of one kind, of a namespace or of all.
+fn api_of<K>(client: &kube::Client, namespace: Option<&str>) -> kube::Api<K>
+where
+    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
+{
+    match namespace {
+        Some(namespace) => kube::Api::namespaced(client.clone(), namespace),
+        None => kube::Api::all(client.clone()),
+    }
+}
+
 fn has_finalizer(resource: &Resource) -> bool {
     resource.meta().finalizers.iter().flatten().any(|it| it == FINALIZER)
 }

@@ -67,10 +67,7 @@ where
         + DeserializeOwned
         + std::fmt::Debug,
 {
-    let api: Api<K> = match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
+    let api: Api<K> = super::api_of(client, namespace);
     let (mut held, mut page) = (Vec::new(), ListParams::default().limit(PAGE));
     loop {
         let listed = api.list(&page).await;
