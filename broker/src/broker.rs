@@ -23,7 +23,7 @@ use world::{World, watch};
 use crate::accept::accept_on;
 use crate::controller::{
     Introduction, Link, carry_on_balance, carry_on_drains, give_lease_back, join, return_leaders,
-    stay, wait_until_safe, watch_lease, watch_sessions,
+    settle_as_controller, stay, wait_until_safe, watch_lease, watch_sessions,
 };
 use crate::data_dir::{DataDir, DataDirError};
 use crate::hindrance::Hindrance;
@@ -166,6 +166,7 @@ impl Broker {
         spawn_local(control.run());
         spawn_local(watch_sessions(Arc::clone(&shared)));
         spawn_local(watch_lease(Arc::clone(&shared)));
+        spawn_local(settle_as_controller(Arc::clone(&shared)));
         spawn_local(carry_on_drains(Arc::clone(&shared)));
         spawn_local(carry_on_balance(Arc::clone(&shared)));
         spawn_local(return_leaders(Arc::clone(&shared)));

@@ -15,6 +15,7 @@
 //! | `balance` | the balancer, and the return of preferred leaders |
 //! | `departures` | who has obeyed that somebody else leads, and leaves the in-sync replicas |
 //! | `drains` | what brokers that are drained give away, step by step |
+//! | `settle` | partitions follow a changed `min.insync.replicas` |
 //! | `farewell` | a stop by request waits until this broker can be missed |
 //!
 //! What clients ask of the controller (topics, settings) is forwarded whole: `api/forward.rs`.
@@ -28,6 +29,7 @@ mod link;
 mod membership;
 mod requests;
 mod sessions;
+mod settle;
 
 pub(crate) use balance::{carry_on_balance, partition_sizes, return_leaders};
 pub(crate) use departures::Departures;
@@ -37,3 +39,4 @@ pub(crate) use leases::watch_lease;
 pub(crate) use link::{Ask, AskError, Link};
 pub(crate) use membership::{Introduction, Membership, join, stay};
 pub(crate) use sessions::{Heard, connection_lost, watch_sessions};
+pub(crate) use settle::{settle, settle_as_controller};

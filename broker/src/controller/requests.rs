@@ -104,16 +104,16 @@ impl Ask for BrokerHeartbeatRequest {
         let state = shared.state();
         let is_known = state.image.broker(id).is_some_and(|broker| broker.epoch == epoch);
         let obeyed = u64::try_from(self.current_metadata_offset).unwrap_or(0);
+        let asked = is_known.then(|| Asked::begin(shared, id, epoch));
         if is_known {
-            hear(shared, Event::Asked { id, epoch });
             departures::let_go(shared, id, obeyed).await;
         }
         let decided =
             shared.control.decide(move |controller| controller.heartbeat(heartbeat)).await;
-        if is_known || matches!(decided, Ok(Ok(_))) {
-            // Whatever the answer is, the next word is the broker's.
+        if asked.is_none() && matches!(decided, Ok(Ok(_))) {
             hear(shared, Event::Heartbeat { id, epoch });
         }
+        drop(asked);
         match decided {
             Ok(Ok(reply)) => {
                 departures::look(shared);
@@ -127,6 +127,27 @@ impl Ask for BrokerHeartbeatRequest {
             Ok(Err(_)) => refused(ErrorCode::StaleBrokerEpoch),
             Err(error) => refused(error.code()),
         }
+    }
+}
+
+/// A broker that waits for the answer to its heartbeat is not silent. Whatever the answer is, and if the connection ends
+/// before there is any, the next word is the broker's.
+struct Asked<'a> {
+    shared: &'a Shared,
+    id: BrokerId,
+    epoch: i64,
+}
+
+impl<'a> Asked<'a> {
+    fn begin(shared: &'a Shared, id: BrokerId, epoch: i64) -> Self {
+        hear(shared, Event::Asked { id, epoch });
+        Self { shared, id, epoch }
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        hear(self.shared, Event::Heartbeat { id: self.id, epoch: self.epoch });
     }
 }
 

@@ -80,6 +80,8 @@ pub(crate) struct Control {
     quorum: Quorum,
     states: watch::Receiver<Arc<State>>,
     asks: mpsc::UnboundedReceiver<Ask>,
+    /// The version on which something was decided that may be committed yet.
+    in_doubt: Option<u64>,
 }
 
 /// What some brokers could not read is not decided: the engine refuses what needs a higher level.
@@ -100,7 +102,7 @@ impl Control {
     #[expect(clippy::disallowed_methods, reason = "its bound is what may arrive (ADR 0006)")]
     pub(crate) fn new(quorum: Quorum, states: watch::Receiver<Arc<State>>) -> (Self, ControlRef) {
         let (ask, asks) = mpsc::unbounded_channel();
-        (Self { quorum, states, asks }, ControlRef { asks: ask })
+        (Self { quorum, states, asks, in_doubt: None }, ControlRef { asks: ask })
     }
 
     /// Decides until the last [`ControlRef`] is gone.
@@ -129,8 +131,13 @@ impl Control {
             next.apply(&records, self.quorum.node());
             answers.push(answer);
         }
-        let committed =
-            if all.is_empty() { Ok(()) } else { self.quorum.propose(decided_on, all.into()).await };
+        // Where something may be decided yet, an answer that needs no change is true only once that is settled: a
+        // broker that is about to be fenced would be told that it is not.
+        let committed = match all.is_empty() && self.in_doubt != Some(decided_on) {
+            true => Ok(()),
+            false => self.quorum.propose(decided_on, all.into()).await,
+        };
+        self.in_doubt = committed.is_err().then_some(decided_on);
         for answer in answers {
             answer(committed.clone());
         }

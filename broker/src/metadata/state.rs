@@ -51,6 +51,8 @@ impl State {
         let records = decode_records(&snapshot)?;
         self.image = Image::default();
         self.apply(&records, node);
+        // Also where none of the records is a setting: there may have been one before.
+        self.settings = dynamic_settings(&self.settings, &self.image, node);
         self.version = version;
         Ok(())
     }

@@ -270,6 +270,7 @@ impl Quorum {
         if is_voter {
             Core::spawn(formation::form(core.clone()));
             Core::spawn(voters::enlist(core.clone()));
+            Core::spawn(voters::complete_changes(core.clone()));
         }
         Core::spawn(history::watch(core.clone()));
         Core::spawn(observer::observe(core.clone()));

@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use engine::BrokerId;
@@ -44,6 +44,9 @@ pub(crate) struct StateMachine {
 struct SnapshotStore {
     world: World,
     path: PathBuf,
+    /// Up to where it goes, as far as it was read or written; held by whoever writes one. A snapshot that is built here
+    /// may be done only after a newer one came from the leader.
+    reaches: Arc<Mutex<Option<LogId>>>,
 }
 
 impl Code for (Meta, Bytes) {
@@ -69,7 +72,10 @@ impl SnapshotStore {
         let read = blocking(&*self.world.tasks, Pool::Flush, work).await;
         let failed = |source| StoreError::Io { path: self.path.clone(), source };
         let Some(bytes) = read.map_err(failed)? else { return Ok(None) };
-        let (meta, snapshot) = unseal(Kind::Snapshot, &bytes.into(), &self.path)?;
+        let (meta, snapshot): (Meta, Bytes) = unseal(Kind::Snapshot, &bytes.into(), &self.path)?;
+        let mut reaches = self.reaches.lock().expect("no panic while it is held");
+        *reaches = (*reaches).max(meta.last_log_id);
+        drop(reaches);
         Ok(Some(Snapshot { meta, snapshot }))
     }
 
@@ -81,11 +87,20 @@ impl SnapshotStore {
         space.is_ok_and(|space| space.available >= ROOM_BYTES.min(space.total / 10))
     }
 
-    async fn replace(&self, meta: Meta, snapshot: Bytes) -> io::Result<()> {
+    /// Takes the place of the one before, unless that is newer; says whether it did.
+    async fn replace(&self, meta: Meta, snapshot: Bytes) -> io::Result<bool> {
         let (disk, path) = (Arc::clone(&self.world.disk), self.path.clone());
+        let reaches = Arc::clone(&self.reaches);
         let work = move || {
+            let mut reaches = reaches.lock().expect("no panic while it is held");
+            let last = meta.last_log_id;
+            if *reaches > last {
+                return Ok(false);
+            }
             let bytes = seal(Kind::Snapshot, &(meta, snapshot).to_bytes());
-            disk.write_atomic(&path, &bytes)
+            disk.write_atomic(&path, &bytes)?;
+            *reaches = last;
+            Ok(true)
         };
         blocking(&*self.world.tasks, Pool::Flush, work).await
     }
@@ -111,7 +126,11 @@ impl StateMachine {
             publisher,
             last: None,
             membership: StoredMembership::default(),
-            store: SnapshotStore { world, path: folder.join(Kind::Snapshot.name()) },
+            store: SnapshotStore {
+                world,
+                path: folder.join(Kind::Snapshot.name()),
+                reaches: Arc::default(),
+            },
             bytes_since: Rc::default(),
             bytes_max: bytes_max.unsigned_abs(),
             state,
@@ -216,8 +235,9 @@ impl RaftSnapshotBuilder<Types> for Builder {
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
         let snapshot = self.state.to_snapshot();
-        self.store.replace(self.meta.clone(), snapshot.clone()).await?;
-        self.bytes_since.set(self.bytes_since.get().saturating_sub(self.bytes));
+        if self.store.replace(self.meta.clone(), snapshot.clone()).await? {
+            self.bytes_since.set(self.bytes_since.get().saturating_sub(self.bytes));
+        }
         Ok(Snapshot { meta: self.meta.clone(), snapshot })
     }
 }

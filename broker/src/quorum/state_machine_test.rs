@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use config::Settings;
 use engine::BrokerId;
-use engine::metadata::Record;
+use engine::metadata::{Record, Resource};
 use openraft::storage::RaftStateMachine;
 use openraft::{EntryPayload, RaftSnapshotBuilder};
 use tokio::task::LocalSet;
@@ -137,4 +137,39 @@ fn a_snapshot_waits_until_there_is_room_for_it() {
         disk.set_capacity(space.total);
         assert!(node.machine.try_create_snapshot_builder(false).await.is_some());
     });
+}
+
+#[test]
+fn a_snapshot_that_is_built_takes_no_newer_ones_place() {
+    run(async |world, folder| {
+        let mut leader = Node::new(&world, &folder.join("leader"));
+        let mut node = Node::new(&world, &folder.join("node"));
+        for (index, next) in [(0, 1000), (1, 2000)] {
+            leader.apply(index, index, next).await;
+        }
+        node.apply(0, 0, 1000).await;
+        let mut builder = node.machine.get_snapshot_builder().await;
+        let newer = leader.machine.get_snapshot_builder().await.build_snapshot().await;
+        let newer = newer.expect("builds");
+        node.machine.install_snapshot(&newer.meta, newer.snapshot).await.expect("installs");
+        builder.build_snapshot().await.expect("builds");
+        let kept = node.machine.get_current_snapshot().await.expect("reads").expect("is there");
+        assert_eq!(kept.meta.last_log_id, Some(log_id(1, 1)));
+    });
+}
+
+#[test]
+fn a_restored_state_has_no_setting_of_the_one_before() {
+    let key = "min.insync.replicas";
+    let properties = config::Properties::from([(key.to_owned(), "2".to_owned())]);
+    let settings = Settings::resolve(properties).expect("these settings are good");
+    let none = config::Properties::default();
+    let in_sync = |state: &State| state.settings.topic(&none).expect("good").min_insync_replicas;
+    let mut state = State::new(&settings);
+    let before = state.to_snapshot();
+    let (resource, value) = (Resource::AllBrokers, Some("1".into()));
+    state.apply(&[Record::Config { resource, key: key.into(), value }], BrokerId(1));
+    assert_eq!(in_sync(&state), 1);
+    state.restore(before, BrokerId(1)).expect("it is whole");
+    assert_eq!(in_sync(&state), 2);
 }

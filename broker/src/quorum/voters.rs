@@ -16,7 +16,7 @@ use world::tasks::blocking;
 
 use super::Core;
 use super::formation::Hello;
-use super::proposal::{StoredMembership, Types, Voter};
+use super::proposal::{LogId, StoredMembership, Types, Voter};
 use super::transport::{AskError, Kind, id_of, node_of};
 
 /// How long a node may take to say who it is.
@@ -158,6 +158,36 @@ async fn within<T>(
         )) => Err(VoterError::NotController { leader: elsewhere.leader_id.map(node_of) }),
         Err(error) => Err(VoterError::Raft(error.to_string())),
     }
+}
+
+/// A change of voters takes two steps: first majorities of the old voters and of the new ones have to agree, then the new
+/// ones alone. A leader that dies between them leaves the first for good, and with it voters that are missed although
+/// they were replaced. Whoever leads and finds that takes the second step; for ever.
+pub(super) async fn complete_changes(core: Core) {
+    let mut before = None;
+    loop {
+        // Longer than whoever began it may be at it.
+        core.world.clock.sleep(CHANGE_MAX * 2).await;
+        let left = half_done(&core);
+        if left.is_some() && left == before {
+            let nothing = ChangeMembers::AddVoterIds(BTreeSet::new());
+            match within(&core, CHANGE_MAX, core.raft.change_membership(nothing, false)).await {
+                Ok(()) => tracing::info!("completed a change of voters that was left half done"),
+                Err(error) => tracing::warn!(%error, "a change of voters stays half done"),
+            }
+        }
+        before = left;
+    }
+}
+
+/// The change of voters that is half done, if this node leads.
+fn half_done(core: &Core) -> Option<LogId> {
+    let metrics = core.raft.metrics();
+    let metrics = metrics.borrow_watched();
+    let leads = metrics.current_leader == Some(core.identity.id());
+    let membership = &metrics.committed_membership_config;
+    let is_joint = membership.membership().get_joint_config().len() > 1;
+    if leads && is_joint { *membership.log_id() } else { None }
 }
 
 /// A member, whether it votes or is about to.

@@ -7,15 +7,16 @@
 //!                              copied again ◄── cut, or set aside ◄────────┘
 //! ```
 //!
-//! First the controller takes away its standing: who must not lead, and counts for no watermark, may lose
-//! records. Where nobody else has any the log stays as it is; what is not damaged is still served.
+//! First the controller takes away its standing, from a leader once it knows who leads in its place: who must not lead,
+//! and counts for no watermark, may lose records. Where nobody else has any the log stays as it is; what is not damaged is still served.
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::LeaderEpoch;
 use wire::alter_partition::request::{PartitionData, TopicData};
-use wire::{AlterPartitionRequest, AlterPartitionResponse};
+use wire::{AlterPartitionRequest, AlterPartitionResponse, ErrorCode};
 
 use crate::controller::Link;
 use crate::partition::{PartitionId, PartitionRef};
@@ -27,14 +28,16 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How long the controller may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Has the controller take away this broker's standing in partitions; names those where others have one.
+/// Has the controller take away this broker's standing in partitions, of which it knows the leaders of these epochs;
+/// names those where others have one. Nothing if it has to be asked again.
 async fn give_up(
     shared: &Arc<Shared>,
     link: &Link,
-    damaged: &[PartitionId],
+    damaged: &[(PartitionId, LeaderEpoch)],
 ) -> Option<Vec<PartitionId>> {
-    let topics = damaged.iter().map(|id| {
-        let partition = PartitionData { partition_index: id.index, ..Default::default() };
+    let topics = damaged.iter().map(|(id, LeaderEpoch(leader_epoch))| {
+        let (partition_index, leader_epoch) = (id.index, *leader_epoch);
+        let partition = PartitionData { partition_index, leader_epoch, ..Default::default() };
         TopicData { topic_id: id.topic, partitions: vec![partition], ..Default::default() }
     });
     let request = AlterPartitionRequest {
@@ -44,13 +47,22 @@ async fn give_up(
         ..Default::default()
     };
     match link.ask(request, TIMEOUT).await {
-        Ok(answer) if answer.error_code == 0 => Some(given_up(shared, &answer)),
+        Ok(answer) if answer.error_code == 0 && !is_outdated(&answer) => {
+            Some(given_up(shared, &answer))
+        }
         Ok(_) => None,
         Err(error) => {
             tracing::debug!(%error, "the standing of damaged logs cannot be given up now");
             None
         }
     }
+}
+
+/// Whether this broker or the controller has yet to hear who leads a partition.
+fn is_outdated(answer: &AlterPartitionResponse) -> bool {
+    let outdated = [ErrorCode::FencedLeaderEpoch, ErrorCode::NotController].map(ErrorCode::number);
+    let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+    partitions.any(|data| outdated.contains(&data.error_code))
 }
 
 fn given_up(shared: &Shared, answer: &AlterPartitionResponse) -> Vec<PartitionId> {
@@ -75,7 +87,13 @@ pub(crate) async fn give_up_at_start(shared: &Arc<Shared>, link: &Link) {
         return;
     }
     let given_up = loop {
-        match give_up(shared, link, &damaged).await {
+        let state = shared.state();
+        let known = |id: &PartitionId| {
+            let topic = state.image.topic_by_id(id.topic)?;
+            Some((*id, topic.partition(id.index)?.leader_epoch))
+        };
+        let known: Vec<_> = damaged.iter().filter_map(known).collect();
+        match give_up(shared, link, &known).await {
             Some(given_up) => break given_up,
             None => shared.world.clock.sleep(PAUSE).await,
         }
@@ -101,7 +119,11 @@ pub(crate) async fn replace_damaged(shard: Rc<Shard>) {
                 break;
             }
             let may = damaged.iter().filter(|partition| partition.borrow().may_give_up());
-            let may: Vec<PartitionId> = may.map(|partition| partition.borrow().id).collect();
+            let known = |partition: &PartitionRef| {
+                let partition = partition.borrow();
+                (partition.id, partition.settings.place.leader_epoch)
+            };
+            let may: Vec<_> = may.map(known).collect();
             if !may.is_empty() {
                 // What came of it is told by the metadata.
                 give_up(&shared, &link, &may).await;

@@ -10,7 +10,7 @@ use wire::describe_quorum::request::{PartitionData, TopicData};
 use wire::incremental_alter_configs::request::{AlterConfigsResource, AlterableConfig};
 use wire::{
     AlterConfigsRequest, AlterPartitionReassignmentsRequest, CreateTopicsRequest,
-    DescribeClusterRequest, DescribeQuorumRequest, IncrementalAlterConfigsRequest,
+    DescribeClusterRequest, DescribeQuorumRequest, ErrorCode, IncrementalAlterConfigsRequest,
     ListPartitionReassignmentsRequest, MetadataRequest, Request, Str, UnregisterBrokerRequest,
     alter_configs,
 };
@@ -169,17 +169,18 @@ async fn registered(cluster: &Cluster, id: i32) -> Vec<i32> {
 }
 
 #[test]
-fn a_broker_that_is_gone_is_forgotten_and_one_that_is_there_registers_again() {
+fn a_broker_that_is_gone_is_forgotten_and_one_that_runs_is_not() {
     run(62, async |cluster| {
         let leader = cluster.settle().await;
         let others: Vec<i32> = NODES.into_iter().filter(|id| *id != leader).collect();
         let (stays, goes) = (others[0], others[1]);
         cluster.kill(goes);
-        for id in [goes, stays] {
-            let request = UnregisterBrokerRequest { broker_id: id, ..Default::default() };
-            assert_eq!(ask(cluster, leader, request).await.error_code, 0);
-        }
+        let unregister = |broker_id| UnregisterBrokerRequest { broker_id, ..Default::default() };
+        let refused = ask(cluster, leader, unregister(stays)).await;
+        assert_eq!(refused.error_code, ErrorCode::InvalidRequest.number(), "it runs");
+        // It counts as running until it has missed its heartbeats.
         cluster.simulation.sleep(Duration::from_secs(5)).await;
+        assert_eq!(ask(cluster, leader, unregister(goes)).await.error_code, 0);
         let mut expected = vec![leader, stays];
         expected.sort_unstable();
         assert_eq!(registered(cluster, leader).await, expected);

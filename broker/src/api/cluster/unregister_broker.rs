@@ -1,7 +1,7 @@
-//! Answers ApiKey 64, UnregisterBroker: forgets a broker that is gone for good. One that is not registers
-//! again.
+//! Answers ApiKey 64, UnregisterBroker: forgets a broker that is gone for good.
 
 use engine::BrokerId;
+use engine::metadata::UnregisterBrokerError;
 use wire::{ErrorCode, Str, UnregisterBrokerRequest, UnregisterBrokerResponse};
 
 use super::super::context::Call;
@@ -25,7 +25,12 @@ pub(crate) async fn handle(
     };
     match decided.await {
         Ok(Ok(())) => UnregisterBrokerResponse { error_message: None, ..Default::default() },
-        Ok(Err(error)) => refused(error.code(), format!("broker {id} is not registered")),
+        Ok(Err(UnregisterBrokerError::Unknown(unknown))) => {
+            refused(unknown.code(), format!("broker {id} is not registered"))
+        }
+        Ok(Err(error @ UnregisterBrokerError::Running { .. })) => {
+            refused(ErrorCode::InvalidRequest, error.to_string())
+        }
         Err(error) => refused(error.code(), error.to_string()),
     }
 }

@@ -8,6 +8,7 @@ use wire::{AlterConfigsRequest, AlterConfigsResponse, Str};
 use super::super::context::Call;
 use super::super::number;
 use super::resource::{self, Refusal};
+use crate::controller::settle;
 
 pub(crate) async fn handle(call: Call, request: AlterConfigsRequest) -> AlterConfigsResponse {
     let mut asked = Vec::new();
@@ -27,7 +28,7 @@ pub(crate) async fn handle(call: Call, request: AlterConfigsRequest) -> AlterCon
         Ok(results) => {
             if !validate_only {
                 // What is not named goes back to its default, so any request may change the setting.
-                resource::settle(call.shared()).await;
+                settle(call.shared()).await;
             }
             responses.extend(results.iter().map(|(resource, result)| {
                 let refusal = result.as_ref().err().map(resource::refusal);

@@ -8,6 +8,7 @@ use wire::{ErrorCode, IncrementalAlterConfigsRequest, IncrementalAlterConfigsRes
 use super::super::context::Call;
 use super::super::number;
 use super::resource::{self, Refusal};
+use crate::controller::settle;
 
 pub(crate) async fn handle(
     call: Call,
@@ -34,7 +35,7 @@ pub(crate) async fn handle(
     match decided.await {
         Ok(results) => {
             if changes_min_isr && !validate_only {
-                resource::settle(call.shared()).await;
+                settle(call.shared()).await;
             }
             responses.extend(results.iter().map(|(resource, result)| {
                 let refusal = result.as_ref().err().map(resource::refusal);

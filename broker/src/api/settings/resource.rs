@@ -6,7 +6,6 @@ use wire::ErrorCode;
 
 use super::super::errors::KafkaCode;
 use crate::metadata::CommitError;
-use crate::shared::Shared;
 
 /// Kafka's codes of resources that have no settings here.
 pub(super) const CLIENT_METRICS: i8 = 16;
@@ -44,19 +43,6 @@ pub(super) fn not_committed(error: &CommitError) -> Refusal {
 
 /// The setting on which it depends how many replicas partitions wait for.
 pub(super) const MIN_ISR: &str = "min.insync.replicas";
-
-/// Has partitions go on that waited for more replicas than [`MIN_ISR`] now asks for.
-pub(super) async fn settle(shared: &Shared) {
-    #[expect(
-        clippy::redundant_closure_for_method_calls,
-        reason = "the method alone is not general enough over the controller's lifetime"
-    )]
-    let settled = shared.control.decide(|controller| controller.settle_partitions()).await;
-    if let Err(error) = settled {
-        // The settings stand, and whatever happens to a partition next settles it.
-        tracing::warn!(%error, "partitions do not follow a changed {MIN_ISR} yet");
-    }
-}
 
 #[cfg(test)]
 mod tests {

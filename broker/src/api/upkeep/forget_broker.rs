@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use engine::BrokerId;
-use engine::metadata::{Decision, ForgetBrokerError};
+use engine::metadata::{Decision, ForgetBrokerError, UnregisterBrokerError};
 use wire::{ErrorCode, ForgetBrokerRequest, ForgetBrokerResponse, Str};
 
 use super::super::context::Call;
@@ -55,8 +55,9 @@ async fn take_vote(shared: &Arc<Shared>, node: BrokerId) -> Result<(), VoterErro
 impl KafkaCode for ForgetBrokerError {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::Unknown(unknown) => unknown.code(),
-            Self::Running { .. } | Self::HoldsReplicas { .. } => ErrorCode::InvalidRequest,
+            Self::Unregister(UnregisterBrokerError::Unknown(unknown)) => unknown.code(),
+            Self::Unregister(UnregisterBrokerError::Running { .. })
+            | Self::HoldsReplicas { .. } => ErrorCode::InvalidRequest,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::ids::BrokerId;
 use super::controller::{Controller, Decision};
 use super::features::{SupportedFeature, covers};
 use super::image::{Broker, Drain, Partition, Topic};
-use super::partitions::Change;
+use super::partitions::{Change, is_live};
 use super::record::{Record, Resource};
 use super::upkeep::loads;
 
@@ -89,6 +89,20 @@ pub struct UnknownBroker {
     pub epoch: i64,
 }
 
+/// Why a broker is not unregistered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnregisterBrokerError {
+    /// It is not registered, or another process than was meant.
+    #[error(transparent)]
+    Unknown(#[from] UnknownBroker),
+    /// It would register again, and until then tell watermarks of partitions that others lead.
+    #[error("broker {id} is running; hint: stop it first")]
+    Running {
+        /// The broker.
+        id: BrokerId,
+    },
+}
+
 /// Producer ids that one broker may give away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProducerIdBlock {
@@ -155,8 +169,12 @@ impl Controller<'_> {
             let records = is_news.then_some(Record::RegisterBroker { id, broker });
             return Decision { records: records.into_iter().collect(), reply: Ok(epoch) };
         }
-        let has_same_disk = known.is_none_or(|known| known.directory == directory);
-        if registration.predecessor_is_alive && !has_same_disk {
+        // Of one that was unregistered only its disk still knows that it was there before.
+        let has_same_disk = match known {
+            Some(known) => known.directory == directory,
+            None => registration.previous_epoch >= 0,
+        };
+        if registration.predecessor_is_alive && known.is_some() && !has_same_disk {
             return Decision::nothing(Err(RegisterBrokerError::Duplicate { id }));
         }
         let epoch = self.image.last_broker_epoch() + 1;
@@ -190,9 +208,12 @@ impl Controller<'_> {
         &self,
         id: BrokerId,
         epoch: i64,
-    ) -> Decision<Result<(), UnknownBroker>> {
+    ) -> Decision<Result<(), UnregisterBrokerError>> {
         if let Err(unknown) = self.registered(id, epoch) {
-            return Decision::nothing(Err(unknown));
+            return Decision::nothing(Err(unknown.into()));
+        }
+        if is_live(self.image, id) {
+            return Decision::nothing(Err(UnregisterBrokerError::Running { id }));
         }
         let gone = Record::UnregisterBroker { id, epoch };
         let mut records = self.with_partitions_of(id, gone, |change| change.leaves(id));
@@ -291,7 +312,7 @@ pub(super) fn changed(id: BrokerId, broker: &Broker) -> Record {
 
 #[cfg(test)]
 mod tests {
-    use super::{RegisterBrokerError, Registration};
+    use super::{RegisterBrokerError, Registration, UnregisterBrokerError};
     use crate::ids::BrokerId;
     use crate::metadata::Image;
     use crate::metadata::invariants_test::{Cluster, registration};
@@ -386,11 +407,32 @@ mod tests {
         cluster.place("3/3,1,2/3,1,2");
         let id = BrokerId(3);
         assert!(cluster.run(|c| c.unregister_broker(id, 9)).is_err());
+        let runs = Err(UnregisterBrokerError::Running { id });
+        assert_eq!(cluster.run(|c| c.unregister_broker(id, 3)), runs);
+        cluster.run(|c| c.fence_broker(id, 3, true)).unwrap();
         cluster.run(|c| c.unregister_broker(id, 3)).unwrap();
         assert_eq!(cluster.shape(), "1/3,1,2/1,2");
         cluster.image = Image::from_records(&cluster.image.to_records());
         cluster.log = cluster.image.to_records();
         assert_eq!(cluster.run(|c| c.register_broker(registration(3, 1))), Ok(4));
+    }
+
+    #[test]
+    fn a_broker_that_was_unregistered_is_known_by_its_disk() {
+        for (previous_epoch, expected) in [(1, "-/1,2,3/1"), (-1, "-/1,2,3/")] {
+            let mut cluster = Cluster::of(3);
+            let id = BrokerId(1);
+            cluster.run(|c| c.fence_broker(id, 1, true)).unwrap();
+            cluster.place("-/1,2,3/1");
+            cluster.run(|c| c.unregister_broker(id, 1)).unwrap();
+            assert_eq!(cluster.shape(), "-/1,2,3/1", "it may come back");
+            let back = Registration { previous_epoch, ..registration(1, 7) };
+            let epoch = cluster.run(|c| c.register_broker(back)).unwrap();
+            assert_eq!(cluster.shape(), expected);
+            cluster.run(|c| c.fence_broker(id, epoch, false)).unwrap();
+            let leads = cluster.shape().starts_with('1');
+            assert_eq!(leads, previous_epoch == 1, "an empty log leads nobody");
+        }
     }
 
     #[test]

@@ -33,7 +33,9 @@ mod recovered;
 mod topics;
 mod upkeep;
 
-pub use brokers::{ProducerIdBlock, RegisterBrokerError, Registration, UnknownBroker};
+pub use brokers::{
+    ProducerIdBlock, RegisterBrokerError, Registration, UnknownBroker, UnregisterBrokerError,
+};
 pub use codec::DecodeRecordError;
 pub use configs::{
     AlterConfigs, AlterConfigsError, AlterConfigsReply, ConfigChange, ConfigOperation,

@@ -147,7 +147,8 @@ impl Controller<'_> {
     }
 
     /// The asker's log is damaged: as after the crash of a machine it has no standing any more, unless nobody
-    /// else has. That is so whatever state it knows.
+    /// else has. A leader gives up in two steps, for the reason that [`super::departures`] tells: here somebody else
+    /// is given the leadership; when it knows of that, which its next request says by the epoch, it gives up the rest.
     fn give_up(
         &self,
         id: BrokerId,
@@ -157,8 +158,18 @@ impl Controller<'_> {
         if !partition.replicas.contains(&id) {
             return Err(AlterPartitionError::Request("only a replica gives up its standing"));
         }
-        let change = Change::of(self.image, partition, self.min_isr(topic)).loses(id, false);
-        Ok(change.decide().unwrap_or_else(|| renewed(partition)))
+        if asked.leader_epoch > partition.leader_epoch {
+            return Err(AlterPartitionError::NotController);
+        }
+        if asked.leader_epoch < partition.leader_epoch {
+            return Err(AlterPartitionError::FencedLeaderEpoch { current: partition.leader_epoch });
+        }
+        let change = Change::of(self.image, partition, self.min_isr(topic));
+        if partition.leader != Some(id) {
+            return Ok(change.loses(id, false).decide().unwrap_or_else(|| renewed(partition)));
+        }
+        let nobody = AlterPartitionError::Request("nobody else can lead");
+        change.hands_over(id).decide().ok_or(nobody)
     }
 
     fn found(&self, asked: &AlterPartition) -> Result<(&Topic, &Partition), AlterPartitionError> {

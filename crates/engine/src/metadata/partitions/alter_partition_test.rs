@@ -137,16 +137,14 @@ fn who_stops_and_is_in_sync_hinders_no_change() {
 #[test]
 fn a_replica_whose_log_is_damaged_gives_up_its_standing_if_others_have_some() {
     for (before, id, after) in [
-        ("1/1,2,3/1,2,3", 1, "2/1,2,3/2,3"),
         ("1/1,2,3/1,2,3", 3, "1/1,2,3/1,2"),
         ("1/1,2,3/1,2", 3, "1/1,2,3/1,2"),
         ("1/1,2,3/1/2", 2, "1/1,2,3/1"),
-        ("1/1,2,3/1/2", 1, "2/1,2,3/2"),
-        ("1/1,2,3/1", 1, "1/1,2,3/1"),
+        ("3/1,2,3/3/1,2", 1, "3/1,2,3/3/2"),
     ] {
         let mut cluster = Cluster::of(3).with("min.insync.replicas", "2");
         cluster.place(before);
-        // Whatever state it knows.
+        // Whatever other change it does not know.
         let damaged = AlterPartition { partition_epoch: 0, ..asked(&cluster, &[]) };
         let epoch = i64::from(id);
         let reply = cluster.run(|c| c.alter_partitions(BrokerId(id), epoch, vec![damaged]));
@@ -159,4 +157,26 @@ fn a_replica_whose_log_is_damaged_gives_up_its_standing_if_others_have_some() {
     let reply = cluster.run(|c| c.alter_partitions(BrokerId(4), 4, vec![damaged]));
     let refused = E::Request("only a replica gives up its standing");
     assert_eq!(reply.unwrap().remove(0).1, Err(refused));
+}
+
+#[test]
+fn a_leader_whose_log_is_damaged_gives_up_the_rest_once_it_knows_who_leads() {
+    let mut cluster = Cluster::of(3).with("min.insync.replicas", "2");
+    cluster.place("1/1,2,3/1,2,3");
+    let leads = asked(&cluster, &[]);
+    assert_eq!(run(&mut cluster, leads.clone()), Ok(()));
+    assert_eq!(cluster.shape(), "2/1,2,3/1,2,3", "it may tell its watermark still");
+    // The answer is lost, and it asks again.
+    let current = LeaderEpoch(leads.leader_epoch.0 + 1);
+    assert_eq!(run(&mut cluster, leads), Err(E::FencedLeaderEpoch { current }));
+    assert_eq!(cluster.shape(), "2/1,2,3/1,2,3");
+    let follows = asked(&cluster, &[]);
+    assert_eq!(run(&mut cluster, follows), Ok(()));
+    assert_eq!(cluster.shape(), "2/1,2,3/2,3");
+    for alone in ["1/1,2,3/1", "1/1,2,3/1/2"] {
+        cluster.place(alone);
+        let leads = asked(&cluster, &[]);
+        assert_eq!(run(&mut cluster, leads), Err(E::Request("nobody else can lead")));
+        assert_eq!(cluster.shape(), alone);
+    }
 }

@@ -59,12 +59,13 @@ impl<'a> Change<'a> {
         self
     }
 
-    /// `stopping` leads no more, if somebody else can. It stays in sync until it follows that one
+    /// `going` leads no more, if somebody else can. It stays in sync until it follows that one
     /// ([`super::departures`]).
-    pub(in crate::metadata) fn hands_over(mut self, stopping: BrokerId) -> Self {
-        if self.next.leader == Some(stopping) {
+    pub(in crate::metadata) fn hands_over(mut self, going: BrokerId) -> Self {
+        if self.next.leader == Some(going) {
             let isr = self.next.isr.iter().copied();
-            let others: Vec<BrokerId> = isr.filter(|id| is_active(self.image, *id)).collect();
+            let may_lead = |id: &BrokerId| *id != going && is_active(self.image, *id);
+            let others: Vec<BrokerId> = isr.filter(may_lead).collect();
             self.next.leader = self.best(&others).or(self.next.leader);
         }
         self

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{Drain, Obstacle, loads};
 use crate::ids::BrokerId;
 use crate::metadata::invariants_test::{Cluster, registration, shape};
-use crate::metadata::{Controller, ForgetBrokerError, Registration};
+use crate::metadata::{Controller, ForgetBrokerError, Registration, UnregisterBrokerError};
 
 fn drain(cluster: &mut Cluster, id: i32, drain: impl Into<Option<Drain>>) {
     let drain = drain.into();
@@ -194,16 +194,16 @@ fn only_what_is_stopped_and_empty_is_forgotten() {
     let forget =
         |cluster: &mut Cluster, epoch| cluster.run(|c| c.forget_broker(BrokerId(4), epoch));
     let id = BrokerId(4);
-    assert_eq!(forget(&mut cluster, None), Err(ForgetBrokerError::Running { id }));
+    assert_eq!(forget(&mut cluster, None), Err(UnregisterBrokerError::Running { id }.into()));
     cluster.run(|c| c.fence_broker(id, 4, true)).unwrap();
     let holds = ForgetBrokerError::HoldsReplicas { id, replicas: 3 };
     assert_eq!(forget(&mut cluster, Some(4)), Err(holds));
     // A broker that is away is emptied as well.
     drain(&mut cluster, 4, Drain::All);
     carry_on(&mut cluster, 2);
-    assert!(matches!(forget(&mut cluster, Some(3)), Err(ForgetBrokerError::Unknown(_))));
+    assert!(matches!(forget(&mut cluster, Some(3)), Err(ForgetBrokerError::Unregister(_))));
     assert_eq!(forget(&mut cluster, Some(4)), Ok(()));
-    assert!(matches!(forget(&mut cluster, None), Err(ForgetBrokerError::Unknown(_))));
+    assert!(matches!(forget(&mut cluster, None), Err(ForgetBrokerError::Unregister(_))));
     assert_eq!(cluster.image.drains().count(), 0);
 }
 

@@ -2,23 +2,16 @@
 
 use crate::ids::BrokerId;
 
-use super::super::brokers::UnknownBroker;
+use super::super::brokers::UnregisterBrokerError;
 use super::super::controller::{Controller, Decision};
-use super::super::partitions::is_live;
 use super::drain::loads;
 
 /// Why a broker is not forgotten.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ForgetBrokerError {
-    /// It is not registered, or another process than was meant.
+    /// It is not registered, another process than was meant, or running.
     #[error(transparent)]
-    Unknown(#[from] UnknownBroker),
-    /// It would register again.
-    #[error("broker {id} is running; hint: stop it first")]
-    Running {
-        /// The broker.
-        id: BrokerId,
-    },
+    Unregister(#[from] UnregisterBrokerError),
     /// They would have one replica less.
     #[error("broker {id} holds {replicas} replicas; hint: drain it first")]
     HoldsReplicas {
@@ -39,15 +32,12 @@ impl Controller<'_> {
     ) -> Decision<Result<(), ForgetBrokerError>> {
         let known = self.image.broker(id).map_or(-1, |broker| broker.epoch);
         let replicas = loads(self.image).get(&id).map_or(0, |load| load.replicas);
-        let refused = if let Err(unknown) = self.registered(id, epoch.unwrap_or(known)) {
-            unknown.into()
-        } else if is_live(self.image, id) {
-            ForgetBrokerError::Running { id }
-        } else if replicas > 0 {
-            ForgetBrokerError::HoldsReplicas { id, replicas }
-        } else {
-            return self.unregister_broker(id, known).map(|done| Ok(done?));
-        };
-        Decision::nothing(Err(refused))
+        let forgotten = self.unregister_broker(id, epoch.unwrap_or(known));
+        match forgotten.reply {
+            Ok(()) if replicas > 0 => {
+                Decision::nothing(Err(ForgetBrokerError::HoldsReplicas { id, replicas }))
+            }
+            Ok(()) | Err(_) => forgotten.map(|done| Ok(done?)),
+        }
     }
 }

@@ -126,6 +126,9 @@ fn the_time_runs_from_the_last_renewal_and_anew_under_another_controller() {
 fn a_broker_that_is_unregistered_leaves_no_lease() {
     let mut cluster = cluster();
     acquire(&mut cluster, lease(1, "broker-1"), false).unwrap();
+    for id in [1, 2] {
+        cluster.run(|c| c.fence_broker(BrokerId(id), i64::from(id), true)).unwrap();
+    }
     cluster.run(|c| c.unregister_broker(BrokerId(2), 2)).unwrap();
     assert!(cluster.image.lease().is_some());
     cluster.run(|c| c.unregister_broker(BrokerId(1), 1)).unwrap();
