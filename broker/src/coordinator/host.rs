@@ -10,6 +10,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::Offset;
 use engine::group::{Effects, Groups, Reply, Request, Token};
 use engine::log::admit::Origin;
 use tokio::sync::{Notify, oneshot};
@@ -18,7 +19,7 @@ use world::tasks::spawn_local;
 
 use super::Unavailable;
 use super::load;
-use crate::partition::{Acks, AppendOutcome, PartitionId};
+use crate::partition::{Acks, AppendOutcome, FetchWait, PartitionId};
 use crate::shard::Shard;
 
 /// Pause before a log that could not be read or written is loaded again.
@@ -32,8 +33,8 @@ pub(crate) struct Host {
     shard: Weak<Shard>,
     /// `None` while loading.
     active: RefCell<Option<Active>>,
-    /// Its log could not be read, as far as it was tried.
-    has_failed: Cell<bool>,
+    /// Its log was read, or could not be.
+    has_tried: Cell<bool>,
     closed: Cell<bool>,
     /// A reply may be due, or time may have to pass earlier than was thought.
     stirred: Notify,
@@ -60,7 +61,7 @@ impl Host {
             id,
             shard: Rc::downgrade(shard),
             active: RefCell::new(None),
-            has_failed: Cell::new(false),
+            has_tried: Cell::new(false),
             closed: Cell::new(false),
             stirred: Notify::new(),
             releases_due: Notify::new(),
@@ -72,7 +73,7 @@ impl Host {
 
     /// Whether it is about to read its log for the first time.
     pub(super) fn is_beginning(&self) -> bool {
-        self.active.borrow().is_none() && !self.has_failed.get()
+        !self.has_tried.get()
     }
 
     /// Takes a request; the answer comes through the channel.
@@ -235,8 +236,11 @@ impl Host {
     async fn live(self: Rc<Self>) {
         while !self.closed.get() {
             let Some(shard) = self.shard.upgrade() else { return };
-            match load::groups(&shard, self.id).await {
-                Ok(mut groups) => {
+            let loaded = load::groups(&shard, self.id).await;
+            self.has_tried.set(true);
+            match loaded {
+                Ok((mut groups, end)) => {
+                    self.until_committed(&shard, end).await;
                     let effects = groups.loaded(shard.now());
                     let mut active = Active {
                         groups,
@@ -249,16 +253,35 @@ impl Host {
                         return;
                     }
                     *self.active.borrow_mut() = Some(active);
-                    self.has_failed.set(false);
                     self.releases_due.notify_one();
                     self.pass_time(&shard).await;
                 }
                 Err(error) => {
                     tracing::error!(partition = self.id.index, error, "cannot load groups");
-                    self.has_failed.set(true);
                 }
             }
             shard.shared.world.clock.sleep(RELOAD_PAUSE).await;
+        }
+    }
+
+    /// What was read from the log may be lost until it is committed, and so is told to nobody before.
+    async fn until_committed(&self, shard: &Rc<Shard>, end: Offset) {
+        while !self.closed.get() {
+            let wait = FetchWait::new(1);
+            {
+                // A partition that is gone is another's, who closes this.
+                let Ok(partition) = shard.partition(self.id) else { return };
+                let mut partition = partition.borrow_mut();
+                if partition.log.state().high_watermark() >= end {
+                    return;
+                }
+                partition.readers.watch(&wait);
+            }
+            tokio::select! {
+                biased;
+                () = self.stirred.notified() => {}
+                () = wait.ready() => {}
+            }
         }
     }
 

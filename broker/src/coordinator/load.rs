@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use config::BrokerConfig;
+use engine::Offset;
 use engine::group::{GroupConfig, Groups};
 use storage::{Read, ReadError, ReadRequest};
 use wire::record::{Batches, Limits};
@@ -15,9 +16,9 @@ use crate::shard::Shard;
 /// Bytes of log read at a time.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// Replays the whole log. A record that does not decode is reported and passed over: losing one is
+/// Replays the whole log; says where it ends. A record that does not decode is reported and passed over: losing one is
 /// better than losing the coordinator.
-pub(super) async fn groups(shard: &Rc<Shard>, id: PartitionId) -> Result<Groups, String> {
+pub(super) async fn groups(shard: &Rc<Shard>, id: PartitionId) -> Result<(Groups, Offset), String> {
     let mut groups = Groups::new(group_config(&shard.shared.state().settings.broker));
     let partition = shard.partition(id).map_err(|missing| missing.to_string())?;
     let mut from = partition.borrow().log.state().start();
@@ -31,7 +32,7 @@ pub(super) async fn groups(shard: &Rc<Shard>, id: PartitionId) -> Result<Groups,
             let mut partition = partition.borrow_mut();
             let limit = partition.log.state().end();
             if from >= limit {
-                return Ok(groups);
+                return Ok((groups, limit));
             }
             let request = ReadRequest { from, limit, max_bytes: CHUNK_BYTES, at_least_one: true };
             partition.log.read(request).map_err(told)?

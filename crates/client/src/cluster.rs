@@ -100,10 +100,27 @@ impl Cluster {
         self.any().await?.ask(body, self.inner.options.request_timeout).await
     }
 
-    /// Asks the broker `id`.
+    /// Asks the broker `id`, which somebody has named.
     ///
     /// # Errors
-    /// When it cannot be reached, or the connection breaks.
+    /// [`ErrorCode::BrokerNotAvailable`] if there is none; or it cannot be reached, or the connection breaks.
+    pub async fn ask_named_broker<R: Request>(
+        &self,
+        id: i32,
+        body: &R,
+    ) -> Result<R::Response, Error> {
+        match self.ask_broker(id, body).await {
+            Err(Error::Refused { code: ErrorCode::LeaderNotAvailable, about, .. }) => {
+                Err(Error::refused(about, ErrorCode::BrokerNotAvailable))
+            }
+            answer => answer,
+        }
+    }
+
+    /// Asks the broker `id`, which is remembered as a leader.
+    ///
+    /// # Errors
+    /// As for [`Cluster::broker`], or when the connection breaks.
     pub async fn ask_broker<R: Request>(&self, id: i32, body: &R) -> Result<R::Response, Error> {
         self.broker(id).await?.ask(body, self.inner.options.request_timeout).await
     }
@@ -197,7 +214,8 @@ impl Cluster {
     /// A connection to the broker `id`.
     ///
     /// # Errors
-    /// When it is not known or cannot be reached.
+    /// [`ErrorCode::LeaderNotAvailable`] if there is none: what was remembered of it is of the past. Or it cannot be
+    /// reached.
     pub async fn broker(&self, id: i32) -> Result<Connection, Error> {
         if self.inner.options.only_bootstrap {
             return self.any().await;
@@ -208,7 +226,8 @@ impl Cluster {
             None => {
                 let all = self.metadata(Some(&[])).await?;
                 all.brokers.get(&id).map(address).ok_or_else(|| {
-                    Error::refused(format!("broker {id}"), ErrorCode::BrokerNotAvailable)
+                    // It has gone, and somebody else leads what was remembered of it.
+                    Error::refused(format!("broker {id}"), ErrorCode::LeaderNotAvailable)
                 })?
             }
         };

@@ -133,6 +133,10 @@ fn describe(state: &State, fetched: Vec<FetchedOffset>, version: i16) -> Topics 
             // It was deleted meanwhile: there is no way to name it.
             continue;
         }
+        if !topic_id.is_zero() && !offset.topic_id.is_zero() && topic_id != offset.topic_id {
+            // Of a topic that was deleted and created again.
+            continue;
+        }
         let partition = OffsetFetchResponsePartitions {
             partition_index: offset.partition.partition,
             committed_offset: offset.offset,

@@ -39,9 +39,11 @@ pub(crate) async fn handle(
         Read::Reset(reset) => reset,
         Read::Invalid(why) => return refused(ErrorCode::InvalidRequest, &why),
         Read::Unknown { topics, probe } => {
-            let asked = ask(call.shard(), &request.group_id, Request::Reset(probe)).await;
-            if let Ok(Reply::Reset(Ok(done))) = asked {
-                return answer(&done);
+            match ask(call.shard(), &request.group_id, Request::Reset(probe)).await {
+                Ok(Reply::Reset(Ok(done))) => return answer(&done),
+                // The journal has no such reset.
+                Ok(_) => {}
+                Err(unavailable) => return refused(unavailable.code(), &unavailable.to_string()),
             }
             let why = "some of the partitions do not exist: nothing was reset";
             return ResetGroupOffsetsResponse {

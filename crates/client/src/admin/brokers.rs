@@ -81,7 +81,7 @@ impl Admin {
         let body = DescribeLogDirsRequest { topics: None, ..Default::default() };
         self.cluster
             .retry(async || {
-                let answer = self.cluster.ask_broker(id, &body).await?;
+                let answer = self.cluster.ask_named_broker(id, &body).await?;
                 Error::check(answer.error_code, || format!("broker {id}"), None)?;
                 let mut dirs = Vec::new();
                 for dir in &answer.results {

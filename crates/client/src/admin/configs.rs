@@ -140,7 +140,9 @@ impl Admin {
             .retry(async || {
                 let answer = match resource {
                     // A broker knows only its own settings.
-                    ConfigResource::Broker(Some(id)) => self.cluster.ask_broker(*id, &body).await?,
+                    ConfigResource::Broker(Some(id)) => {
+                        self.cluster.ask_named_broker(*id, &body).await?
+                    }
                     ConfigResource::Broker(None)
                     | ConfigResource::Topic(_)
                     | ConfigResource::Group(_) => self.cluster.ask_any(&body).await?,
@@ -202,7 +204,9 @@ impl Admin {
         self.cluster
             .retry(async || {
                 let answer = match resource {
-                    ConfigResource::Broker(Some(id)) => self.cluster.ask_broker(*id, &body).await?,
+                    ConfigResource::Broker(Some(id)) => {
+                        self.cluster.ask_named_broker(*id, &body).await?
+                    }
                     ConfigResource::Broker(None)
                     | ConfigResource::Topic(_)
                     | ConfigResource::Group(_) => self.cluster.ask_any(&body).await?,

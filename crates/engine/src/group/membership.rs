@@ -52,17 +52,23 @@ impl Group {
 
     pub(super) fn leave(&mut self, request: &LeaveRequest, step: &mut Step<'_>) -> LeaveReply {
         let mut members = Vec::with_capacity(request.members.len());
+        let before = self.members.len();
         for leaving in &request.members {
             let left = self.leave_one(leaving, step);
             members.push((leaving.clone(), left.err()));
         }
-        if members.iter().any(|(_, error)| error.is_none()) {
+        let (any_left, member_left) = (
+            members.iter().any(|(_, error)| error.is_none()),
+            // Who was only about to join had nothing that others could be given.
+            self.members.len() < before,
+        );
+        if any_left {
             match self.state {
-                GroupState::Stable | GroupState::CompletingRebalance => {
+                GroupState::Stable | GroupState::CompletingRebalance if member_left => {
                     self.prepare_rebalance(step);
                 }
                 GroupState::PreparingRebalance => self.maybe_complete_join(step),
-                GroupState::Empty => {}
+                GroupState::Stable | GroupState::CompletingRebalance | GroupState::Empty => {}
             }
         }
         LeaveReply { error: None, members }

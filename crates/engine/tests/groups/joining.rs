@@ -586,3 +586,32 @@ fn a_name_longer_than_a_record_holds_is_refused() {
     "#]],
     );
 }
+
+#[test]
+fn an_id_that_goes_before_it_joined_moves_nobody() {
+    check(
+        "
+        config delay=0
+        join a v=3
+        sync a a=x
+        join b
+        leave b
+        heartbeat a
+        ",
+        &expect![[r#"
+            > config delay=0
+            > join a v=3
+              log: g gen=0 []
+              a join: a#1 gen=1 protocol=range leader=a#1 members=a#1
+            > sync a a=x
+              log: g gen=1 [a#1=b"x"]
+              a sync: b"x"
+            > join b
+              b join: MEMBER_ID_REQUIRED b#2
+            > leave b
+              b leave: b#2 ok
+            > heartbeat a
+              a heartbeat: ok
+        "#]],
+    );
+}
