@@ -107,7 +107,7 @@ async fn flush_together(shared: &Arc<Shared>, partitions: Vec<PartitionRef>) {
 fn ended(partition: &PartitionRef, ticket: FlushTicket) -> bool {
     let mut partition = partition.borrow_mut();
     partition.flushing = false;
-    partition.flush_done.notify_waiters();
+    partition.jobs_done.notify_waiters();
     if partition.gone {
         return false;
     }
@@ -124,7 +124,7 @@ fn ended(partition: &PartitionRef, ticket: FlushTicket) -> bool {
 fn not_wanted(partition: &PartitionRef) {
     let mut partition = partition.borrow_mut();
     partition.flushing = false;
-    partition.flush_done.notify_waiters();
+    partition.jobs_done.notify_waiters();
 }
 
 fn failed(shared: &Arc<Shared>, partition: &PartitionRef, error: &FlushError) {
@@ -135,7 +135,7 @@ fn failed(shared: &Arc<Shared>, partition: &PartitionRef, error: &FlushError) {
         "a flush failed: nothing more is written until the broker restarts"
     );
     partition.fail(&error.to_string());
-    partition.flush_done.notify_waiters();
+    partition.jobs_done.notify_waiters();
     shared.tell_disk(error, error.is_full());
 }
 
@@ -155,7 +155,7 @@ pub(crate) async fn flushed(shared: &Arc<Shared>, partition: &PartitionRef) {
         let mut partition = partition.borrow_mut();
         let end = partition.log.state().end();
         partition.flush_awaited = partition.flush_awaited.max(end);
-        (end, Rc::clone(&partition.flush_done))
+        (end, Rc::clone(&partition.jobs_done))
     };
     loop {
         let ended = done.notified();
@@ -173,14 +173,17 @@ pub(crate) async fn flushed(shared: &Arc<Shared>, partition: &PartitionRef) {
     }
 }
 
-/// Completes when no flush runs. None begins until the caller next waits, and none ever of a partition that is
-/// gone.
-pub(crate) async fn flush_ended(partition: &PartitionRef) {
-    let done = Rc::clone(&partition.borrow().flush_done);
+/// Completes when no flush runs, and nothing is removed. None begins until the caller next waits, and none ever of a
+/// partition that is gone.
+pub(crate) async fn jobs_ended(partition: &PartitionRef) {
+    let done = Rc::clone(&partition.borrow().jobs_done);
     loop {
         let ended = done.notified();
-        if !partition.borrow().flushing {
-            return;
+        {
+            let partition = partition.borrow();
+            if !partition.flushing && partition.removing == 0 {
+                return;
+            }
         }
         ended.await;
     }

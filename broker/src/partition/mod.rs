@@ -29,7 +29,7 @@ use engine::{BrokerId, Now, Offset, TopicId, TopicPartition};
 use storage::{Admitted, AppendError, PartitionLog, Read, ReadError, ReadRequest};
 use tokio::sync::{Notify, oneshot};
 
-pub(crate) use flush::{FLUSHED_TOGETHER_MIN, flush, flush_after, flush_all, flush_ended, flushed};
+pub(crate) use flush::{FLUSHED_TOGETHER_MIN, flush, flush_after, flush_all, flushed, jobs_ended};
 pub(crate) use news::{Followers, News};
 pub(crate) use replica::{Copied, Role};
 pub(crate) use wait::{FetchWait, Readers};
@@ -144,7 +144,7 @@ pub(crate) struct Partition {
     own_acks: VecDeque<Ack>,
     /// The leader's watermark, as it told last.
     known_watermark: Offset,
-    /// The leader's first offset, if it lies beyond ours.
+    /// The leader's first offset, as it told last.
     leader_start: Offset,
     /// The log is to be cut, once the checkpoints allow for it.
     cut_due: Option<replica::Cut>,
@@ -158,12 +158,14 @@ pub(crate) struct Partition {
     dirty: bool,
     /// A flush job is out.
     flushing: bool,
+    /// How many jobs are out that remove segments.
+    removing: u32,
     /// A flush is to come after [`Settings::flush_after`].
     flush_set: bool,
     /// It is among those that the shard flushes next.
     pub(crate) is_listed: bool,
-    /// Told whenever a flush has ended.
-    flush_done: Rc<Notify>,
+    /// Told whenever a flush or a removal has ended.
+    jobs_done: Rc<Notify>,
     /// A follower waits until everything below is on disk.
     flush_awaited: Offset,
     /// Its log was given away, to be deleted or closed; what is left answers nobody.
@@ -206,9 +208,10 @@ impl Partition {
             uncommitted_bytes: 0,
             dirty: false,
             flushing: false,
+            removing: 0,
             flush_set: false,
             is_listed: false,
-            flush_done: Rc::default(),
+            jobs_done: Rc::default(),
             flush_awaited: 0,
             gone: false,
             used_at: now.tick,
@@ -389,8 +392,20 @@ impl Partition {
         self.send_away(why);
         self.wake_all();
         // Whoever waits for a flush that runs waits for nothing.
-        self.flush_done.notify_waiters();
+        self.jobs_done.notify_waiters();
         std::mem::replace(&mut self.log, empty)
+    }
+
+    /// Segments are about to be removed; says whether they may be: not if the log was given away.
+    pub(crate) fn begins_to_remove(&mut self) -> bool {
+        self.removing += u32::from(!self.gone);
+        !self.gone
+    }
+
+    /// They are, or could not be.
+    pub(crate) fn removed(&mut self) {
+        self.removing -= 1;
+        self.jobs_done.notify_waiters();
     }
 
     /// Reads for a consumer, below the high watermark, or the last stable offset if `committed`; or for

@@ -12,7 +12,7 @@ use engine::replication::leader::{self, Progress, Proposal};
 use engine::replication::nearest::nearest;
 use engine::session::Wanted;
 use engine::{BrokerId, LeaderEpoch, Now, Offset};
-use storage::Checkpoint;
+use storage::{Checkpoint, RemoveJob};
 use wire::ErrorCode;
 use wire::fetch::response::PartitionData;
 
@@ -98,9 +98,13 @@ impl Partition {
             Some(_) => Role::Follower(Follow::new(place.leader_epoch)),
             None => Role::Waiting,
         };
+        // What another leader has said of its log is not this one's.
+        self.leader_start = 0;
         if !self.is_leader() {
             // They may be committed yet, by the next leader: not a refusal that could be taken for one.
             self.send_away(&Missing::NotLeader);
+            // What is not written yet is not the next leader's; the log may be cut before this round is written.
+            self.log.forget_queued();
         }
         self.wake_all();
     }
@@ -273,9 +277,12 @@ impl Partition {
         LogEnds { start: state.start(), end: state.end(), epoch }
     }
 
-    /// Takes the leader's answer to [`Partition::wants_copied`].
-    pub(crate) fn take_copied(&mut self, data: &PartitionData, now: Now) -> Copied {
-        if self.gone || !self.may_copy() {
+    /// Takes the leader's answer to what was `asked` ([`Partition::wants_copied`]). One to another question than would be
+    /// asked now is passed over: the log was cut meanwhile, or somebody else led.
+    pub(crate) fn take_copied(&mut self, asked: &Wanted, data: &PartitionData, now: Now) -> Copied {
+        let is_todays = asked.fetch_offset == self.log.state().end()
+            && asked.current_leader_epoch == self.settings.place.leader_epoch.0;
+        if self.gone || !self.may_copy() || !is_todays {
             return Copied::Nothing;
         }
         let Role::Follower(follow) = &mut self.role else { return Copied::Nothing };
@@ -381,10 +388,22 @@ impl Partition {
         }
         self.known_watermark = data.high_watermark;
         self.commit(data.high_watermark);
-        if data.log_start_offset > self.log.state().start() {
-            self.leader_start = data.log_start_offset;
-        }
+        self.leader_start = data.log_start_offset;
         if queued { Copied::Records } else { Copied::Nothing }
+    }
+
+    /// Moves the start to the leader's, as far as is committed. The job removes what lies before it.
+    pub(crate) fn follow_start(&mut self) -> Option<RemoveJob> {
+        let is_behind = self.leader_start > self.log.state().start();
+        (is_behind && self.lane().is_some()).then(|| self.log.advance_start(self.leader_start))?
+    }
+
+    /// Whether every replica in sync begins at `to` or later, as far as this leader knows.
+    pub(crate) fn all_begin_at(&self, to: Offset) -> bool {
+        match &self.role {
+            Role::Leader(progress) => self.log.state().start() >= to && progress.all_begin_at(to),
+            Role::Follower(_) | Role::Waiting => false,
+        }
     }
 
     fn may_copy(&self) -> bool {

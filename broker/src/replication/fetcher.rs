@@ -154,13 +154,13 @@ impl Fetcher {
                 Ok(answer) => answer,
                 Err(error) => return Left::Failed(error),
             };
-            session.answered(&answer);
             if answer.error_code == 0 {
                 *pause = PAUSE_MIN;
-                self.take(shard, answer).await;
+                self.take(shard, &session, &answer).await;
             } else {
                 shared.world.clock.sleep(PAUSE_MIN).await;
             }
+            session.answered(&answer);
         }
     }
 
@@ -292,20 +292,21 @@ impl Fetcher {
     }
 
     /// Appends what came, partition by partition.
-    async fn take(&self, shard: &Rc<Shard>, answer: FetchResponse) {
+    async fn take(&self, shard: &Rc<Shard>, session: &Session, answer: &FetchResponse) {
         let now = shard.now();
         let mut cut = Vec::new();
         let mut turns = Turns::after_each(WRITES_AT_ONCE);
-        for topic in answer.responses {
-            for data in topic.partitions {
+        for topic in &answer.responses {
+            for data in &topic.partitions {
                 let id = id(topic.topic_id, data.partition_index);
                 let Some(partition) = self.followed.borrow().get(&id).cloned() else { continue };
+                let Some(asked) = session.asked(id) else { continue };
                 self.touch(id);
                 let bytes = data.records.as_ref().map_or(0, wire::Records::len);
                 if bytes > 0 && partition.borrow().copies_slowly() {
                     shard.shared.throttles.follower.spend(&shard.shared, bytes);
                 }
-                let copied = partition.borrow_mut().take_copied(&data, now);
+                let copied = partition.borrow_mut().take_copied(asked, data, now);
                 if let Some(why) = partition.borrow().log.failure() {
                     shard.shared.disk_failure.tell(why);
                 }
@@ -315,8 +316,12 @@ impl Fetcher {
                         shard.write(&partition);
                         turns.step().await;
                     }
-                    Copied::Cut => cut.push(partition),
+                    Copied::Cut => {
+                        cut.push(partition);
+                        continue;
+                    }
                 }
+                shard.follow_start(&partition);
             }
         }
         shard.trim_tails();

@@ -38,7 +38,7 @@ use engine::BrokerId;
 use world::tasks::Turns;
 
 use self::fetcher::Fetcher;
-use crate::partition::{PartitionId, PartitionRef, flush_ended};
+use crate::partition::{PartitionId, PartitionRef, jobs_ended};
 use crate::shard::{Shard, WRITES_AT_ONCE};
 use crate::shared::Shared;
 
@@ -93,9 +93,11 @@ async fn carry_out_cuts(shard: &Shard, due: Vec<PartitionRef>) {
     checkpoints_written(shared).await;
     let mut turns = Turns::after_each(WRITES_AT_ONCE);
     for partition in &due {
-        // It would write down what is cut.
-        flush_ended(partition).await;
+        // A flush would write down what is cut, a removal meet files of a log that begins anew.
+        jobs_ended(partition).await;
+        let before = partition.borrow().log.size_bytes();
         partition.borrow_mut().carry_out_cut();
+        shared.storage.remove(before.saturating_sub(partition.borrow().log.size_bytes()));
         if let Some(why) = partition.borrow().log.failure() {
             shared.disk_failure.tell(why);
         }

@@ -83,6 +83,11 @@ impl Session {
         Told { session_id: self.id, session_epoch: self.epoch, topics, forgotten }
     }
 
+    /// What the leader answers of a partition.
+    pub(super) fn asked(&self, id: PartitionId) -> Option<&Wanted> {
+        self.told.get(&id)
+    }
+
     /// Takes note of an answer; an error in it ends the session, and the next request opens another.
     pub(super) fn answered(&mut self, answer: &FetchResponse) {
         if answer.error_code != 0 || answer.session_id == 0 {

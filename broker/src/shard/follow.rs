@@ -8,9 +8,9 @@ use engine::metadata::{CONSUMER_OFFSETS, Image, TopicChange};
 use world::tasks::spawn_local;
 
 use super::Shard;
-use super::logs::remove;
+use super::logs::{remove, settled};
 use crate::metadata::State;
-use crate::partition::{Missing, PartitionId, PartitionRef, flush_ended};
+use crate::partition::{Missing, PartitionId, PartitionRef, jobs_ended};
 
 /// How long a replica that is back waits before it asks again for the folder of the one that was here.
 const FOLDER_PAUSE: Duration = Duration::from_millis(100);
@@ -144,11 +144,11 @@ impl Shard {
             // The topic lives on, and the replica may come back to this broker.
             shared.close_folder(&name);
         }
-        let removing = remove(Arc::clone(&shared), name.clone(), job, Duration::ZERO);
         spawn_local(async move {
-            // It writes to the folder, and takes one that is gone for a failed disk.
-            flush_ended(&partition).await;
-            if removing.await {
+            // They work in the folder: a flush takes one that is gone for a failed disk, and a removal must not meet the
+            // files of who takes the name next.
+            jobs_ended(&partition).await;
+            if settled(&shared, &name).await && remove(&shared, &name, job).await {
                 shared.release_folder(&name);
             }
         });

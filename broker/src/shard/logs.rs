@@ -14,7 +14,7 @@ use world::tasks::{Pool, blocking, spawn_local};
 use super::Shard;
 use crate::metadata::State;
 use crate::partition::{
-    FLUSHED_TOGETHER_MIN, Missing, Partition, PartitionId, Settings, flush_ended,
+    FLUSHED_TOGETHER_MIN, Missing, Partition, PartitionId, PartitionRef, Settings, jobs_ended,
 };
 use crate::shared::Shared;
 
@@ -204,12 +204,33 @@ impl Shard {
         });
     }
 
-    /// Removes segments in the background, after readers have had time to finish.
-    pub(crate) fn remove(&self, name: TopicPartition, job: storage::RemoveJob, delay: Duration) {
-        let removing = remove(Arc::clone(&self.shared), name, job, delay);
+    /// Removes segments in the background, after readers have had time to finish. A log that was given away by then goes
+    /// with its folder, or is closed; the folder's name may be another log's.
+    pub(crate) fn remove(&self, partition: &PartitionRef, job: storage::RemoveJob) {
+        let (shared, partition) = (Arc::clone(&self.shared), Rc::clone(partition));
+        let delay = partition.borrow().settings.delete_delay;
+        let name = partition.borrow().name().clone();
         spawn_local(async move {
-            removing.await;
+            shared.world.clock.sleep(delay).await;
+            if !settled(&shared, &name).await {
+                return;
+            }
+            if !partition.borrow_mut().begins_to_remove() {
+                shared.storage.remove(job.bytes());
+                return;
+            }
+            let job = job.sparing(&partition.borrow().log);
+            remove(&shared, &name, job).await;
+            partition.borrow_mut().removed();
         });
+    }
+
+    /// Has a follower's log begin where the leader's does.
+    pub(crate) fn follow_start(&self, partition: &PartitionRef) {
+        let removal = partition.borrow_mut().follow_start();
+        if let Some(job) = removal {
+            self.remove(partition, job);
+        }
     }
 
     /// A log that could not be opened is kept when its topic is deleted, or another replica copied, but not
@@ -256,7 +277,7 @@ impl Shard {
         let mut checkpoints = self.offline_checkpoints();
         for partition in partitions.into_values() {
             // What it has synced, or that it failed, is the log's to know when it is closed.
-            flush_ended(&partition).await;
+            jobs_ended(&partition).await;
             let (job, had_failed) = {
                 let mut partition = partition.borrow_mut();
                 let empty = self.empty_log(&partition);
@@ -282,16 +303,9 @@ impl Shard {
 /// How long to wait before a checkpoint that could not be written is tried again.
 const CHECKPOINT_PAUSE: Duration = Duration::from_secs(1);
 
-/// Removes files; says whether it worked.
-pub(super) async fn remove(
-    shared: Arc<Shared>,
-    name: TopicPartition,
-    job: storage::RemoveJob,
-    delay: Duration,
-) -> bool {
-    shared.world.clock.sleep(delay).await;
-    // A recovery point below the first segment left would make its absence look like damage. What a full disk
-    // refuses now it may take later.
+/// Completes when the checkpoints are written; says whether they are. A recovery point below the first segment left
+/// would make its absence look like damage. What a full disk refuses now it may take later.
+pub(super) async fn settled(shared: &Shared, name: &TopicPartition) -> bool {
     let mut is_told = false;
     while let Err(error) = shared.write_checkpoints().await {
         if !std::mem::replace(&mut is_told, true) {
@@ -302,6 +316,15 @@ pub(super) async fn remove(
         }
         shared.world.clock.sleep(CHECKPOINT_PAUSE).await;
     }
+    true
+}
+
+/// Removes files; says whether it worked.
+pub(super) async fn remove(
+    shared: &Shared,
+    name: &TopicPartition,
+    job: storage::RemoveJob,
+) -> bool {
     match blocking(&*shared.world.tasks, Pool::Files, move || job.run()).await {
         Ok(removed) => {
             shared.storage.remove(removed.bytes);

@@ -327,14 +327,14 @@ impl Shard {
     }
 
     fn retain(&self, partition: &PartitionRef, now: Now) {
-        let (removal, delay) = {
+        let removal = {
             let mut partition = partition.borrow_mut();
             partition.log.expire_producers(now);
-            (partition.log.retain(now), partition.settings.delete_delay)
+            partition.log.retain(now)
         };
         if let Some(removal) = removal {
             partition.borrow_mut().wake_all();
-            self.remove(partition.borrow().name().clone(), removal, delay);
+            self.remove(partition, removal);
         }
     }
 }

@@ -7,7 +7,7 @@ use client::admin::NewTopic;
 use client::{Acks, Admin, Producer, ProducerOptions, ProducerRecord};
 use wire::list_offsets::request::{ListOffsetsPartition, ListOffsetsTopic};
 use wire::{DescribeQuorumRequest, ErrorCode, ListOffsetsRequest, MetadataRequest, Str};
-use world::simulated::{PoolLatency, Trace};
+use world::simulated::{DiskControl, PoolLatency, Trace};
 
 use super::cluster::{Cluster, NODES, run, run_with};
 use super::topics::{create_on, in_sync, produce, reassign};
@@ -182,12 +182,21 @@ async fn with_a_replica(cluster: &Cluster) -> i32 {
 
 #[test]
 fn after_a_failed_sync_a_broker_proves_nothing() {
+    proves_nothing_after(|disk| disk.fail_syncs(1));
+}
+
+#[test]
+fn a_sync_that_found_no_room_has_failed() {
+    proves_nothing_after(|disk| disk.fill_syncs(1));
+}
+
+fn proves_nothing_after(fault: impl Fn(&DiskControl)) {
     run(51, async |cluster| {
         let through = with_a_replica(cluster).await;
         let disk = cluster.simulation.disk(cluster.host(BROKER));
         let has_proof = || disk.files().iter().any(|(path, _)| path.ends_with("broker.epoch"));
         assert!(has_proof());
-        disk.fail_syncs(1);
+        fault(&disk);
         produce(cluster, "topic-000", 1).await;
         let ended = |cluster: &Cluster| !cluster.simulation.is_running(cluster.host(BROKER));
         cluster.within(Duration::from_secs(10), "it ends", ended).await;
@@ -574,4 +583,27 @@ fn nothing_decided_is_lost_and_one_seed_gives_one_trace() {
     hashes.sort_unstable();
     hashes.dedup();
     assert_eq!(hashes.len(), 6, "each seed is a story of its own");
+}
+
+#[test]
+fn a_producer_finds_who_took_over_from_a_broker_that_is_gone() {
+    run(63, async |cluster| {
+        let through = cluster.settle().await;
+        let gone = others(through, through)[0];
+        let others = others(through, gone);
+        create_on(cluster, through, "topic-000", &[vec![gone], others.clone()].concat()).await;
+        create_on(cluster, through, "topic-001", &others).await;
+        let producer = Producer::new(cluster.clients(), ProducerOptions::default());
+        let send = async |topic: &str| {
+            let value = Some("value".into());
+            let record = ProducerRecord { topic: topic.to_owned(), value, ..Default::default() };
+            producer.send(record).await.expect("it is taken").wait().await
+        };
+        send("topic-000").await.expect("it is written");
+        cluster.kill(gone);
+        cluster.simulation.sleep(Duration::from_secs(5)).await;
+        // What it asks for this one tells who is there now.
+        send("topic-001").await.expect("it is written");
+        send("topic-000").await.expect("somebody else leads it");
+    });
 }

@@ -4,10 +4,12 @@
 mod administration;
 mod balance;
 mod cluster;
+mod deletions;
 mod faults;
 mod features;
 mod flushing;
 mod formation;
+mod groups;
 mod nearest;
 mod recover;
 mod refusals;

@@ -103,7 +103,8 @@ pub struct FlushError {
 }
 
 impl FlushError {
-    /// Whether there was no room: all that was written before is there, and the job can be run again.
+    /// Whether there was no room to write something, and no sync has failed: all that was written before is there, and the
+    /// job can be run again.
     pub fn is_full(&self) -> bool {
         is_full(&self.source)
     }

@@ -7,9 +7,10 @@ mod harness;
 use std::io::IoSlice;
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use engine::LeaderEpoch;
 use engine::log::LogConfig;
-use harness::{House, NOW_MS, small};
+use harness::{House, NOW_MS, now, small};
 use storage::OpenError;
 use world::OpenMode;
 
@@ -308,8 +309,8 @@ fn a_dir_of_many_partitions_opens_without_holding_files() {
         let mut log = house.dir.create(&partition, harness::TOPIC_ID, house.config.clone());
         let batch = House::batch(&["a"], NOW_MS).finish();
         let origin = engine::log::admit::Origin::Client;
-        log.admit(batch, origin, LeaderEpoch(0), harness::now()).unwrap();
-        log.write(harness::now()).unwrap();
+        log.admit(batch, origin, LeaderEpoch(0), now()).unwrap();
+        log.write(now()).unwrap();
         checkpoints.push(log.checkpoint());
     }
     house.flush();
@@ -352,4 +353,48 @@ fn a_recovery_that_looks_at_ends_alone_moves_no_epoch() {
     let epochs = house.log.epochs().clone();
     let (house, _) = house.kill().unwrap();
     assert_eq!(house.log.epochs().starts(), epochs.starts());
+}
+
+#[test]
+fn an_epoch_that_was_cut_off_does_not_come_back_between_those_that_were_copied() {
+    let copied = |epoch: i32, from: i64, count: i64| {
+        let mut leader = House::new(small());
+        leader.epoch = epoch;
+        leader.log.truncate_fully_and_start_at(from).unwrap();
+        for _ in 0..count {
+            leader.append(&House::batch(&["copied"], NOW_MS));
+        }
+        Bytes::from(leader.read(from, 1 << 20).unwrap().concat())
+    };
+    let mut house = House::new(small());
+    house.log.admit_replica(copied(5, 0, 10), now()).unwrap();
+    house.log.write(now()).unwrap();
+    house.epoch = 6;
+    house.log.assign_epoch(LeaderEpoch(6), 10);
+    house.append(&House::batch(&["mine"], NOW_MS));
+    house.flush();
+    house.log.truncate_to(10).unwrap();
+    house.checkpoint();
+    house.log.admit_replica(copied(5, 10, 3), now()).unwrap();
+    house.log.admit_replica(copied(7, 13, 2), now()).unwrap();
+    house.log.write(now()).unwrap();
+    let (mut house, _) = house.kill().unwrap();
+    assert_eq!(house.log.state().end(), 15);
+    let ends = |epoch| house.log.end_offset_for_epoch(LeaderEpoch(epoch));
+    assert_eq!(ends(6), Some((LeaderEpoch(5), 13)));
+    assert_eq!(house.records(0).len(), 15);
+}
+
+#[test]
+fn what_is_queued_can_be_forgotten() {
+    let mut house = House::new(small());
+    house.append(&House::batch(&["a"], NOW_MS).producer(4, 0, 0));
+    let queued = House::batch(&["b"], NOW_MS).producer(4, 0, 1);
+    house.admit(&queued).unwrap();
+    house.log.forget_queued();
+    assert_eq!(house.log.truncate_to(1).unwrap(), 1);
+    house.log.write(now()).unwrap();
+    assert_eq!(house.records(0).len(), 1);
+    let again = house.append(&queued);
+    assert!(!again.is_duplicate && again.base_offset == 1, "{again:?}");
 }

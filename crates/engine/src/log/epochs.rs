@@ -57,6 +57,17 @@ impl Epochs {
         !is_known || self.starts.len() != before
     }
 
+    /// The records from `start` to before `end` were all written in `epoch`, as they themselves say; says whether that was
+    /// news. An epoch may begin before `start`, where it is known to; entries of others that begin within go.
+    pub fn confirm(&mut self, epoch: LeaderEpoch, start: Offset, end: Offset) -> bool {
+        let before = self.starts.len();
+        let within = |it: &EpochStart| start < it.start && it.start < end && it.epoch != epoch;
+        self.starts.retain(|it| !within(it));
+        let had_others = self.starts.len() != before;
+        let is_known = self.epoch_of(start) == Some(epoch);
+        (!is_known && self.assign(epoch, start)) || had_others
+    }
+
     /// Forgets epochs that begin at `end` or later; says whether there were any.
     pub fn truncate_end(&mut self, end: Offset) -> bool {
         let before = self.starts.len();
@@ -154,6 +165,22 @@ mod tests {
             epochs.assign(LeaderEpoch(epoch), start);
         }
         epochs
+    }
+
+    #[test]
+    fn what_records_say_of_themselves_is_right() {
+        let check =
+            |known: &[(i32, i64)], (epoch, start, end), is_news, expected: &[(i32, i64)]| {
+                let mut epochs = epochs(known);
+                assert_eq!(epochs.confirm(LeaderEpoch(epoch), start, end), is_news);
+                assert_eq!(pairs(&epochs), expected, "{known:?} and {epoch} from {start} to {end}");
+            };
+        check(&[(5, 0), (6, 100)], (5, 90, 130), true, &[(5, 0)]);
+        check(&[(5, 0), (6, 100)], (5, 100, 130), true, &[(5, 0)]);
+        check(&[(5, 0), (6, 100)], (5, 90, 100), false, &[(5, 0), (6, 100)]);
+        check(&[(5, 0), (6, 100)], (7, 100, 130), true, &[(5, 0), (7, 100)]);
+        check(&[(5, 0)], (5, 40, 130), false, &[(5, 0)]);
+        check(&[], (5, 40, 130), true, &[(5, 40)]);
     }
 
     fn pairs(epochs: &Epochs) -> Vec<(i32, i64)> {

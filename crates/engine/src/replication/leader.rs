@@ -198,6 +198,13 @@ impl Progress {
         in_sync.filter_map(|(id, it)| Some(Holder { id: *id, start: it.start, end: it.offset? }))
     }
 
+    /// Whether all followers in sync have told that they begin at `to` or later.
+    pub fn all_begin_at(&self, to: Offset) -> bool {
+        let begins = |follower: &Follower| follower.offset.is_some() && follower.start >= to;
+        let mut others = self.isr.iter().filter(|id| **id != self.me);
+        others.all(|id| self.followers.get(id).is_some_and(begins))
+    }
+
     /// Whether the watermark is known to be at least what earlier leaders have told (KIP-207).
     pub fn is_serving(&self) -> bool {
         self.high_watermark >= self.start

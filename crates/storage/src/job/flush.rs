@@ -7,7 +7,7 @@ use std::sync::Arc;
 use engine::{Offset, TopicId};
 use world::{Disk, File, OpenMode};
 
-use crate::error::FlushError;
+use crate::error::{FlushError, is_full};
 use crate::log_dir::Checkpoint;
 use crate::segment::index::Unwritten;
 use crate::segment::name;
@@ -83,7 +83,7 @@ impl FlushJob {
             // The segment may have been removed meanwhile, folder and all.
             let written = index.write(disk);
             let written =
-                written.and_then(|file| if index.sync { file.sync_data() } else { Ok(()) });
+                written.and_then(|file| if index.sync { synced(file.sync_data()) } else { Ok(()) });
             forgive_gone(written).map_err(|error| failed(&index.path, error))?;
         }
         for (path, file) in &self.logs {
@@ -98,12 +98,12 @@ impl FlushJob {
             disk.write_atomic(&path, epochs.as_bytes()).map_err(|error| failed(&path, error))?;
         }
         if self.sync_names {
-            disk.sync_dir(&self.dir).map_err(|error| failed(&self.dir, error))?;
+            synced(disk.sync_dir(&self.dir)).map_err(|error| failed(&self.dir, error))?;
         }
         if self.sync_parent
             && let Some(parent) = self.dir.parent()
         {
-            disk.sync_dir(parent).map_err(|error| failed(parent, error))?;
+            synced(disk.sync_dir(parent)).map_err(|error| failed(parent, error))?;
         }
         Ok(std::mem::take(&mut self.ticket))
     }
@@ -125,14 +125,14 @@ impl FlushJob {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                 return jobs.iter_mut().map(Self::run).collect();
             }
-            synced => synced.map_err(|error| failed(root, error))?,
+            done => synced(done).map_err(|error| failed(root, error))?,
         }
         // What depends on the logs is seen only now that they are safe.
         for Replacement { new, path } in &replacements {
             forgive_gone(disk.rename(new, path)).map_err(|error| failed(path, error))?;
         }
         if !replacements.is_empty() {
-            disk.sync_volume(root).map_err(|error| failed(root, error))?;
+            synced(disk.sync_volume(root)).map_err(|error| failed(root, error))?;
         }
         Ok(jobs.iter_mut().map(|job| std::mem::take(&mut job.ticket)).collect())
     }
@@ -181,9 +181,18 @@ struct Replacement {
 
 fn sync(disk: &dyn Disk, path: &Path, file: Option<&Arc<dyn File>>) -> io::Result<()> {
     match file {
-        Some(file) => file.sync_data(),
-        None => forgive_gone(disk.open(path, OpenMode::Write).and_then(|file| file.sync_data())),
+        Some(file) => synced(file.sync_data()),
+        None => {
+            let file = disk.open(path, OpenMode::Write);
+            forgive_gone(file.and_then(|file| synced(file.sync_data())))
+        }
     }
+}
+
+/// A write that finds no room can be tried again; a sync that found none cannot. The system tells of it once, takes
+/// what it could not write for written, and the next sync succeeds.
+fn synced(result: io::Result<()>) -> io::Result<()> {
+    result.map_err(|error| if is_full(&error) { io::Error::other(error) } else { error })
 }
 
 fn forgive_gone(result: io::Result<()>) -> io::Result<()> {

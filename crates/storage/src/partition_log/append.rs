@@ -322,6 +322,16 @@ impl PartitionLog {
         Ok(())
     }
 
+    /// Forgets what is queued for the next write: nobody waits for it any more.
+    pub fn forget_queued(&mut self) {
+        for queued in self.queue.drain(..).rev() {
+            if let Some(undo) = queued.undo {
+                self.producers.undo(undo);
+            }
+        }
+        self.copied.clear();
+    }
+
     /// Takes back what `queue` did, and cuts off what was written of it.
     fn roll_back(&mut self, queue: &[Queued], error: &io::Error) -> AppendError {
         for queued in queue.iter().rev() {

@@ -37,7 +37,8 @@ impl PartitionLog {
     pub fn delete(self, unique: u128) -> RemoveJob {
         let parent = self.dir.parent().map(std::path::Path::to_owned).unwrap_or_default();
         let aside = parent.join(format!("{}.{unique:032x}-delete", self.partition));
-        RemoveJob { disk: self.disk, dir: self.dir, segments: Vec::new(), aside: Some(aside) }
+        let segments = self.segments.iter().map(|segment| (segment.base, segment.size)).collect();
+        RemoveJob { disk: self.disk, dir: self.dir, segments, aside: Some(aside) }
     }
 
     fn facts(&self) -> Vec<SegmentFacts> {

@@ -175,13 +175,12 @@ impl<'a> Walk<'a> {
                 segment::open(self.opening, self.folder, (*base, *len), next_base, self.safe)?;
             recovered.rebuilt.append(&mut found.rebuilt);
             recovered.verified_bytes += found.verified_bytes;
-            for (epoch, start) in &found.epochs {
-                // An epoch begins where the file says, not where the walk has met it first.
-                if self.epochs.epoch_of(*start) != Some(*epoch) {
-                    self.epochs_changed |= self.epochs.assign(*epoch, *start);
-                }
-            }
             let end = found.segment.end;
+            for (index, (epoch, start)) in found.epochs.iter().enumerate() {
+                let next = found.epochs.get(index + 1).map_or(end, |(_, start)| *start);
+                // An epoch begins where the file says, not where the walk has met it first.
+                self.epochs_changed |= self.epochs.confirm(*epoch, *start, next);
+            }
             let mut problem = found.problem;
             if let Some(next_base) = next_base
                 && problem.is_none()

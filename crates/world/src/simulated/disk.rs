@@ -37,6 +37,8 @@ struct Faults {
     writes: u32,
     reads: u32,
     syncs: u32,
+    /// Syncs that find no room.
+    full_syncs: u32,
 }
 
 impl Drive {
@@ -324,6 +326,10 @@ impl File for SimulatedFile {
                 state.volume.fail_sync(self.inode)?;
                 return Err(disk_error("sync"));
             }
+            if take(&mut state.faults.full_syncs) {
+                state.volume.fail_sync(self.inode)?;
+                return Err(io::ErrorKind::StorageFull.into());
+            }
             state.volume.sync_data(self.inode)
         })
     }
@@ -368,6 +374,12 @@ impl DiskControl {
     /// Fails the next `count` syncs, of files or folders.
     pub fn fail_syncs(&self, count: u32) {
         self.fault(format_args!("fail {count} syncs"), |state| state.faults.syncs = count);
+    }
+
+    /// Has the next `count` syncs of files find no room, as where the volume allocates late: on another machine, with a
+    /// quota, thinly provisioned.
+    pub fn fill_syncs(&self, count: u32) {
+        self.fault(format_args!("fill {count} syncs"), |state| state.faults.full_syncs = count);
     }
 
     /// Puts an empty disk of the same size in its place. No process may run.
