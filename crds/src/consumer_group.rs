@@ -32,6 +32,7 @@ use crate::rules;
     printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
     printcolumn = r#"{"name":"Members","type":"integer","jsonPath":".status.members"}"#,
     printcolumn = r#"{"name":"Lag","type":"integer","jsonPath":".status.lag.total"}"#,
+    printcolumn = r#"{"name":"Behind","type":"date","jsonPath":".status.lag.behindSince"}"#,
     printcolumn = r#"{"name":"Uncommitted","type":"integer","jsonPath":".status.lag.uncommitted"}"#,
     printcolumn = r#"{"name":"Reset","type":"string","jsonPath":".status.lastReset.phase"}"#,
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
@@ -253,11 +254,11 @@ pub enum GroupState {
     NotFound,
 }
 
-/// How far the group is behind, in records.
+/// How far the group is behind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Lag {
-    /// Summed over the partitions with a committed offset.
+    /// Records to be read, summed over the partitions with a committed offset.
     pub total: i64,
     /// The largest of one partition.
     pub max: i64,
@@ -269,6 +270,11 @@ pub struct Lag {
     pub uncommitted: i64,
     /// Which way it goes.
     pub trend: Trend,
+    /// When the oldest record that the group has not read was written, RFC 3339: how far it is behind in time. Known when
+    /// it has any to read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 40), extend("format" = "date-time"))]
+    pub behind_since: Option<String>,
     /// When a committed offset last moved, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 40), extend("format" = "date-time"))]

@@ -18,7 +18,7 @@ use futures_util::StreamExt as _;
 use crate::cluster::{self, ClusterSeen};
 use crate::consumer_group::{self, Progress};
 use crate::kafka::Admin;
-use crate::now::{Now, millis};
+use crate::now::{Now, millis, rfc3339};
 use crate::platform::{Event, Platform, Resources};
 use crate::topic;
 
@@ -277,7 +277,7 @@ impl Reconciler {
         schedule: &mut Schedule,
         now: Now,
     ) -> Look {
-        let platform = self.platform.as_ref();
+        let (platform, asked) = (self.platform.as_ref(), admin.clone());
         let observed = consumer_group::observe(group, cluster.clone(), admin.clone(), now).await;
         let mut seen =
             observed.unwrap_or_else(|error| consumer_group::Observed::unreachable(&error));
@@ -300,7 +300,7 @@ impl Reconciler {
                 progress.moved_ms()
             }
         };
-        let status = consumer_group::status(group, &seen, &plan, &outcome, moved_ms, now);
+        let mut status = consumer_group::status(group, &seen, &plan, &outcome, moved_ms, now);
         let is_pending = matches!(plan.reset, Some(consumer_group::ResetPlan::Pending(_)));
         let next = match (&outcome.failure, &seen.cluster) {
             (Some(consumer_group::Failure::Retry(_)), _) | (None, ClusterSeen::NotReady(_)) => {
@@ -317,6 +317,10 @@ impl Reconciler {
         if group.status.is_none() || consumer_group::worth_writing(&old, &status, since, every) {
             let key = crds::resource::key(Kind::ConsumerGroup, &group.metadata);
             self.tell(&key, &old.conditions, &status.conditions);
+            if let (Some(lag), Some(admin)) = (&mut status.lag, &asked) {
+                let since = consumer_group::behind_since(&seen.positions, admin.as_ref()).await;
+                lag.behind_since = since.map(rfc3339);
+            }
             let mut new = group.clone();
             new.status = Some(status);
             written = self.write(Resource::ConsumerGroup(Box::new(new)), schedule, now).await;

@@ -69,6 +69,8 @@ fn a_group_shows_its_state_members_and_lag() {
     assert_eq!((status.state, status.members), (Some(GroupState::Stable), 3));
     let lag = status.lag.clone().expect("it has committed offsets");
     assert_eq!((lag.total, lag.max, lag.uncommitted), (90, 50, 0));
+    // In the model a record is written each second.
+    assert_eq!(lag.behind_since.as_deref(), Some("1970-01-01T00:00:50Z"));
     assert_eq!(status.topics[0].lag, 90);
     assert_eq!(ready(&status.conditions), "True Observed");
 }

@@ -78,6 +78,7 @@ switchboard! {
     }
     decoded {
         ListOffsets => data::list_offsets,
+        ListTimestamps => data::list_timestamps,
         OffsetForLeaderEpoch => data::offset_for_leader_epoch,
         DeleteRecords => data::delete_records,
         FindCoordinator => group::find_coordinator,

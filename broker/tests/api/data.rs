@@ -4,8 +4,8 @@ use wire::delete_records::request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use wire::list_offsets::request::{ListOffsetsPartition, ListOffsetsTopic};
 use wire::offset_for_leader_epoch::request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
 use wire::{
-    CreateTopicsRequest, DeleteRecordsRequest, ListOffsetsRequest, MetadataRequest,
-    OffsetForLeaderEpochRequest,
+    CreateTopicsRequest, DeleteRecordsRequest, ListOffsetsRequest, ListTimestampsRequest,
+    MetadataRequest, OffsetForLeaderEpochRequest,
 };
 
 use crate::exchange::{Peer, text, versions, with_broker};
@@ -197,5 +197,32 @@ fn records_of_internal_and_of_compacted_topics_are_not_deleted() {
             assert_eq!(peer.ask_newest(request).await.topics[0].error_code, 0);
             assert_eq!(delete(peer, name, 0, 2).await, expected);
         }
+    });
+}
+
+#[test]
+fn the_time_of_a_record_is_found_by_its_offset() {
+    use wire::list_timestamps::request::{ListTimestampsPartition, ListTimestampsTopic};
+
+    with_broker(async |peer| {
+        peer.create("orders", 1).await;
+        peer.produce("orders", 0, &[100, 90, 120]).await;
+        peer.produce("orders", 0, &[130]).await;
+        assert_eq!(delete(peer, "orders", 1, 2).await, (0, 1));
+        let mut ask = async |topic: &str, index, offset| {
+            let partition = ListTimestampsPartition { index, offset, ..Default::default() };
+            let name = text(topic);
+            let topic =
+                ListTimestampsTopic { name, partitions: vec![partition], ..Default::default() };
+            let request = ListTimestampsRequest { topics: vec![topic], ..Default::default() };
+            let answer = peer.ask_newest(request).await.topics.remove(0).partitions.remove(0);
+            (answer.error_code, answer.timestamp)
+        };
+        // The first is deleted: the one after it is meant.
+        for (offset, timestamp) in [(0, 90), (1, 90), (2, 120), (3, 130), (4, -1), (9, -1)] {
+            assert_eq!(ask("orders", 0, offset).await, (0, timestamp), "at {offset}");
+        }
+        assert_eq!(ask("orders", 7, 0).await, (3, -1));
+        assert_eq!(ask("missing", 0, 0).await, (3, -1));
     });
 }

@@ -29,7 +29,7 @@ mod status;
 
 pub use apply::apply;
 pub use lag::{Progress, lag_of};
-pub use observe::observe;
+pub use observe::{behind_since, observe};
 pub use plan::plan;
 pub use resolve::resolve;
 pub use status::{status, worth_writing};

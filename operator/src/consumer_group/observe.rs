@@ -66,6 +66,30 @@ async fn positions(
         .collect())
 }
 
+/// When the oldest record that the group has not read was written, milliseconds since the Unix epoch, if that can be
+/// told: brokers of the version before this operator's cannot.
+pub async fn behind_since(
+    positions: &BTreeMap<Partition, Position>,
+    admin: &dyn Admin,
+) -> Option<i64> {
+    let unread = |(partition, at): (&Partition, &Position)| {
+        let first = at.committed?.max(at.start);
+        (at.lag()? > 0).then(|| (partition.clone(), first))
+    };
+    let unread: BTreeMap<Partition, i64> = positions.iter().filter_map(unread).collect();
+    if unread.is_empty() {
+        return None;
+    }
+    let written = admin.timestamps(unread).await;
+    written
+        .inspect_err(
+            |error| tracing::debug!(%error, "how far a group is behind in time is not known"),
+        )
+        .ok()?
+        .into_values()
+        .min()
+}
+
 async fn observe_reset(
     group: &ConsumerGroup,
     reset: &Reset,

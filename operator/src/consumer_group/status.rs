@@ -59,6 +59,9 @@ fn figures(
     status.members = facts.map_or(0, |it| it.members);
     status.coordinator = facts.and_then(|it| it.coordinator);
     let (mut lag, topics) = lag_of(&seen.positions, old.lag.as_ref().map(|it| it.total));
+    // It is looked for when the status is written ([`super::behind_since`]).
+    let before = old.lag.as_ref().and_then(|it| it.behind_since.clone());
+    lag.behind_since = before.filter(|_| lag.total > 0);
     lag.progressed_at = (moved_ms > 0).then(|| rfc3339(moved_ms));
     status.lag = (!seen.positions.is_empty()).then_some(lag);
     status.topics = topics;

@@ -60,6 +60,10 @@ pub trait Admin {
     fn offsets(&self, at: OffsetAt, of: BTreeSet<Partition>)
     -> Asked<'_, BTreeMap<Partition, i64>>;
 
+    /// When the first record at each offset or behind it was written, milliseconds since the Unix epoch. A partition
+    /// that has none is left out.
+    fn timestamps(&self, of: BTreeMap<Partition, i64>) -> Asked<'_, BTreeMap<Partition, i64>>;
+
     /// Moves committed offsets, exactly once per token (private key 10000). A token that was carried
     /// out before is answered with what it did then. Refused with [`Refusal::GroupNotEmpty`] if the
     /// group has members and `fence` is false.

@@ -91,8 +91,9 @@ impl Admin for client::Admin {
                 return Err(AdminError::refused(Refusal::UnknownTopic, message));
             };
             let brokers = self.describe_brokers().await.map_err(refused)?;
-            let placed =
-                placement::place(&topic, &metadata, &brokers, usize::try_from(to).unwrap_or(0));
+            let moves = self.list_moves().await.map_err(refused)?;
+            let to = usize::try_from(to).unwrap_or(0);
+            let placed = placement::place(&topic, &metadata, &moves, &brokers, to);
             let placed = placed.map_err(|error| {
                 AdminError::refused(Refusal::InvalidReplicas, error.to_string())
             })?;
@@ -165,6 +166,14 @@ impl Admin for client::Admin {
                 .await
                 .map_err(refused)?;
             Ok(found.into_iter().map(|(at, offset)| (partition(at), offset)).collect())
+        })
+    }
+
+    fn timestamps(&self, of: BTreeMap<Partition, i64>) -> Asked<'_, BTreeMap<Partition, i64>> {
+        Box::pin(async move {
+            let of = of.into_iter().map(|(at, offset)| (topic_partition(at), offset)).collect();
+            let found = self.list_timestamps(&of).await.map_err(refused)?;
+            Ok(found.into_iter().map(|(at, timestamp)| (partition(at), timestamp)).collect())
         })
     }
 

@@ -250,6 +250,18 @@ impl Admin for Model {
         })
     }
 
+    fn timestamps(&self, of: BTreeMap<Partition, i64>) -> Asked<'_, BTreeMap<Partition, i64>> {
+        self.call(move |state| {
+            let written = |(partition, offset): &(Partition, i64)| {
+                let (start, end) = state.topics.get(&partition.topic)?.log;
+                let first = *offset.max(&start);
+                (first < end).then_some(first * 1000)
+            };
+            let all = of.into_iter().filter_map(|it| written(&it).map(|at| (it.0, at)));
+            Ok(all.collect())
+        })
+    }
+
     fn reset_group_offsets(&self, reset: GroupReset) -> Asked<'_, ResetDone> {
         self.call(move |state| {
             let group = state.groups.entry(reset.group).or_default();

@@ -23,7 +23,7 @@ use crate::shard::Shard;
 
 /// What a timestamp asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Question {
+pub(super) enum Question {
     Latest,
     Earliest,
     /// What only tiered storage could answer.
@@ -51,15 +51,15 @@ impl Question {
 
 /// What one partition is asked.
 #[derive(Clone, Copy)]
-struct Ask {
-    question: Question,
-    current_leader_epoch: i32,
-    visible: Visible,
+pub(super) struct Ask {
+    pub(super) question: Question,
+    pub(super) current_leader_epoch: i32,
+    pub(super) visible: Visible,
 }
 
 /// How far the asker may see.
 #[derive(Clone, Copy)]
-enum Visible {
+pub(super) enum Visible {
     Watermark,
     Stable,
     End,
@@ -76,15 +76,15 @@ impl Visible {
 }
 
 /// What the partition's owner knows, or what has to be looked up on disk.
-enum Found {
+pub(super) enum Found {
     Here(Offset),
     Search { id: PartitionId, search: TimestampSearch, visible_end: i64 },
 }
 
 /// An answer; -1 is "none" in all three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Offset {
-    timestamp: i64,
+pub(super) struct Offset {
+    pub(super) timestamp: i64,
     offset: i64,
     leader_epoch: i32,
 }
@@ -147,7 +147,7 @@ pub(crate) async fn handle(call: Call, request: ListOffsetsRequest) -> ListOffse
 }
 
 /// Runs on the owner.
-fn ask_here(shard: &Rc<Shard>, id: PartitionId, ask: Ask) -> Result<Found, ErrorCode> {
+pub(super) fn ask_here(shard: &Rc<Shard>, id: PartitionId, ask: Ask) -> Result<Found, ErrorCode> {
     let partition = shard.partition(id).map_err(|missing| missing.code())?;
     let partition = partition.borrow();
     if let Some(code) = refusal(shard, &partition, ask.current_leader_epoch) {
@@ -180,7 +180,7 @@ fn ask_here(shard: &Rc<Shard>, id: PartitionId, ask: Ask) -> Result<Found, Error
     })
 }
 
-async fn settle(call: &Call, found: Found) -> Result<Offset, ErrorCode> {
+pub(super) async fn settle(call: &Call, found: Found) -> Result<Offset, ErrorCode> {
     let (id, search, visible_end) = match found {
         Found::Here(offset) => return Ok(offset),
         Found::Search { id, search, visible_end } => (id, search, visible_end),

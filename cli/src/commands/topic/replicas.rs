@@ -111,7 +111,9 @@ pub(super) fn set_replicas(args: &SetReplicasArgs) -> Result<(), Failure> {
                 .hint("`klamm topic list` shows what there is")
         })?;
         let brokers = admin.describe_brokers().await?;
-        let placed = placement::place(&args.topic, topic, &brokers, usize::from(args.to));
+        let moves = admin.list_moves().await?;
+        let to = usize::from(args.to);
+        let placed = placement::place(&args.topic, topic, &moves, &brokers, to);
         let placed = placed.map_err(|error| {
             Failure::new(error.to_string()).hint("ask for fewer, or see `klamm cluster brokers`")
         })?;

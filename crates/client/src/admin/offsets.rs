@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use wire::list_offsets::request::{ListOffsetsPartition, ListOffsetsTopic};
+use wire::list_timestamps::request::{ListTimestampsPartition, ListTimestampsTopic};
 use wire::offset_commit::request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use wire::offset_delete::request::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic};
 use wire::offset_fetch::request::OffsetFetchRequestGroup;
 use wire::{
-    ErrorCode, ListOffsetsRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
-    Str,
+    ErrorCode, ListOffsetsRequest, ListTimestampsRequest, OffsetCommitRequest, OffsetDeleteRequest,
+    OffsetFetchRequest, Str,
 };
 
 use super::Admin;
@@ -142,6 +143,52 @@ impl Admin {
             }
         }
         Ok(offsets)
+    }
+
+    /// When the first committed record at each offset or behind it was written, in milliseconds since the Unix epoch
+    /// (private key 10012). Left out: partitions that do not exist or have no such record.
+    ///
+    /// # Errors
+    /// When a leader cannot be asked, or refuses.
+    pub async fn list_timestamps(
+        &self,
+        of: &BTreeMap<TopicPartition, i64>,
+    ) -> Result<BTreeMap<TopicPartition, i64>, Error> {
+        self.cluster.retry(async || self.list_timestamps_once(of).await).await
+    }
+
+    async fn list_timestamps_once(
+        &self,
+        of: &BTreeMap<TopicPartition, i64>,
+    ) -> Result<BTreeMap<TopicPartition, i64>, Error> {
+        let mut timestamps = BTreeMap::new();
+        for (leader, partitions) in self.by_leader(of.keys()).await? {
+            let mut topics: BTreeMap<&str, Vec<ListTimestampsPartition>> = BTreeMap::new();
+            for partition in &partitions {
+                topics.entry(&partition.topic).or_default().push(ListTimestampsPartition {
+                    index: partition.partition,
+                    offset: of[partition],
+                    ..Default::default()
+                });
+            }
+            let topics = topics.into_iter().map(|(name, partitions)| ListTimestampsTopic {
+                name: name.into(),
+                partitions,
+                ..Default::default()
+            });
+            let body = ListTimestampsRequest { topics: topics.collect(), ..Default::default() };
+            let answer = self.cluster.ask_broker(leader, &body).await?;
+            for topic in &answer.topics {
+                for found in &topic.partitions {
+                    let partition = TopicPartition::new(&*topic.name, found.index);
+                    Error::check(found.error_code, || partition.to_string(), None)?;
+                    if found.timestamp >= 0 {
+                        timestamps.insert(partition, found.timestamp);
+                    }
+                }
+            }
+        }
+        Ok(timestamps)
     }
 
     /// Who leads the partitions. Those that do not exist are left out.

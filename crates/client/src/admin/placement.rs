@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{BrokerStanding, DrainMode};
+use super::{BrokerStanding, DrainMode, ReplicaMove};
 use crate::{PartitionMetadata, TopicMetadata, TopicPartition};
 
 /// Fewer brokers take replicas than a partition shall have: so many.
@@ -12,13 +12,15 @@ pub struct TooFewBrokers(pub usize);
 
 /// Which partitions of the topic `name` have to move where, so that each has `count` replicas. New ones go to brokers
 /// that are up and hold the fewest, in other racks if there are; those go that are not in sync, then those of the
-/// fullest brokers, the leader's last.
+/// fullest brokers, the leader's last. Where a partition is among the `moves` that are under way, it is looked at what it
+/// is to be.
 ///
 /// # Errors
 /// When there are not enough brokers that take replicas.
 pub fn place(
     name: &str,
     topic: &TopicMetadata,
+    moves: &BTreeMap<TopicPartition, ReplicaMove>,
     brokers: &[BrokerStanding],
     count: usize,
 ) -> Result<BTreeMap<TopicPartition, Vec<i32>>, TooFewBrokers> {
@@ -27,9 +29,12 @@ pub fn place(
     };
     let takers: Vec<&BrokerStanding> = brokers.iter().filter(takes).collect();
     let mut held: BTreeMap<i32, i32> = brokers.iter().map(|it| (it.id, it.replicas)).collect();
-    let mut moves = BTreeMap::new();
+    let mut placed = BTreeMap::new();
     for (index, partition) in &topic.partitions {
-        let mut replicas = partition.replicas.clone();
+        let key = TopicPartition::new(name, *index);
+        let goes = |id: &i32| moves.get(&key).is_some_and(|it| it.removing.contains(id));
+        let to_be: Vec<i32> = partition.replicas.iter().filter(|id| !goes(id)).copied().collect();
+        let mut replicas = to_be.clone();
         while replicas.len() > count {
             let at = superfluous(partition, &replicas, &held);
             *held.entry(replicas.remove(at)).or_default() -= 1;
@@ -45,11 +50,11 @@ pub fn place(
             *held.entry(taker.id).or_default() += 1;
             replicas.push(taker.id);
         }
-        if replicas != partition.replicas {
-            moves.insert(TopicPartition::new(name, *index), replicas);
+        if replicas != to_be {
+            placed.insert(key, replicas);
         }
     }
-    Ok(moves)
+    Ok(placed)
 }
 
 /// Which replica goes first: one out of sync, else that of the fullest broker; rather not the leader's.
@@ -98,6 +103,16 @@ mod tests {
         to: usize,
         expected: &str,
     ) {
+        check_amid(&BTreeMap::new(), brokers, partitions, to, expected);
+    }
+
+    fn check_amid(
+        moves: &BTreeMap<TopicPartition, ReplicaMove>,
+        brokers: &[BrokerStanding],
+        partitions: &[(&[i32], &[i32])],
+        to: usize,
+        expected: &str,
+    ) {
         let partition = |(replicas, isr): &(&[i32], &[i32])| PartitionMetadata {
             leader: isr.first().copied(),
             replicas: replicas.to_vec(),
@@ -109,7 +124,7 @@ mod tests {
             is_internal: false,
             partitions: (0..).zip(partitions.iter().map(partition)).collect(),
         };
-        let said = match place("t", &topic, brokers, to) {
+        let said = match place("t", &topic, moves, brokers, to) {
             Ok(moves) => moves
                 .iter()
                 .map(|(partition, to)| format!("{partition}:{to:?}"))
@@ -127,6 +142,18 @@ mod tests {
         check(&brokers, &[(&[1], &[1]), (&[1], &[1])], 3, "t-0:[1, 4, 3] t-1:[1, 4, 3]");
         let away = [broker(1, "a", 1), BrokerStanding { is_fenced: true, ..broker(2, "b", 0) }];
         check(&away, &[(&[1], &[1])], 2, "1 brokers take replicas");
+    }
+
+    #[test]
+    fn a_move_that_is_under_way_is_looked_at_as_if_it_were_done() {
+        let brokers = [broker(1, "a", 1), broker(2, "b", 1), broker(3, "c", 1)];
+        let replicas: &[i32] = &[1, 2, 3];
+        let goes = ReplicaMove { replicas: replicas.into(), adding: Vec::new(), removing: vec![3] };
+        let moves = BTreeMap::from([(TopicPartition::new("t", 0), goes)]);
+        let partitions = [(replicas, replicas)];
+        check_amid(&moves, &brokers, &partitions, 2, "");
+        check_amid(&moves, &brokers, &partitions, 3, "t-0:[1, 2, 3]");
+        check_amid(&moves, &brokers, &partitions, 1, "t-0:[1]");
     }
 
     #[test]

@@ -143,13 +143,15 @@ pub enum Read {
     File(FileRead),
 }
 
-/// What ListOffsets asks a search for. (Earliest and latest are [`LogState`]'s.)
+/// What ListOffsets and ListTimestamps ask a search for. (Earliest and latest are [`LogState`]'s.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimestampQuery {
     /// The first record with this timestamp or a later one.
     AtOrAfter(i64),
     /// The record with the largest timestamp, the first such (-3, KIP-734).
     Max,
+    /// The first record at this offset or behind it.
+    From(Offset),
 }
 
 impl PartitionLog {
@@ -227,6 +229,11 @@ impl PartitionLog {
     /// Bytes on disk, all segments.
     pub fn size_bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.size).sum()
+    }
+
+    /// Whether a segment begins at `base`.
+    pub(crate) fn has_segment_at(&self, base: Offset) -> bool {
+        self.segments.iter().any(|segment| segment.base == base)
     }
 
     /// How many segments there are.

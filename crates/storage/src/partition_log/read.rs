@@ -41,16 +41,21 @@ impl PartitionLog {
         Ok(Read::File(FileRead { disk, buffers, parts, request, epochs, is_compacted }))
     }
 
-    /// Finds a record by time.
+    /// Finds a record by time, or the time of one.
     pub fn search_timestamp(&self, query: TimestampQuery) -> TimestampSearch {
+        let from = match query {
+            TimestampQuery::From(offset) => offset.max(self.state.start()),
+            TimestampQuery::AtOrAfter(_) | TimestampQuery::Max => self.state.start(),
+        };
         let mut segments: Vec<SearchSegment> = self
             .segments
             .iter()
-            .filter(|segment| segment.size > 0 && segment.end > self.state.start())
+            .filter(|segment| segment.size > 0 && segment.end > from)
             .map(|segment| self.search_segment(segment))
             .collect();
         let timestamp = match query {
             TimestampQuery::AtOrAfter(timestamp) => timestamp,
+            TimestampQuery::From(_) => i64::MIN,
             TimestampQuery::Max => segments.iter().map(|one| one.largest).max().unwrap_or(-1),
         };
         segments.retain(|segment| segment.largest >= timestamp);
@@ -59,7 +64,7 @@ impl PartitionLog {
             buffers: self.buffers.clone(),
             segments,
             timestamp,
-            from: self.state.start(),
+            from,
             matches_none: query == TimestampQuery::Max && timestamp < 0,
             epochs: self.epochs.clone(),
             is_compacted: self.config.compact,

@@ -455,6 +455,8 @@ pub(crate) const TWINS: &[Twins] = &[
         theirs: Some(theirs::<kafka_protocol::messages::ListOffsetsResponse>()),
         java: Some("org.apache.kafka.common.message.ListOffsetsResponseData"),
     },
+    Twins { ours: ours::<wire::ListTimestampsRequest>(), theirs: None, java: None },
+    Twins { ours: ours::<wire::ListTimestampsResponse>(), theirs: None, java: None },
     Twins {
         ours: ours::<wire::OffsetForLeaderEpochRequest>(),
         theirs: Some(theirs::<kafka_protocol::messages::OffsetForLeaderEpochRequest>()),

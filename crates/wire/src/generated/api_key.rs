@@ -210,6 +210,8 @@ pub enum ApiKey {
     WatchMetadata = 10010,
     /// `BalanceCluster`, version 0.
     BalanceCluster = 10011,
+    /// `ListTimestamps`, version 0.
+    ListTimestamps = 10012,
 }
 
 /// What the specifications say of one API.
@@ -328,6 +330,7 @@ impl ApiKey {
         Self::ValidateConfig,
         Self::WatchMetadata,
         Self::BalanceCluster,
+        Self::ListTimestamps,
     ];
 
     pub(crate) const fn facts(self) -> Facts {
@@ -1044,6 +1047,13 @@ impl ApiKey {
             },
             Self::BalanceCluster => Facts {
                 name: "BalanceCluster",
+                first: 0,
+                last: 0,
+                latest_unstable: false,
+                flexible_from: 0,
+            },
+            Self::ListTimestamps => Facts {
+                name: "ListTimestamps",
                 first: 0,
                 last: 0,
                 latest_unstable: false,

@@ -3,6 +3,7 @@
 pub mod delete_records;
 pub mod fetch;
 pub mod list_offsets;
+pub mod list_timestamps;
 pub mod offset_for_leader_epoch;
 pub mod produce;
 
@@ -12,6 +13,8 @@ pub use fetch::request::FetchRequest;
 pub use fetch::response::FetchResponse;
 pub use list_offsets::request::ListOffsetsRequest;
 pub use list_offsets::response::ListOffsetsResponse;
+pub use list_timestamps::request::ListTimestampsRequest;
+pub use list_timestamps::response::ListTimestampsResponse;
 pub use offset_for_leader_epoch::request::OffsetForLeaderEpochRequest;
 pub use offset_for_leader_epoch::response::OffsetForLeaderEpochResponse;
 pub use produce::request::ProduceRequest;
