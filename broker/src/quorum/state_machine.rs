@@ -68,15 +68,18 @@ const ROOM_BYTES: u64 = 64 << 20;
 impl SnapshotStore {
     async fn read(&self) -> Result<Option<Snapshot>, StoreError> {
         let (disk, path) = (Arc::clone(&self.world.disk), self.path.clone());
-        let work = move || disk.exists(&path).then(|| disk.read(&path)).transpose();
-        let read = blocking(&*self.world.tasks, Pool::Flush, work).await;
-        let failed = |source| StoreError::Io { path: self.path.clone(), source };
-        let Some(bytes) = read.map_err(failed)? else { return Ok(None) };
-        let (meta, snapshot): (Meta, Bytes) = unseal(Kind::Snapshot, &bytes.into(), &self.path)?;
-        let mut reaches = self.reaches.lock().expect("no panic while it is held");
-        *reaches = (*reaches).max(meta.last_log_id);
-        drop(reaches);
-        Ok(Some(Snapshot { meta, snapshot }))
+        let reaches = Arc::clone(&self.reaches);
+        let work = move || {
+            // Held by who writes one, for as long as that takes: not to be waited for elsewhere than here.
+            let mut reaches = reaches.lock().expect("no panic while it is held");
+            let read = disk.exists(&path).then(|| disk.read(&path)).transpose();
+            let read = read.map_err(|source| StoreError::Io { path: path.clone(), source })?;
+            let Some(bytes) = read else { return Ok(None) };
+            let (meta, snapshot): (Meta, Bytes) = unseal(Kind::Snapshot, &bytes.into(), &path)?;
+            *reaches = (*reaches).max(meta.last_log_id);
+            Ok(Some(Snapshot { meta, snapshot }))
+        };
+        blocking(&*self.world.tasks, Pool::Flush, work).await
     }
 
     /// Whether there is room for a snapshot, and for the log behind it. A snapshot can wait until there is; one

@@ -294,7 +294,7 @@ impl Fetcher {
     /// Appends what came, partition by partition.
     async fn take(&self, shard: &Rc<Shard>, session: &Session, answer: &FetchResponse) {
         let now = shard.now();
-        let mut cut = Vec::new();
+        let (mut cut, mut has_moved) = (Vec::new(), false);
         let mut turns = Turns::after_each(WRITES_AT_ONCE);
         for topic in &answer.responses {
             for data in &topic.partitions {
@@ -321,10 +321,14 @@ impl Fetcher {
                         continue;
                     }
                 }
-                shard.follow_start(&partition);
+                has_moved |= shard.follow_start(&partition);
             }
         }
         shard.trim_tails();
+        if has_moved {
+            // The next Fetch vouches for it: what was deleted must not come back with a restart.
+            super::checkpoints_written(&shard.shared).await;
+        }
         super::carry_out_cuts(shard, cut).await;
     }
 }

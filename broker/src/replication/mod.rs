@@ -114,7 +114,7 @@ async fn carry_out_cuts(shard: &Shard, due: Vec<PartitionRef>) {
 
 async fn checkpoints_written(shared: &Shared) {
     while let Err(error) = shared.write_checkpoints().await {
-        tracing::warn!(%error, "logs that are cut wait for their checkpoint");
+        tracing::warn!(%error, "replication waits for the checkpoints of logs");
         shared.world.clock.sleep(CHECKPOINT_PAUSE).await;
     }
 }

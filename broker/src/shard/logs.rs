@@ -225,12 +225,19 @@ impl Shard {
         });
     }
 
-    /// Has a follower's log begin where the leader's does.
-    pub(crate) fn follow_start(&self, partition: &PartitionRef) {
-        let removal = partition.borrow_mut().follow_start();
+    /// Has a follower's log begin where the leader's does; says whether that was news. Write the checkpoints before the
+    /// leader is told.
+    pub(crate) fn follow_start(&self, partition: &PartitionRef) -> bool {
+        let (moved, removal) = {
+            let mut partition = partition.borrow_mut();
+            let before = partition.log.state().start();
+            let removal = partition.follow_start();
+            (partition.log.state().start() > before, removal)
+        };
         if let Some(job) = removal {
             self.remove(partition, job);
         }
+        moved
     }
 
     /// A log that could not be opened is kept when its topic is deleted, or another replica copied, but not

@@ -508,6 +508,31 @@ fn a_fence_that_could_not_be_decided_is_asked_for_again() {
 }
 
 #[test]
+fn a_broker_that_goes_while_its_heartbeat_waits_for_a_decision_is_fenced() {
+    const ALONE: &[(&str, &str)] = &[("controller.quorum.voters", "1@10.0.0.1:9092")];
+    for seed in 126..130 {
+        run_with(seed, ALONE, async |cluster| {
+            cluster.settle().await;
+            until_live(cluster, 1, &NODES).await;
+            let slow = Duration::from_millis(2500)..Duration::from_millis(3500);
+            let slow = PoolLatency { flush: slow, ..PoolLatency::default() };
+            cluster.simulation.set_pool_latency(cluster.host(1), slow);
+            let goes = async {
+                cluster.simulation.sleep(Duration::from_secs(1)).await;
+                cluster.kill(3);
+                // Its connection ends, and nobody is there any more who could refuse another.
+                cluster.simulation.sleep(Duration::from_millis(5)).await;
+                cluster.simulation.cut(cluster.host(1), cluster.host(3));
+                cluster.simulation.cut(cluster.host(3), cluster.host(1));
+            };
+            futures_util::future::join(cluster.create_through(1, "topic-000"), goes).await;
+            cluster.simulation.set_pool_latency(cluster.host(1), PoolLatency::default());
+            until_live(cluster, 1, &[1, 2]).await;
+        });
+    }
+}
+
+#[test]
 fn a_slow_disk_of_the_controller_fences_nobody() {
     const ALONE: &[(&str, &str)] = &[("controller.quorum.voters", "1@10.0.0.1:9092")];
     for seed in 120..125 {

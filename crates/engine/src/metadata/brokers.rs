@@ -203,7 +203,9 @@ impl Controller<'_> {
         Decision { records, reply: Ok(epoch) }
     }
 
-    /// Forgets a broker that is gone for good. What it alone has stays its own: it may come back.
+    /// Forgets a broker that is gone for good. What it alone has stays its own, if it comes back and its disk proves that
+    /// it has all that its last registration left. One that cannot prove it, as after the crash of its machine, is taken
+    /// for one with a new disk: which disk it had is not known any more.
     pub fn unregister_broker(
         &self,
         id: BrokerId,

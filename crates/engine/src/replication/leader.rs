@@ -174,10 +174,7 @@ impl Progress {
         if self.isr.len() < enough || !self.only_isr_may_lead {
             return self.high_watermark;
         }
-        let counts = |(id, follower): &(&BrokerId, &Follower)| {
-            self.isr.contains(id) || self.proposed.contains(id) || follower.is_joining
-        };
-        let theirs = self.followers.iter().filter(counts);
+        let theirs = self.followers.iter().filter(|it| self.counts(it));
         let theirs = theirs.map(|(_, follower)| follower.offset.unwrap_or(0));
         let common = theirs.min().map_or(own, |theirs| theirs.min(own));
         // What earlier leaders wrote is committed together with what this one does.
@@ -198,11 +195,16 @@ impl Progress {
         in_sync.filter_map(|(id, it)| Some(Holder { id: *id, start: it.start, end: it.offset? }))
     }
 
-    /// Whether all followers in sync have told that they begin at `to` or later.
+    /// Whether whoever may lead next has told that it begins at `to` or later.
     pub fn all_begin_at(&self, to: Offset) -> bool {
         let begins = |follower: &Follower| follower.offset.is_some() && follower.start >= to;
-        let mut others = self.isr.iter().filter(|id| **id != self.me);
-        others.all(|id| self.followers.get(id).is_some_and(begins))
+        let mut who_counts = self.followers.iter().filter(|it| self.counts(it));
+        self.only_isr_may_lead && who_counts.all(|(_, follower)| begins(follower))
+    }
+
+    /// Whether a follower is in sync, or would be if a proposal was taken (KIP-497), or is about to join.
+    fn counts(&self, (id, follower): &(&BrokerId, &Follower)) -> bool {
+        self.isr.contains(id) || self.proposed.contains(id) || follower.is_joining
     }
 
     /// Whether the watermark is known to be at least what earlier leaders have told (KIP-207).

@@ -36,13 +36,15 @@ struct Leader {
     ms: u64,
     /// Who may not join.
     stopping: Vec<BrokerId>,
+    /// Where the followers' logs begin.
+    start: Offset,
 }
 
 impl Leader {
     fn new(isr: &[i32], elr: &[i32]) -> Self {
         let place = place(7, isr, elr);
         let begin = Begin { me: BrokerId(1), place: &place, start: 100, high_watermark: 90 };
-        Self { progress: Progress::new(begin), end: 100, ms: 0, stopping: Vec::new() }
+        Self { progress: Progress::new(begin), end: 100, ms: 0, stopping: Vec::new(), start: 0 }
     }
 
     fn fetch(&mut self, follower: i32, offset: Offset) -> &mut Self {
@@ -52,7 +54,7 @@ impl Leader {
     fn fetch_as(&mut self, follower: i32, broker_epoch: i64, offset: Offset) -> &mut Self {
         let (follower, now) = (BrokerId(follower), at(self.ms));
         let may_join = !self.stopping.contains(&follower);
-        let (start, end) = (0, self.end);
+        let (start, end) = (self.start, self.end);
         let fetched = Fetched { follower, broker_epoch, offset, start, end, may_join, now };
         self.progress.fetched(fetched);
         self
@@ -308,4 +310,25 @@ fn who_could_serve_consumers_is_in_sync_and_has_fetched() {
     assert_eq!(held(&leader), [(2, 0, 110)]);
     leader.configure(8, &[1, 3], &[]);
     assert_eq!(held(&leader), [(3, 0, 120)]);
+}
+
+#[test]
+fn records_are_deleted_when_whoever_may_lead_begins_behind_them() {
+    let mut leader = Leader::new(&[1, 2], &[]);
+    assert!(!leader.progress.all_begin_at(5), "it has not said where it begins");
+    leader.fetch(2, 100);
+    assert!(!leader.progress.all_begin_at(5));
+    leader.start = 5;
+    leader.fetch(2, 100);
+    assert!(leader.progress.all_begin_at(5) && !leader.progress.all_begin_at(6));
+    // Another is about to join.
+    leader.start = 0;
+    leader.fetch(3, 100);
+    assert!(!leader.progress.all_begin_at(5));
+    leader.start = 5;
+    leader.fetch(3, 100);
+    assert!(leader.progress.all_begin_at(5));
+    // One that is away may come back, and lead.
+    let alone = Leader::new(&[1], &[2]);
+    assert!(!alone.progress.all_begin_at(0));
 }
