@@ -48,7 +48,8 @@ fn files(cluster: &Cluster, id: i32, end: &str) -> Vec<String> {
     let folder = Path::new("/data").join(format!("{TOPIC}-0"));
     let files = cluster.simulation.disk(cluster.host(id)).files();
     let names = files.into_iter().filter(|(path, _)| path.parent() == Some(&*folder));
-    let names = names.map(|(path, _)| path.file_name().unwrap().to_string_lossy().into_owned());
+    let text = |path: &Path| path.file_name().map(|it| it.to_string_lossy().into_owned());
+    let names = names.filter_map(|(path, _)| text(&path));
     names.filter(|name| name.ends_with(end)).collect()
 }
 
