@@ -104,6 +104,8 @@ fn registry(shared: &Shared) -> Registry {
     gauge("partitions", "Partitions of the cluster", count(state.image.partition_count()));
     gauge("storage_bytes", "Bytes that all logs take", shared.storage.used());
     gauge("request_memory_bytes", "Request bytes held now", count(shared.governor.used()));
+    let answers = count(shared.answers.used());
+    gauge("answer_memory_bytes", "Bytes of records in answers to consumers held now", answers);
     let closed = shared.metrics.closed_connections.load(Ordering::Relaxed);
     gauge("refused_connections", "Connections ended for what they sent, since the start", closed);
     let corrupt = shared.damage.reads();

@@ -1,4 +1,5 @@
-//! The memory governor: one budget for every byte that a client can make us hold.
+//! The memory governor: budgets for every byte that a client can make us hold, of requests and of records that wait for
+//! one who does not read them.
 //!
 //! A request frame is admitted before its buffer is bought. When the budget is spent, the connection
 //! stops reading, its TCP window closes, and the client waits: nothing is refused, nothing grows.
@@ -6,9 +7,13 @@
 //! A Produce is held until followers have copied it, and what they ask with are frames as well, as are heartbeats
 //! and the quorum's messages. So producers have a part of the budget of their own: what they fill up holds up no
 //! request that would empty it.
+//!
+//! An answer to a consumer is never waited for: it gets less when the budget of answers is spent, and one batch in any case.
+//! Followers are few, and get what they ask for.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use wire::ApiKey;
@@ -46,6 +51,8 @@ pub(crate) struct Governor {
 struct Budget {
     units: Arc<Semaphore>,
     total: usize,
+    /// What one frame is charged at most.
+    frame_max: usize,
 }
 
 /// A part of the budget, given back when dropped.
@@ -57,7 +64,10 @@ impl Governor {
     /// A budget of `bytes`.
     pub(crate) fn new(bytes: usize) -> Self {
         let others = bytes / OTHERS_SHARE;
-        Self { produce: Budget::new(bytes - others), others: Budget::new(others) }
+        // Long polls keep their part for as long as they wait: whoever waits for all of it may wait for ever, and with it
+        // everybody behind.
+        let others = Budget::new(others).with_frames_up_to(2);
+        Self { produce: Budget::new(bytes - bytes / OTHERS_SHARE), others }
     }
 
     /// Admits `bytes` of a request at once, or not at all.
@@ -87,15 +97,75 @@ impl Governor {
     }
 }
 
+/// Hands out the budget for records in answers.
+#[derive(Clone)]
+pub(crate) struct Answers {
+    total: i64,
+    free: Arc<AtomicI64>,
+}
+
+/// A part of the budget, given back when dropped.
+pub(crate) struct Held {
+    bytes: i64,
+    free: Arc<AtomicI64>,
+}
+
+impl Answers {
+    /// A budget of `bytes`.
+    pub(crate) fn new(bytes: usize) -> Self {
+        let total = i64::try_from(bytes).unwrap_or(i64::MAX);
+        Self { total, free: Arc::new(AtomicI64::new(total)) }
+    }
+
+    /// As much of `wanted` as there is, maybe nothing.
+    pub(crate) fn hold(&self, wanted: usize) -> Held {
+        let mut held = Held { bytes: 0, free: Arc::clone(&self.free) };
+        let free = self.free.load(Ordering::Relaxed).max(0);
+        held.keep(wanted.min(usize::try_from(free).unwrap_or(usize::MAX)));
+        held
+    }
+
+    /// Bytes of the budget that are in use.
+    pub(crate) fn used(&self) -> usize {
+        let free = self.free.load(Ordering::Relaxed);
+        usize::try_from(self.total.saturating_sub(free)).unwrap_or(0)
+    }
+}
+
+impl Held {
+    /// How many bytes it is.
+    pub(crate) fn bytes(&self) -> usize {
+        usize::try_from(self.bytes).unwrap_or(0)
+    }
+
+    /// It was less that was needed; or more, by a batch that is larger than what was left.
+    pub(crate) fn keep(&mut self, bytes: usize) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.free.fetch_add(self.bytes - bytes, Ordering::Relaxed);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.free.fetch_add(self.bytes, Ordering::Relaxed);
+    }
+}
+
 impl Budget {
     fn new(bytes: usize) -> Self {
         let total = (bytes / UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS);
-        Self { units: Arc::new(Semaphore::new(total)), total }
+        Self { units: Arc::new(Semaphore::new(total)), total, frame_max: total }
     }
 
-    /// A frame larger than the whole budget is charged the whole budget: it runs alone, but it runs.
+    /// As many of the largest frames run at once.
+    fn with_frames_up_to(self, count: usize) -> Self {
+        Self { frame_max: (self.total / count).max(1), ..self }
+    }
+
+    /// A frame larger than may be charged is charged that: it waits for room, but it runs.
     fn units_for(&self, bytes: usize) -> u32 {
-        let units = bytes.div_ceil(UNIT_BYTES).clamp(1, self.total);
+        let units = bytes.div_ceil(UNIT_BYTES).clamp(1, self.frame_max);
         u32::try_from(units).unwrap_or(u32::MAX)
     }
 
@@ -106,7 +176,7 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
-    use super::{DEFAULT_MAX, Governor, share_of};
+    use super::{Answers, DEFAULT_MAX, Governor, share_of};
 
     const PRODUCE: i16 = 0;
     const FETCH: i16 = 1;
@@ -139,10 +209,32 @@ mod tests {
     }
 
     #[test]
+    fn answers_get_what_is_left_and_a_batch_in_any_case() {
+        let answers = Answers::new(100);
+        let mut first = answers.hold(80);
+        let mut second = answers.hold(80);
+        assert_eq!((first.bytes(), second.bytes()), (80, 20));
+        second.keep(50);
+        assert_eq!((answers.hold(80).bytes(), answers.used()), (0, 130));
+        first.keep(10);
+        assert_eq!(answers.hold(80).bytes(), 40);
+        drop((first, second));
+        assert_eq!(answers.used(), 0);
+    }
+
+    #[test]
     fn producers_leave_room_for_those_who_copy_what_they_sent() {
         let governor = Governor::new(64 * 1024);
         let _whole = governor.try_admit(PRODUCE, 1024 * 1024);
-        let fetch = governor.try_admit(FETCH, 8 * 1024);
-        assert!(fetch.is_some() && governor.try_admit(FETCH, 1).is_none());
+        let fetch = governor.try_admit(FETCH, 4 * 1024);
+        let other = governor.try_admit(FETCH, 4 * 1024);
+        assert!(fetch.is_some() && other.is_some() && governor.try_admit(FETCH, 1).is_none());
+    }
+
+    #[test]
+    fn a_large_frame_does_not_wait_for_those_that_wait_themselves() {
+        let governor = Governor::new(64 * 1024);
+        let _long_poll = governor.try_admit(FETCH, 1).expect("fits");
+        assert!(governor.try_admit(FETCH, 1024 * 1024).is_some());
     }
 }

@@ -20,7 +20,7 @@ use crate::damage::Damage;
 use crate::disk_failure::DiskFailure;
 use crate::hindrance::Hindrance;
 use crate::log_config::log_config;
-use crate::memory::{self, Governor};
+use crate::memory::{self, Answers, Governor};
 use crate::metadata::{ControlRef, Recent, State};
 use crate::metrics::Metrics;
 use crate::partition::{Acks, AppendOutcome, PartitionId, Settings};
@@ -41,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) quorum: QuorumRef,
     leaderships: watch::Receiver<Leadership>,
     pub(crate) governor: Governor,
+    pub(crate) answers: Answers,
     pub(crate) metrics: Metrics,
     pub(crate) damage: Damage,
     pub(crate) storage: StorageUse,
@@ -143,6 +144,7 @@ impl Shared {
             control,
             quorum,
             governor: Governor::new(request_budget(broker, &*world.disk)),
+            answers: Answers::new(answer_budget(broker, &*world.disk)),
             metrics: Metrics::new(),
             damage: Damage::default(),
             storage: StorageUse::new(broker.storage_limit_bytes),
@@ -511,10 +513,17 @@ pub(crate) enum NoProducerId {
 /// A share of the memory that the process may use.
 fn request_budget(broker: &BrokerConfig, disk: &dyn world::Disk) -> usize {
     let asked = broker.queued_max_request_bytes;
-    let memory =
-        if broker.memory_bytes > 0 { broker.memory_bytes } else { memory::default_share(disk) };
-    let bytes = if asked >= 0 { asked } else { memory / 2 };
+    let bytes = if asked >= 0 { asked } else { memory_of(broker, disk) / 2 };
     usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// A smaller one.
+fn answer_budget(broker: &BrokerConfig, disk: &dyn world::Disk) -> usize {
+    usize::try_from(memory_of(broker, disk) / 4).unwrap_or(usize::MAX)
+}
+
+fn memory_of(broker: &BrokerConfig, disk: &dyn world::Disk) -> i64 {
+    if broker.memory_bytes > 0 { broker.memory_bytes } else { memory::default_share(disk) }
 }
 
 /// Which state the partitions of each shard obey.

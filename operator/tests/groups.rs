@@ -288,3 +288,18 @@ fn a_lag_beyond_its_limits_or_without_progress_is_unhealthy() {
         assert_eq!(health(&place).as_deref(), Some(reason), "after {second} s");
     }
 }
+
+#[test]
+fn a_reset_that_a_member_overwrites_later_is_told() {
+    let place = place("reset: {token: a, to: {position: Earliest}}", 0);
+    let now = settle(&place, 0);
+    assert_eq!(phase(&place), Some(ResetPhase::Complete));
+    {
+        let mut state = place.model.state.borrow_mut();
+        let group = state.groups.get_mut("inventory").expect("it is there");
+        group.journal.get_mut("a").expect("it was done").is_overwritten = true;
+    }
+    settle(&place, now);
+    assert_eq!(phase(&place), Some(ResetPhase::Overwritten));
+    assert_eq!(resets(&place), 1);
+}

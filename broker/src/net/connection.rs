@@ -92,6 +92,9 @@ struct Connection<F> {
     /// The client has closed its side.
     left: bool,
     active_at: Duration,
+    /// Since when the client owes the rest of a frame. What was announced of it has its part of the memory budget,
+    /// whatever else runs.
+    frame_began: Option<Duration>,
 }
 
 /// A connection that has been accepted, and what it may use.
@@ -124,6 +127,7 @@ where
         draining: false,
         left: false,
         active_at: clock.tick(),
+        frame_began: None,
     };
     let mut timer = clock.sleep(connection.limits.frame_time_max);
     let mut linger = None;
@@ -190,10 +194,15 @@ where
         {
             let mut scratch = self.scratch.borrow_mut();
             match self.frames.poll_next(&mut *self.stream, &mut scratch, cx)? {
-                Poll::Pending => break,
+                Poll::Pending => {
+                    let began = self.frame_began.unwrap_or_else(|| clock.tick());
+                    self.frame_began = self.frames.awaits_more().then_some(began);
+                    break;
+                }
                 Poll::Ready(None) => (self.draining, self.left) = (true, true),
                 Poll::Ready(Some(frame)) => {
                     drop(scratch);
+                    self.frame_began = None;
                     self.held.push_back(frame);
                     started |= self.start_held(clock);
                 }
@@ -239,10 +248,11 @@ where
     }
 
     fn overdue(&self, now: Duration) -> Option<End> {
-        let silent = now.saturating_sub(self.active_at);
-        if self.running.is_empty() && self.frames.within_frame() {
-            return (silent >= self.limits.frame_time_max).then_some(End::SlowFrame);
+        if let Some(began) = self.frame_began {
+            let is_late = now.saturating_sub(began) >= self.limits.frame_time_max;
+            return is_late.then_some(End::SlowFrame);
         }
+        let silent = now.saturating_sub(self.active_at);
         (self.running.is_empty() && silent >= self.limits.idle_max).then_some(End::Idle)
     }
 }

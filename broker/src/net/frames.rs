@@ -62,9 +62,13 @@ impl Frames {
         Self { governor, frame_bytes_max, received: BytesMut::new(), state: State::Length }
     }
 
-    /// Whether a frame has begun and is not complete.
-    pub(crate) fn within_frame(&self) -> bool {
-        !self.received.is_empty() || !matches!(self.state, State::Length)
+    /// Whether a frame has begun, and waits for the client.
+    pub(crate) fn awaits_more(&self) -> bool {
+        match &self.state {
+            State::Length => !self.received.is_empty(),
+            State::Admission { .. } => false,
+            State::Body { .. } => true,
+        }
     }
 
     /// The next frame; `None` when the other side has closed between frames.

@@ -8,7 +8,7 @@ use wire::{
     MetadataRequest, OffsetForLeaderEpochRequest,
 };
 
-use crate::exchange::{Peer, text, versions, with_broker};
+use crate::exchange::{Peer, text, versions, with_broker, with_settings};
 
 const ORDERS: (&str, i32) = ("orders", 0);
 
@@ -224,5 +224,25 @@ fn the_time_of_a_record_is_found_by_its_offset() {
         }
         assert_eq!(ask("orders", 7, 0).await, (3, -1));
         assert_eq!(ask("missing", 0, 0).await, (3, -1));
+    });
+}
+
+#[test]
+fn where_the_memory_is_spent_a_consumer_gets_one_batch_after_the_other() {
+    with_settings(&[("klamm.memory.bytes", "1024")], async |peer| {
+        peer.create("orders", 1).await;
+        for at in 0..20 {
+            peer.produce("orders", 0, &[at, at, at]).await;
+        }
+        let (mut next, mut answers) = (0, 0);
+        while next < 60 {
+            let (code, bytes) = peer.fetch("orders", next).await;
+            assert_eq!(code, 0);
+            let batches: Vec<_> = wire::record::Batches::new(&bytes).collect();
+            let last = batches.last().expect("one in any case").as_ref().expect("it is whole");
+            next = last.header().next_offset();
+            answers += 1;
+        }
+        assert!(answers > 1, "all fits into 256 bytes");
     });
 }

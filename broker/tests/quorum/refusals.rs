@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use broker::Broker;
 use config::Settings;
+use tokio::io::AsyncWriteExt;
 use tokio::task::LocalSet;
-use wire::{ErrorCode, QuorumMessageRequest, Str, Uuid};
+use wire::{ErrorCode, FetchRequest, QuorumMessageRequest, Str, Uuid, frame};
 use world::World;
 use world::real::RealOptions;
 
-use super::cluster::{CLUSTER_ID, Cluster, TIMEOUT, run};
+use super::cluster::{CLUSTER_ID, Cluster, PORT, TIMEOUT, run};
 
 const HELLO: i8 = 0;
 const VOTE: i8 = 2;
@@ -119,4 +120,28 @@ fn voters_on_other_nodes_need_one_cluster_id() {
         let why = refused(&[("controller.quorum.voters", voters)]);
         assert!(why.contains("klamm.cluster.id is not set; hint: give all of them"), "{why}");
     }
+}
+
+#[test]
+fn a_frame_that_does_not_come_is_not_waited_for_whatever_else_runs() {
+    run(96, async |cluster| {
+        let id = cluster.settle().await;
+        let host = cluster.host(id).address().to_string();
+        let clients = cluster.clients();
+        let mut stream = clients.world().net.connect(&host, PORT).await.expect("it listens");
+        let poll = FetchRequest { max_wait_ms: i32::MAX, min_bytes: 1, ..Default::default() };
+        let poll = frame::request(&poll, 12, 1, None).expect("it can be written").into_bytes();
+        // And the beginning of a Metadata request of 100 MiB.
+        let sent = [&poll[..], &[0x06, 0x40, 0x00, 0x00, 0x00, 0x03]].concat();
+        stream.write_all(&sent).await.expect("it is read");
+        let began = cluster.simulation.elapsed();
+        // Whoever connects asks what is spoken, which waits as well.
+        while cluster.connect(id).await.is_err() {
+            let passed = cluster.simulation.elapsed().saturating_sub(began);
+            assert!(
+                passed < Duration::from_secs(30),
+                "others wait for longer than a frame may take"
+            );
+        }
+    });
 }

@@ -6,7 +6,7 @@
     reason = "other programs are watched in real time, beside a command that has the main thread"
 )]
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read};
 use std::net::TcpListener;
 use std::process::Child;
 use std::sync::Arc;
@@ -114,6 +114,7 @@ fn wait_until_open(child: &mut Child) -> Result<(), Failure> {
         let _ = BufReader::new(stdout).read_line(&mut line);
     }
     if !line.is_empty() {
+        pass_over(child);
         return Ok(());
     }
     let mut said = String::new();
@@ -122,6 +123,18 @@ fn wait_until_open(child: &mut Child) -> Result<(), Failure> {
     }
     let _ = child.wait();
     Err(Failure::new(said.trim()).hint("you need the right to create pods/portforward there"))
+}
+
+/// Reads what it says from now on: a line for each connection, for which it would wait in the end.
+fn pass_over(child: &mut Child) {
+    let outputs: [Option<Box<dyn Read + Send>>; 2] = [
+        child.stdout.take().map(|it| Box::new(it) as Box<dyn Read + Send>),
+        child.stderr.take().map(|it| Box::new(it) as Box<dyn Read + Send>),
+    ];
+    for mut output in outputs.into_iter().flatten() {
+        // It ends with the child.
+        std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+    }
 }
 
 /// Opens the way again whenever it breaks off.
@@ -141,7 +154,8 @@ fn keep(mut child: Child, stop: &AtomicBool, start: impl Fn() -> Result<Child, F
         broke_off += LOOK_EVERY;
         if broke_off >= AGAIN_AFTER {
             broke_off = Duration::ZERO;
-            if let Ok(again) = start() {
+            if let Ok(mut again) = start() {
+                pass_over(&mut again);
                 child = again;
             }
         }

@@ -37,6 +37,18 @@ fn a_topic_is_copied_with_keys_headers_and_timestamps() {
 }
 
 #[test]
+fn records_that_could_not_be_written_are_not_committed() {
+    let up = Up::with(CLUSTER);
+    up.ok("topic create t");
+    let lines: String = (0..500).map(|n| format!("{n}\n")).collect();
+    up.ok_with("produce t", &lines);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let status = up.command("consume t -g shop").stdout(full).status().unwrap();
+    assert!(!status.success());
+    assert_eq!(up.ok("consume t -g shop -e"), lines);
+}
+
+#[test]
 fn reading_begins_where_it_is_told() {
     let up = Up::with(CLUSTER);
     up.ok("topic create t");

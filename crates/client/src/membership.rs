@@ -195,13 +195,14 @@ impl GroupConsumer {
     /// # Errors
     /// When the last commit fails; it has left all the same.
     pub async fn leave(mut self) -> Result<(), Error> {
-        if !self.is_joined {
+        if self.standing.member_id.borrow().is_empty() {
             return Ok(());
         }
         self.stop_heartbeats();
+        // One that is about to join is on the group's list as well, and would be waited for.
         let committed = match self.options.commit_interval {
-            Some(_) => self.commit().await,
-            None => Ok(()),
+            Some(_) if self.is_joined => self.commit().await,
+            Some(_) | None => Ok(()),
         };
         if self.options.instance_id.is_none()
             && let Err(error) = self.ask_leave().await
@@ -401,7 +402,13 @@ impl GroupConsumer {
         self.committed.clone_from(&found);
         if !fresh.is_empty() {
             let isolation = crate::Isolation::Committed;
-            found.extend(admin.offsets_or_end(self.options.start, &fresh, isolation).await?);
+            let start = self.options.start;
+            found.extend(admin.offsets_or_end(start, &fresh, isolation).await?);
+            if !fresh.iter().all(|partition| found.contains_key(partition)) {
+                // The one who assigned them knows of partitions that are new to us.
+                self.cluster.forget();
+                found.extend(admin.offsets_or_end(start, &fresh, isolation).await?);
+            }
         }
         Ok(found)
     }

@@ -67,7 +67,7 @@ pub struct ProducerOptions {
     pub linger: Duration,
     /// Records that wait or are under way, in bytes; beyond it [`Producer::send`] waits.
     pub buffer_bytes: usize,
-    /// How long a batch is tried.
+    /// How long a record is tried, since it was sent. Those that wait for others before them wait no longer than that.
     pub delivery_timeout: Duration,
     /// Whether the brokers may create a topic that does not exist, if their settings allow it.
     pub may_create_topics: bool,
@@ -149,6 +149,8 @@ impl Delivery {
 struct Pending {
     record: NewRecord,
     bytes: usize,
+    /// Monotonic time.
+    queued_at: Duration,
     tell: oneshot::Sender<Result<Delivered, Error>>,
 }
 
@@ -231,7 +233,8 @@ impl Producer {
         inner.buffered.set(inner.buffered.get() + bytes);
         let mut queues = inner.queues.borrow_mut();
         let queue = queues.entry(partition.clone()).or_default();
-        queue.waiting.push_back(Pending { record, bytes, tell });
+        let queued_at = inner.cluster.world().clock.tick();
+        queue.waiting.push_back(Pending { record, bytes, queued_at, tell });
         if !queue.is_draining {
             queue.is_draining = true;
             let (inner, partition) = (Rc::clone(inner), partition.clone());
@@ -341,10 +344,20 @@ impl Inner {
         partition: &TopicPartition,
         batch: &[Pending],
     ) -> Result<(Option<i64>, Option<i64>), Error> {
+        let oldest = batch.iter().map(|pending| pending.queued_at).min().unwrap_or_default();
+        let waited = self.cluster.world().clock.tick().saturating_sub(oldest);
+        let left = self.options.delivery_timeout.saturating_sub(waited);
+        if left.is_zero() {
+            return Err(Error::NotDelivered {
+                partition: partition.to_string(),
+                after: waited,
+                last: "those before it were not delivered".to_owned(),
+            });
+        }
         let mut sealed: Option<(Bytes, Option<Identity>)> = None;
         let outcome = self
             .cluster
-            .retry_within(self.options.delivery_timeout, async || {
+            .retry_within(left, async || {
                 let (bytes, _) = match &sealed {
                     Some(sealed) => sealed,
                     None => sealed.insert(self.seal(partition, batch).await?),

@@ -8,11 +8,11 @@ use super::{Observed, Plan, Refused, Step};
 /// What to do so that the brokers run as declared.
 pub fn plan(cluster: &Cluster, seen: &Observed) -> Plan {
     let mut plan = Plan::default();
-    if cluster.spec.paused {
-        return plan;
-    }
     if cluster.metadata.deletion_timestamp.is_some() {
         plan.steps = vec![Step::Stop, Step::Release];
+        return plan;
+    }
+    if cluster.spec.paused {
         return plan;
     }
     if let Err(error) = cluster.spec.storage.size.bytes() {

@@ -46,6 +46,8 @@ pub struct Observed {
     pub positions: BTreeMap<Partition, Position>,
     /// What an open reset needs to know; `None` if no reset is open.
     pub reset: Option<ResetSeen>,
+    /// A member has committed an old position again since the reset was done.
+    pub is_overwritten: bool,
 }
 
 impl Observed {
@@ -56,6 +58,7 @@ impl Observed {
             group: None,
             positions: BTreeMap::new(),
             reset: None,
+            is_overwritten: false,
         }
     }
 }
@@ -106,6 +109,8 @@ pub enum ResetPlan {
     Apply(Moves),
     /// The journal says that it was carried out, and where the group stood before.
     Complete(BTreeMap<Partition, Option<i64>>),
+    /// It was carried out, and a member has committed an old position again.
+    Overwritten,
     /// It may not be carried out: why.
     Rejected(String),
 }

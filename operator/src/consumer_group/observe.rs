@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crds::ConsumerGroup;
-use crds::consumer_group::Reset;
+use crds::consumer_group::{Reset, ResetPhase};
 
 use super::plan::open_reset;
 use super::{Observed, Position, ResetSeen, remembered};
 use crate::cluster::ClusterSeen;
 use crate::kafka::{Admin, AdminError, OffsetAt, Partition};
 use crate::now::{Now, millis};
+
+/// How long after a reset it is looked whether a member has overwritten it.
+const WATCHED_MS: i64 = 600_000;
 
 /// Looks at the group, its offsets, and what an open reset needs. `admin` is the way to its Cluster, if
 /// there is one.
@@ -23,7 +26,13 @@ pub async fn observe(
     admin: Option<Rc<dyn Admin>>,
     now: Now,
 ) -> Result<Observed, AdminError> {
-    let mut seen = Observed { cluster, group: None, positions: BTreeMap::new(), reset: None };
+    let mut seen = Observed {
+        cluster,
+        group: None,
+        positions: BTreeMap::new(),
+        reset: None,
+        is_overwritten: false,
+    };
     let Some(admin) = admin else { return Ok(seen) };
     let id = group.group_id();
     seen.group = admin.describe_group(id.clone()).await?;
@@ -37,8 +46,21 @@ pub async fn observe(
     seen.positions = positions(admin.as_ref(), names, &committed).await?;
     if let Some(reset) = open {
         seen.reset = Some(observe_reset(group, reset, &seen, admin.as_ref(), now).await?);
+    } else if let Some(token) = watched_reset(group, now) {
+        let done = admin.find_group_reset(group.group_id(), token.to_owned()).await?;
+        seen.is_overwritten = done.is_some_and(|done| done.is_overwritten);
     }
     Ok(seen)
+}
+
+/// The reset that was done a short while ago: a client that did not notice may still commit over it.
+fn watched_reset(group: &ConsumerGroup, now: Now) -> Option<&str> {
+    let reset = group.spec.reset.as_ref()?;
+    let last = group.status.as_ref().and_then(|status| status.last_reset.as_ref());
+    let last = remembered(last, &reset.token)?;
+    let finished_ms = last.finished_at.as_deref().and_then(millis)?;
+    let is_fresh = now.wall_ms.saturating_sub(finished_ms) <= WATCHED_MS;
+    (last.phase == ResetPhase::Complete && is_fresh).then_some(&*reset.token)
 }
 
 async fn positions(

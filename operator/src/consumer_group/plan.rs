@@ -29,10 +29,13 @@ pub(super) fn open_reset(group: &ConsumerGroup) -> Option<&Reset> {
 
 /// What to do so that the group's offsets are as declared.
 pub fn plan(group: &ConsumerGroup, seen: &Observed, now: Now) -> Plan {
+    let is_going = group.metadata.deletion_timestamp.is_some();
     if group.spec.paused {
-        return Plan::default();
+        // Whoever is paused and goes leaves the group as it is.
+        let steps = if is_going { vec![Step::Release] } else { Vec::new() };
+        return Plan { steps, ..Plan::default() };
     }
-    if group.metadata.deletion_timestamp.is_some() {
+    if is_going {
         return plan_deletion(group, seen);
     }
     match &seen.cluster {
@@ -49,7 +52,10 @@ pub fn plan(group: &ConsumerGroup, seen: &Observed, now: Now) -> Plan {
         ClusterSeen::Ready { .. } => {}
     }
     let (Some(reset), Some(open)) = (open_reset(group), &seen.reset) else {
-        return Plan::default();
+        return match seen.is_overwritten {
+            true => of_reset(ResetPlan::Overwritten),
+            false => Plan::default(),
+        };
     };
     plan_reset(group, reset, seen, open, now)
 }

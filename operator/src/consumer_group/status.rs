@@ -77,8 +77,14 @@ fn last_reset(
 ) -> Option<LastReset> {
     let reset = group.spec.reset.as_ref()?;
     let (phase, message) = phase(reset, seen, plan, outcome);
+    if matches!(plan, ResetPlan::Overwritten) {
+        // What it did stays what it did.
+        return old.last_reset.clone().map(|last| LastReset { phase, message, ..last });
+    }
     let moves: Vec<ResetMove> = match (phase, plan) {
-        (ResetPhase::Rejected, _) | (_, ResetPlan::Rejected(_)) => Vec::new(),
+        (ResetPhase::Rejected, _) | (_, ResetPlan::Rejected(_) | ResetPlan::Overwritten) => {
+            Vec::new()
+        }
         (_, ResetPlan::Pending(moves) | ResetPlan::Planned(moves) | ResetPlan::Apply(moves)) => {
             moves.iter().map(|(at, (from, to))| reset_move(at, *from, Some(*to))).collect()
         }
@@ -117,6 +123,10 @@ fn phase(
             return (ResetPhase::Planned, "dry run: nothing was moved".to_owned());
         }
         ResetPlan::Complete(_) => return (ResetPhase::Complete, String::new()),
+        ResetPlan::Overwritten => {
+            let phase = ResetPhase::Overwritten;
+            return (phase, overwritten_hint(phase));
+        }
         ResetPlan::Rejected(why) => return (ResetPhase::Rejected, why.clone()),
         ResetPlan::Apply(moves) => moves,
     };

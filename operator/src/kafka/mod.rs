@@ -188,6 +188,8 @@ pub struct ResetDone {
     pub already_done: bool,
     /// The committed offset of each partition before it; `None` if there was none.
     pub previous: BTreeMap<Partition, Option<i64>>,
+    /// Whether a member has since committed the position of before the reset again, of some partition.
+    pub is_overwritten: bool,
 }
 
 /// Why the brokers did not do what was asked.

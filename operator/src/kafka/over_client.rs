@@ -222,6 +222,7 @@ fn topic_partition(at: Partition) -> TopicPartition {
 fn done(done: client::admin::ResetDone) -> ResetDone {
     ResetDone {
         already_done: done.already_done,
+        is_overwritten: !done.overwritten.is_empty(),
         previous: done.previous.into_iter().map(|(at, from)| (partition(at), from)).collect(),
     }
 }

@@ -15,10 +15,13 @@ use crate::kafka::{NewTopic, TopicFacts};
 
 /// What to do so that the topic is as declared.
 pub fn plan(topic: &Topic, seen: &Observed) -> Plan {
+    let is_going = topic.metadata.deletion_timestamp.is_some();
     if topic.spec.paused {
-        return Plan::default();
+        // Whoever is paused and goes leaves the topic as it is.
+        let steps = if is_going { vec![Step::Release] } else { Vec::new() };
+        return Plan { steps, ..Plan::default() };
     }
-    if topic.metadata.deletion_timestamp.is_some() {
+    if is_going {
         return plan_deletion(topic, seen);
     }
     let brokers = match &seen.cluster {

@@ -15,6 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use config::ReplicaSelector;
 use engine::session::{
     FetchPlan, FetchSessions, Outcome, PartitionKey, SessionRequest, TopicKey, Wanted,
@@ -34,6 +35,7 @@ use super::super::errors::KafkaCode;
 use super::super::{Body, encode, number};
 use super::leader_hint::Leaders;
 use super::reader::{Reader, far_refusal, nearest, refusal};
+use crate::memory::Held;
 use crate::metadata::State;
 use crate::net::Reply;
 use crate::partition::{FetchWait, News, PartitionId, View};
@@ -127,11 +129,29 @@ pub(crate) async fn handle(call: Call, body: Body) -> Reply {
         }
         sessions.begin(session, call.now())
     };
-    let response = match begun {
+    let (response, held) = match begun {
         Ok(plan) => fetch(&call, plan, &terms).await,
-        Err(error) => FetchResponse { error_code: error.code(), ..Default::default() },
+        Err(error) => (FetchResponse { error_code: error.code(), ..Default::default() }, None),
     };
-    encode(&response, call.version, call.correlation_id)
+    let mut reply = encode(&response, call.version, call.correlation_id);
+    if let (Reply::Send(pieces), Some(held)) = (&mut reply, held)
+        && let Some(last) = pieces.last_mut()
+    {
+        *last = Bytes::from_owner(Last { bytes: std::mem::take(last), _held: held });
+    }
+    reply
+}
+
+/// The last piece of an answer: with it goes what the answer had of the memory.
+struct Last {
+    bytes: Bytes,
+    _held: Held,
+}
+
+impl AsRef<[u8]> for Last {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 fn read_request(call: &Call, body: &Body) -> Result<(Terms, SessionRequest), String> {
@@ -216,18 +236,29 @@ fn look_at(sessions: &mut FetchSessions, session_id: i32, news: &News) {
     }
 }
 
-async fn fetch(call: &Call, mut plan: FetchPlan, terms: &Terms) -> FetchResponse {
+async fn fetch(call: &Call, mut plan: FetchPlan, terms: &Terms) -> (FetchResponse, Option<Held>) {
     let clock = Arc::clone(&call.shared().world.clock);
     let deadline = clock.tick() + terms.max_wait;
     loop {
         let (asks, mut found) = resolve(&call.state(), &plan);
-        read_round(call, &asks, &mut found, terms).await;
+        let mut held =
+            (!terms.reader.is_replica()).then(|| call.shared().answers.hold(terms.max_bytes));
+        let max_bytes = held.as_ref().map_or(terms.max_bytes, Held::bytes);
+        read_round(call, &asks, &mut found, terms, max_bytes).await;
         let bytes: usize = found.iter().map(|one| one.bytes).sum();
         let is_final =
             found.iter().any(Found::is_final) || has_later_marks(call, &plan, &found, terms);
-        if bytes >= terms.min_bytes || is_final || clock.tick() >= deadline {
-            return finish(call, plan, found, terms).await;
+        // Where the memory is spent, a little is enough.
+        let is_little = bytes > 0 && max_bytes < terms.min_bytes;
+        if bytes >= terms.min_bytes || is_final || is_little || clock.tick() >= deadline {
+            if let Some(held) = &mut held {
+                held.keep(bytes);
+            }
+            let held = held.filter(|held| held.bytes() > 0);
+            return (finish(call, plan, found, terms).await, held);
         }
+        // What was read is read again then.
+        drop(held);
         let wait = FetchWait::new(terms.min_bytes - bytes);
         let held_until = found.iter().filter_map(|one| one.slowly?.err()).min();
         let look_again_at = held_until.map_or(deadline, |until| until.min(deadline));
@@ -285,16 +316,21 @@ fn resolve(state: &State, plan: &FetchPlan) -> (Vec<Ask>, Vec<Found>) {
 }
 
 /// Reads every partition once, each on its owner, within the request's bytes.
-async fn read_round(call: &Call, asks: &[Ask], found: &mut Vec<Found>, terms: &Terms) {
+async fn read_round(
+    call: &Call,
+    asks: &[Ask],
+    found: &mut Vec<Found>,
+    terms: &Terms,
+    max_bytes: usize,
+) {
     let shards = call.shared().shards();
-    let mut budget = terms.max_bytes;
+    let (mut budget, mut nothing_yet) = (max_bytes, true);
     // The owner of the partition that waited longest goes first.
     let first = asks.first().map_or(0, |ask| ask.id.shard(shards));
     for owner in (0..shards).map(|step| (first + step) % shards) {
         let mine: Vec<Ask> =
             asks.iter().filter(|ask| ask.id.shard(shards) == owner).cloned().collect();
         let Some(id) = mine.first().map(|ask| ask.id) else { continue };
-        let nothing_yet = budget == terms.max_bytes;
         let reader = terms.reader.clone();
         let work = move |shard: &Rc<Shard>| read_here(shard, &mine, budget, nothing_yet, &reader);
         let Some(read) = call.shared().on_owner(call.shard(), id, work).await else { continue };
@@ -305,6 +341,7 @@ async fn read_round(call: &Call, asks: &[Ask], found: &mut Vec<Found>, terms: &T
                 read_cold(call, id, &mut one, cold).await;
             }
             budget = budget.saturating_sub(one.bytes);
+            nothing_yet &= one.bytes == 0;
             found.push(one);
         }
     }
@@ -440,12 +477,7 @@ fn read_one(
     found
 }
 
-fn take(
-    shared: &Shared,
-    id: PartitionId,
-    found: &mut Found,
-    read: Result<Vec<bytes::Bytes>, ReadError>,
-) {
+fn take(shared: &Shared, id: PartitionId, found: &mut Found, read: Result<Vec<Bytes>, ReadError>) {
     match read {
         Ok(pieces) => {
             for piece in pieces {

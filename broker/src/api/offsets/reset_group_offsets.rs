@@ -129,6 +129,7 @@ fn answer(reply: &ResetReply) -> ResetGroupOffsetsResponse {
         let partition = ResetPartitionResult {
             index: moved.partition.partition,
             previous_offset: moved.from,
+            overwritten: reply.overwritten.contains(&moved.partition),
             ..Default::default()
         };
         match topics.last_mut() {

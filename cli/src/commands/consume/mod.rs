@@ -171,55 +171,59 @@ async fn as_member(
         start::partitions(&admin, topic, &[]).await?;
     }
     let mut member = GroupConsumer::new(cluster, options, reading(args));
+    let mut unprinted = Unprinted::new();
     let worked = {
-        let work = work_as_member(args, &mut member, printer);
+        let work = work_as_member(args, &mut member, printer, &mut unprinted);
         tokio::select! {
             biased;
-            stopped = session::stop_asked() => stopped.map(|()| None),
+            stopped = session::stop_asked() => stopped,
             done = work => done,
         }
     };
     // Records that were fetched and not printed are not committed: the next member gets them.
-    if let Ok(Some(seek)) = &worked {
-        for (partition, offset) in seek {
-            member.seek(partition.clone(), *offset);
-        }
+    for (partition, offset) in unprinted {
+        member.seek(partition, offset);
     }
     let left = member.leave().await.map_err(Failure::from);
-    worked.map(|_| ()).and(left)
+    worked.and(left)
 }
 
-/// Where each partition was when enough had been printed.
-type Printed = BTreeMap<TopicPartition, i64>;
+/// The first record of each partition that was fetched and is not where the output goes.
+type Unprinted = BTreeMap<TopicPartition, i64>;
 
 async fn work_as_member(
     args: &ConsumeArgs,
     member: &mut GroupConsumer,
     printer: &mut Printer,
-) -> Result<Option<Printed>, Failure> {
+    unprinted: &mut Unprinted,
+) -> Result<(), Failure> {
     loop {
         let records = member.poll().await?;
-        let mut behind = Printed::new();
+        let mut behind = Unprinted::new();
         for record in records.iter().rev() {
             // The last entry to be put in is the first record of each partition.
             behind.insert(TopicPartition::new(&record.topic, record.partition), record.offset);
         }
+        unprinted.clone_from(&behind);
         for record in &records {
             let is_enough = printer.print(record)?;
             let partition = TopicPartition::new(&record.topic, record.partition);
             behind.insert(partition, record.offset + 1);
             if is_enough {
-                return Ok(Some(behind));
+                printer.flush()?;
+                *unprinted = behind;
+                return Ok(());
             }
         }
         printer.flush()?;
+        unprinted.clear();
         let positions = member.positions();
         let is_at_end = !positions.is_empty()
             && positions
                 .iter()
                 .all(|(partition, at)| member.end(partition).is_some_and(|end| *at >= end));
         if args.exit_at_end && records.is_empty() && is_at_end {
-            return Ok(None);
+            return Ok(());
         }
     }
 }

@@ -163,7 +163,15 @@ pub(crate) fn run(args: &ProduceArgs) -> Result<(), Failure> {
             stopped = session::stop_asked() => stopped,
             sent = send_all(args, &world, &producer, &deliveries) => sent,
         };
-        producer.flush().await;
+        tokio::select! {
+            biased;
+            () = producer.flush() => {}
+            // Whoever asks again does not want to wait for what cannot be delivered.
+            asked = session::stop_asked() => {
+                asked?;
+                return Err(Failure::new("stopped before all records were delivered"));
+            }
+        }
         drop(deliveries);
         let delivered = outcome.await.map_err(|_| Failure::new("the deliveries were lost"))?;
         let count = sent.and(delivered)?;

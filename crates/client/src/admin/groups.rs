@@ -1,6 +1,6 @@
 //! Groups: list, describe, delete, and move their committed offsets exactly once per token.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wire::embedded::ConsumerProtocolAssignment;
 use wire::reset_group_offsets::request::{ResetPartition, ResetTopic};
@@ -79,6 +79,8 @@ pub struct ResetDone {
     pub generation: i32,
     /// The committed offset of each partition before it; `None` if there was none.
     pub previous: BTreeMap<TopicPartition, Option<i64>>,
+    /// Partitions for which a member has since committed the position of before the reset again.
+    pub overwritten: BTreeSet<TopicPartition>,
 }
 
 impl Admin {
@@ -261,15 +263,19 @@ impl Admin {
 }
 
 fn reset_done(answer: &ResetGroupOffsetsResponse) -> Result<ResetDone, Error> {
-    let mut previous = BTreeMap::new();
+    let (mut previous, mut overwritten) = (BTreeMap::new(), BTreeSet::new());
     for topic in &answer.topics {
         for found in &topic.partitions {
             let partition = TopicPartition::new(&*topic.name, found.index);
             Error::check(found.error_code, || partition.to_string(), None)?;
+            if found.overwritten {
+                overwritten.insert(partition.clone());
+            }
             previous.insert(partition, Some(found.previous_offset).filter(|at| *at >= 0));
         }
     }
-    Ok(ResetDone { already_done: answer.already_done, generation: answer.generation, previous })
+    let ResetGroupOffsetsResponse { already_done, generation, .. } = *answer;
+    Ok(ResetDone { already_done, generation, previous, overwritten })
 }
 
 /// The partitions in a member's assignment: a version, then the message at that version.

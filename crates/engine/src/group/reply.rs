@@ -192,6 +192,9 @@ pub struct ResetReply {
     pub at_ms: i64,
     /// What moved, in the order of the request that was executed.
     pub moves: Vec<OffsetMove>,
+    /// Partitions for which a member of a later generation committed the position of before the reset
+    /// again (`ResetOverwritten`).
+    pub overwritten: Vec<TopicPartition>,
 }
 
 /// One partition that a reset moved.
@@ -214,7 +217,4 @@ pub struct LastReset {
     pub token: Arc<str>,
     /// What it did.
     pub result: ResetReply,
-    /// Partitions for which a member of a later generation committed the position of before the reset
-    /// again (`ResetOverwritten`).
-    pub overwritten: Vec<TopicPartition>,
 }

@@ -46,15 +46,12 @@ impl Reset {
             generation: self.generation,
             at_ms: self.at_ms,
             moves: self.moves.clone(),
+            overwritten: self.overwritten.iter().cloned().collect(),
         }
     }
 
     pub(super) fn describe(&self) -> LastReset {
-        LastReset {
-            token: Arc::clone(&self.token),
-            result: self.reply(true),
-            overwritten: self.overwritten.iter().cloned().collect(),
-        }
+        LastReset { token: Arc::clone(&self.token), result: self.reply(true) }
     }
 
     fn target_of(&self, partition: &TopicPartition) -> Option<i64> {

@@ -404,7 +404,8 @@ impl Run {
             self.say(&line);
         }
         if let Some(reset) = is.last_reset {
-            let overwritten: Vec<_> = reset.overwritten.iter().map(ToString::to_string).collect();
+            let overwritten: Vec<_> =
+                reset.result.overwritten.iter().map(ToString::to_string).collect();
             let line = format!("reset {} overwritten={overwritten:?}", reset.token);
             self.say(&line);
         }

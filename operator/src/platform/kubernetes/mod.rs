@@ -92,8 +92,10 @@ impl Kubernetes {
 
     /// What the Cluster's objects should be, and those of them that are not.
     fn wanted(&self, cluster: &Cluster) -> (render::Rendered, Vec<serde_json::Value>) {
-        let rendered = render::render(cluster, &self.known(cluster));
+        let known = self.known(cluster);
         let cache = self.cache.borrow();
+        let (cluster, _) = pods::as_it_may_be(cluster, &cache);
+        let rendered = render::render(&cluster, &known);
         let is_there = |object: &serde_json::Value| {
             cache.object(object).is_some_and(|live| subset::holds(object, &live))
         };
@@ -173,7 +175,9 @@ impl Platform for Kubernetes {
         let cache = self.cache.borrow();
         let superfluous = cache.superfluous(cluster, &rendered);
         let unmarked = pods::unmarked_claims(cluster, &cache);
-        let mut running = pods::running(cluster, &cache)?;
+        let (may_be, held_back) = pods::as_it_may_be(cluster, &cache);
+        let mut running = pods::running(&may_be, &cache)?;
+        running.failure = running.failure.or(held_back.map(BrokerFailure::InvalidSpec));
         running.is_as_wanted = missing.is_empty() && superfluous.is_empty() && unmarked.is_empty();
         if running.failure.is_none() && !rendered.missing.is_empty() {
             let names = rendered.missing.join(", ");

@@ -70,6 +70,8 @@ fn id_of(uid: &str) -> String {
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
         *byte = pair[0] << 4 | pair.get(1).copied().unwrap_or(0);
     }
+    // In Kafka's letters it begins with none that a label's value may not.
+    bytes[0] &= 0x7f;
     client::Uuid(bytes).to_string()
 }
 
@@ -124,6 +126,38 @@ pub(super) fn unmarked_claims(cluster: &Cluster, cache: &Cache) -> Vec<Rc<Value>
     cache.claims_of(cluster).into_iter().filter(is_unmarked).collect()
 }
 
+/// The Cluster as it may be carried out: with at least as many brokers as there are, since what those hold would go with
+/// them. And why that is not what is declared, if it is not.
+pub(super) fn as_it_may_be(cluster: &Cluster, cache: &Cache) -> (Cluster, Option<String>) {
+    let name = cluster.metadata.name.as_deref().unwrap_or_default();
+    let sets = cache.sets_of(cluster);
+    let running = |set: &str| {
+        let live = sets.iter().find(|it| it["metadata"]["name"] == *set)?;
+        i32::try_from(live["spec"]["replicas"].as_i64()?).ok()
+    };
+    let (mut may_be, mut why) = (cluster.clone(), None);
+    let mut keep = |set: &str, declared: &mut i32| {
+        let Some(live) = running(set).filter(|live| *live > *declared) else { return };
+        why = Some(format!(
+            "{set}: {declared} are declared and {live} run; brokers that hold data are not taken away; hint: \
+             declare {live} again"
+        ));
+        *declared = live;
+    };
+    if may_be.spec.node_pools.is_empty() {
+        let mut declared = cluster.spec.node_count();
+        keep(name, &mut declared);
+        if declared > cluster.spec.node_count() {
+            may_be.spec.replicas = Some(declared);
+        }
+    } else {
+        for pool in &mut may_be.spec.node_pools {
+            keep(&format!("{name}-{}", pool.name), &mut pool.replicas);
+        }
+    }
+    (may_be, why)
+}
+
 /// How the brokers run; `None` if there is nothing of them.
 pub(super) fn running(cluster: &Cluster, cache: &Cache) -> Option<Running> {
     let key = crds::resource::key(Kind::Cluster, &cluster.metadata);
@@ -147,7 +181,7 @@ pub(super) fn running(cluster: &Cluster, cache: &Cache) -> Option<Running> {
     let failures = nodes.iter().filter_map(|node| failure(pod(&node.pod(name))?));
     let worst = failures.max_by_key(|(weight, _)| *weight).map(|(_, failure)| failure);
     Some(Running {
-        count: i32::try_from(nodes.len()).unwrap_or(i32::MAX),
+        count: i32::try_from(nodes.iter().filter(|it| it.is_broker()).count()).unwrap_or(i32::MAX),
         is_as_wanted: false,
         outdated: nodes.iter().filter(is_outdated).map(|node| node.id).collect(),
         pods: nodes.iter().map(|node| (node.id, node.pod(name))).collect(),
@@ -174,7 +208,9 @@ fn failure(pod: &Value) -> Option<(u8, BrokerFailure)> {
     if reason == CRASHING {
         let last = &container["lastState"]["terminated"];
         let said = last["message"].as_str().unwrap_or_default().trim();
-        let said = said.lines().last().unwrap_or_default();
+        // A hint may follow it.
+        let error = said.lines().rev().find(|line| line.starts_with(REFUSES));
+        let said = error.or(said.lines().last()).unwrap_or_default();
         let why = format!("{name} ends again and again: {said}");
         // What a broker refuses it says before it ends; that is the person's to mend.
         return Some(match said.strip_prefix(REFUSES) {

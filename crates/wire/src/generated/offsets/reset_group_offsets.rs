@@ -219,7 +219,7 @@ pub mod response {
         fn read(r: &mut Reader, v: i16) -> Result<Self, DecodeError> {
             Ok(Self {
                 name: r.str(true)?,
-                partitions: r.array(true, 15, |r| ResetPartitionResult::read(r, v))?,
+                partitions: r.array(true, 16, |r| ResetPartitionResult::read(r, v))?,
                 unknown: r.tags(true)?,
             })
         }
@@ -240,13 +240,21 @@ pub mod response {
         pub error_code: i16,
         /// In every version; default `-1`.
         pub previous_offset: i64,
+        /// In every version.
+        pub overwritten: bool,
         /// Tagged fields that this build does not know.
         pub unknown: TaggedFields,
     }
 
     impl Default for ResetPartitionResult {
         fn default() -> Self {
-            Self { index: 0, error_code: 0, previous_offset: -1, unknown: TaggedFields::EMPTY }
+            Self {
+                index: 0,
+                error_code: 0,
+                previous_offset: -1,
+                overwritten: false,
+                unknown: TaggedFields::EMPTY,
+            }
         }
     }
 
@@ -256,6 +264,7 @@ pub mod response {
                 index: r.i32()?,
                 error_code: r.i16()?,
                 previous_offset: r.i64()?,
+                overwritten: r.bool()?,
                 unknown: r.tags(true)?,
             })
         }
@@ -264,6 +273,7 @@ pub mod response {
             w.i32(self.index);
             w.i16(self.error_code);
             w.i64(self.previous_offset);
+            w.bool(self.overwritten);
             w.tags(true, &self.unknown, "ResetPartitionResult", v)
         }
     }
