@@ -1,7 +1,7 @@
 // The order story, as a tutorial for segmentio/kafka-go would tell it: a shop writes orders, and three
 // services read them, each as a consumer group of its own, so that each gets every order.
 //
-//	klamm up -f manifests/samples/orders.yaml
+//	klamm up -f manifests/laptop.yaml
 //	go run . -orders 1000
 package main
 

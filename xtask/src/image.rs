@@ -20,10 +20,13 @@ const PASSWD: &str = "root:x:0:0:root:/:/sbin/nologin\nklamm:x:65532:65532:klamm
 /// Build the image that pods run, as an archive.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// What the image is called.
-    #[arg(long, default_value = "klamm:0.1.0")]
-    name: String,
-    /// Where the archive goes [default: target/klamm-ARCH.tar].
+    /// What the image is called [default: klamm:0.1.0, or klamm-orders-go:0.1.0].
+    #[arg(long)]
+    name: Option<String>,
+    /// The image of the client that the README shows (`examples/orders-go`), and not that of Klamm.
+    #[arg(long)]
+    example: bool,
+    /// Where the archive goes [default: target/NAME-ARCH.tar].
     #[arg(short, long)]
     output: Option<PathBuf>,
     /// For which machines.
@@ -36,21 +39,33 @@ pub(crate) struct Args {
 
 impl Default for Args {
     fn default() -> Self {
-        let (name, arch, profile) = ("klamm:0.1.0".into(), "amd64".into(), "release".into());
-        Self { name, output: None, arch, profile }
+        let (arch, profile) = ("amd64".into(), "release".into());
+        Self { name: None, example: false, output: None, arch, profile }
     }
 }
 
 /// Builds the image for this machine, quickly; gives its archive.
 pub(crate) fn build_default(root: &Path) -> Result<PathBuf> {
-    let args = Args::default();
-    run(root, &args)?;
+    built(root, &Args::default())
+}
+
+/// The same of the example's.
+pub(crate) fn build_example(root: &Path) -> Result<PathBuf> {
+    built(root, &Args { example: true, ..Args::default() })
+}
+
+fn built(root: &Path, args: &Args) -> Result<PathBuf> {
+    run(root, args)?;
     Ok(args.output(root))
 }
 
 impl Args {
+    fn program(&self) -> &'static str {
+        if self.example { "klamm-orders-go" } else { "klamm" }
+    }
+
     fn output(&self, root: &Path) -> PathBuf {
-        let name = format!("klamm-{}.tar", self.arch);
+        let name = format!("{}-{}.tar", self.program(), self.arch);
         self.output.clone().unwrap_or_else(|| crate::bench::target(root).join(name))
     }
 }
@@ -61,16 +76,21 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
         "arm64" => "aarch64-unknown-linux-gnu",
         other => bail!("no binary is built for {other}"),
     };
-    let binary = build(root, target, &args.profile)?;
+    let binary = match args.example {
+        false => build(root, target, &args.profile)?,
+        true => build_go(root, &args.arch)?,
+    };
     let size = fs::metadata(&binary)?.len();
     let output = args.output(root);
-    let archive = archive(&args.name, &args.arch, &files(&binary)?)?;
+    let name = args.name.clone().unwrap_or_else(|| format!("{}:0.1.0", args.program()));
+    let program = format!("usr/bin/{}", args.program());
+    let archive = archive(&name, &args.arch, &program, &files(&program, &binary)?)?;
     fs::write(&output, &archive).with_context(|| output.display().to_string())?;
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     println!(
         "{}: {} for {}, {:.1} MiB, of which the binary is {:.1}",
         output.display(),
-        args.name,
+        name,
         args.arch,
         mib(archive.len() as u64),
         mib(size)
@@ -97,15 +117,30 @@ fn build(root: &Path, target: &str, profile: &str) -> Result<PathBuf> {
     Ok(binary)
 }
 
+/// The example, as static as Klamm.
+fn build_go(root: &Path, arch: &str) -> Result<PathBuf> {
+    let binary = crate::bench::target(root).join(format!("klamm-orders-go-{arch}"));
+    let status = std::process::Command::new("go")
+        .args(["build", "-trimpath", "-buildvcs=false", "-o"])
+        .arg(&binary)
+        .arg(".")
+        .envs([("CGO_ENABLED", "0"), ("GOOS", "linux"), ("GOARCH", arch)])
+        .current_dir(root.join("examples/orders-go"))
+        .status()
+        .context("cannot run go")?;
+    ensure!(status.success(), "the example could not be built: {status}");
+    Ok(binary)
+}
+
 /// What the image holds, by path.
-fn files(binary: &Path) -> Result<BTreeMap<&'static str, (u32, Vec<u8>)>> {
+fn files<'p>(program: &'p str, binary: &Path) -> Result<BTreeMap<&'p str, (u32, Vec<u8>)>> {
     let binary = fs::read(binary).with_context(|| binary.display().to_string())?;
     let authorities = fs::read(AUTHORITIES)
         .with_context(|| format!("{AUTHORITIES}; hint: install ca-certificates"))?;
     Ok(BTreeMap::from([
         ("etc/passwd", (0o644, PASSWD.as_bytes().to_vec())),
         ("etc/ssl/certs/ca-certificates.crt", (0o644, authorities)),
-        ("usr/bin/klamm", (0o755, binary)),
+        (program, (0o755, binary)),
     ]))
 }
 
@@ -113,7 +148,8 @@ fn files(binary: &Path) -> Result<BTreeMap<&'static str, (u32, Vec<u8>)>> {
 fn archive(
     name: &str,
     arch: &str,
-    files: &BTreeMap<&'static str, (u32, Vec<u8>)>,
+    program: &str,
+    files: &BTreeMap<&str, (u32, Vec<u8>)>,
 ) -> Result<Vec<u8>> {
     let layer = layer(files)?;
     let layer_digest = digest(&layer);
@@ -123,7 +159,7 @@ fn archive(
         "created": "1970-01-01T00:00:00Z",
         "config": {
             "User": "65532:65532",
-            "Entrypoint": ["/usr/bin/klamm"],
+            "Entrypoint": [format!("/{program}")],
             "Env": ["PATH=/usr/bin", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"],
             "WorkingDir": "/",
         },
@@ -180,7 +216,7 @@ fn reference(name: &str) -> String {
     }
 }
 
-fn layer(files: &BTreeMap<&'static str, (u32, Vec<u8>)>) -> Result<Vec<u8>> {
+fn layer(files: &BTreeMap<&str, (u32, Vec<u8>)>) -> Result<Vec<u8>> {
     let mut tar = tar::Builder::new(Vec::new());
     let mut folders: Vec<String> = Vec::new();
     for path in files.keys() {
@@ -230,7 +266,7 @@ mod tests {
 
     fn made() -> Vec<u8> {
         let files = BTreeMap::from([("usr/bin/klamm", (0o755, b"binary".to_vec()))]);
-        archive("klamm:1", "amd64", &files).expect("it is made")
+        archive("klamm:1", "amd64", "usr/bin/klamm", &files).expect("it is made")
     }
 
     #[test]

@@ -50,7 +50,7 @@ enum Command {
     Partitions(partitions::Args),
     Power(power::Args),
     /// Do what README says in a fresh clone; every order must arrive.
-    Readme,
+    Readme(readme::Args),
 }
 
 fn main() -> std::process::ExitCode {
@@ -77,7 +77,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Nemesis(args) => nemesis::run(suite::root(), &args),
         Command::Partitions(args) => partitions::run(suite::root(), &args),
         Command::Power(args) => power::run(suite::root(), &args),
-        Command::Readme => readme::run(suite::root()),
+        Command::Readme(args) => readme::run(suite::root(), &args),
         Command::Test(args) => suite::run(suite::root(), &args),
     }
 }

@@ -43,7 +43,8 @@ control_plane_api_server() {
     --proxy-client-cert-file "$PKI/front-proxy.crt" --proxy-client-key-file "$PKI/front-proxy.key" \
     --default-not-ready-toleration-seconds "$EVICTION_SECONDS" \
     --default-unreachable-toleration-seconds "$EVICTION_SECONDS" \
-    --event-ttl 2h --profiling=false
+    --event-ttl 2h --profiling=false \
+    --audit-policy-file "$STATE/lib/audit.yaml" --audit-log-path "$LOG/cp.audit.log"
 }
 
 control_plane_controller_manager() {

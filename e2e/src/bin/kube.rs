@@ -22,7 +22,7 @@ struct Args {
     /// Scenarios by their number; without any: all.
     #[arg(value_name = "NUMBER", conflicts_with = "smoke")]
     numbers: Vec<u32>,
-    /// Only those that every change is tried with.
+    /// Only those that every change is tried with, and not what holds after each (a minute of silence).
     #[arg(long)]
     smoke: bool,
     /// Show the scenarios and try none.
@@ -66,9 +66,10 @@ fn run(args: &Args) -> Result<()> {
     }
     let site = if args.current_context { Site::of_kubeconfig() } else { Site::testbed() };
     let was_up = site.raise()?;
+    let (resume, evidence) = (args.resume.as_deref(), &args.evidence);
     let result = site
         .install(args.image.as_deref())
-        .and_then(|()| kube::run(&site, &wanted, args.resume.as_deref(), &args.evidence));
+        .and_then(|()| kube::run(&site, &wanted, resume, evidence, !args.smoke));
     if !args.keep {
         let ended = if was_up { site.uninstall() } else { site.lower() };
         // What failed first is the one to tell.

@@ -3,6 +3,7 @@
 //! ```text
 //! site.rs       the cluster: the testbed of e2e/kube, or whatever kubeconfig names (kind, minikube)
 //! stage.rs      a namespace of one scenario: applies, waits, asks, with real clients beside it
+//! invariants.rs what holds whatever a scenario did
 //! evidence.rs   everything about a failure, in one folder
 //! scenarios/    what is promised, each with its number, its time limit and its own namespace
 //! ```
@@ -17,6 +18,7 @@ use campaign::{Program, Trial};
 use serde::{Deserialize, Serialize};
 
 pub mod evidence;
+pub mod invariants;
 pub mod scenarios;
 pub mod site;
 pub mod stage;
@@ -61,7 +63,8 @@ impl Trial for Shown {
     }
 }
 
-/// Runs scenarios one after the other, and goes on after one that failed.
+/// Runs scenarios one after the other, and goes on after one that failed. After each it is looked that what always
+/// holds does ([`invariants`]), if `is_thorough`.
 ///
 /// # Errors
 /// When one failed, by number.
@@ -70,6 +73,7 @@ pub fn run(
     wanted: &[&Scenario],
     resume: Option<&Path>,
     evidence: &Path,
+    is_thorough: bool,
 ) -> Result<()> {
     let commit = Program::Klamm.commit()?;
     let before: Vec<Shown> = match resume {
@@ -94,7 +98,11 @@ pub fn run(
             if took > scenario.limit {
                 bail!("it took {took:?}, and may take {:?}", scenario.limit);
             }
-            Ok(())
+            if is_thorough {
+                invariants::check(&stage).context("what always holds")
+            } else {
+                Ok(())
+            }
         });
         match result {
             Ok(()) => {

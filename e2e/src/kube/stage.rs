@@ -160,12 +160,54 @@ impl<'a> Stage<'a> {
     /// # Errors
     /// When kubectl fails.
     pub fn pod_uids(&self, cluster: &str) -> Result<Vec<(String, String)>> {
-        let selector = format!("klamm.io/cluster={cluster}");
-        let pods = self.site.json(&["-n", &self.namespace, "get", "pods", "-l", &selector])?;
+        self.uids(&["-l", &format!("klamm.io/cluster={cluster}")])
+    }
+
+    /// The same of all pods of the namespace, unless one is on its way out.
+    ///
+    /// # Errors
+    /// When kubectl fails.
+    pub fn pods_at_rest(&self) -> Result<Option<Vec<(String, String)>>> {
+        let pods = self.site.json(&["-n", &self.namespace, "get", "pods"])?;
+        let mut all = pods["items"].as_array().into_iter().flatten();
+        let is_at_rest = all.all(|it| it["metadata"]["deletionTimestamp"].is_null());
+        is_at_rest.then(|| self.uids(&[])).transpose()
+    }
+
+    fn uids(&self, selector: &[&str]) -> Result<Vec<(String, String)>> {
+        let get = ["-n", &self.namespace, "get", "pods"];
+        let pods = self.site.json(&[&get[..], selector].concat())?;
         let text =
             |it: &Value, key: &str| it["metadata"][key].as_str().unwrap_or_default().to_owned();
         let items = pods["items"].as_array().cloned().unwrap_or_default();
         Ok(items.iter().map(|it| (text(it, "name"), text(it, "uid"))).collect())
+    }
+
+    /// The pod that holds the operators' lease; nothing if nobody does.
+    ///
+    /// # Errors
+    /// When there is no lease.
+    pub fn holder(&self) -> Result<String> {
+        let lease = self.site.json(&["-n", OPERATOR, "get", "lease", "klamm-operator"])?;
+        let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default();
+        Ok(holder.to_owned())
+    }
+
+    /// What a script says on the node of a pod, given the id of the pod's process as `$1`.
+    ///
+    /// # Errors
+    /// When there is no such pod or process, or this is no testbed.
+    pub fn at_process(&self, namespace: &str, pod: &str, script: &str) -> Result<String> {
+        let found = self.site.json(&["-n", namespace, "get", "pod", pod])?;
+        let node = found["spec"]["nodeName"].as_str().context("the pod has a node")?;
+        let number = node.trim_start_matches(|letter: char| !letter.is_ascii_digit());
+        // Containers are told the name of their pod. The pause process is not.
+        let at_it = format!(
+            "for it in /proc/[0-9]*; do if tr '\\0' '\\n' <$it/environ 2>/dev/null | grep -qx HOSTNAME={pod} && \
+             grep -q klamm $it/cmdline; then set -- ${{it#/proc/}}; {script}; exit; fi; done; exit 1"
+        );
+        let said = self.site.harm(&["node", number, "exec", "sh", "-c", &at_it]);
+        said.with_context(|| format!("at the process of {pod} on {node}"))
     }
 
     /// Kills the operators that run, as `kill -9` does; others come in their place.

@@ -283,7 +283,7 @@ fn lag(stage: &mut Stage<'_>) -> Result<()> {
     // A group that never committed has no lag, and says of how many partitions.
     let fresh = group(", groupId: fresh").replace(GROUP, "fresh");
     stage.apply(&fresh)?;
-    stage.until_ready(KIND, "fresh", "False GroupNotFound", SOON)?;
+    stage.until_ready(KIND, "fresh", "True GroupNotFound", SOON)?;
     stage.kubectl(&["delete", "topic.klamm.io", TOPIC, "--timeout=20s"])?;
     until("nothing is said of the topic that is gone", Duration::from_secs(45), || {
         let status = stage.get(KIND, GROUP)?["status"].clone();

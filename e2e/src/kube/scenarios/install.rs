@@ -1,10 +1,12 @@
 //! The CRDs and the charts, as people install them.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::super::{Scenario, Stage};
+use super::super::evidence::OPERATOR;
+use super::super::{Scenario, Site, Stage};
 
 pub(super) const ALL: &[Scenario] = &[
     Scenario {
@@ -51,6 +53,36 @@ fn charts(stage: &mut Stage<'_>) -> Result<()> {
     ensure!(why.contains("replicaz"), "an unknown value was taken: {why}");
     let linted = site.helm(&["lint", &chart])?;
     ensure!(linted.contains("0 chart(s) failed"), "{linted}");
-    site.helm(&["test", "klamm-operator", "--namespace", super::super::evidence::OPERATOR])?;
-    Ok(())
+    site.helm(&["test", "klamm-operator", "--namespace", OPERATOR])?;
+    plain(site, &chart)
+}
+
+/// The manifests of the operator for those who do without Helm are what the chart gives, and no rule of theirs has a
+/// wildcard. `KLAMM_UPDATE=1` writes them anew.
+fn plain(site: &Site, chart: &str) -> Result<()> {
+    let template = ["template", "klamm-operator", chart, "--namespace", OPERATOR];
+    let rendered = site.helm(&[&template[..], &["--no-hooks", "--skip-tests"]].concat())?;
+    let of_helm = ["# Source:", "helm.sh/chart:", "app.kubernetes.io/managed-by: Helm"];
+    let ours = rendered.lines().filter(|line| !of_helm.iter().any(|it| line.contains(it)));
+    let rendered: String = ours.flat_map(|line| [line, "\n"]).collect();
+    ensure!(!rendered.contains('*'), "there is a wildcard: {rendered}");
+    let file = Path::new(ROOT).join("manifests/operator/operator.yaml");
+    if std::env::var_os("KLAMM_UPDATE").is_some() {
+        std::fs::write(&file, &rendered)?;
+    }
+    let kept = std::fs::read_to_string(&file)?;
+    ensure!(
+        kept == rendered,
+        "{} is not what the chart gives; hint: KLAMM_UPDATE=1 cargo xtask e2e 2",
+        file.display()
+    );
+    site.kubectl(&[
+        "apply",
+        "--dry-run=server",
+        "--force-conflicts",
+        "--server-side",
+        "-f",
+        &file.display().to_string(),
+    ])
+    .map(drop)
 }

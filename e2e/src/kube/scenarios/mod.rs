@@ -6,15 +6,24 @@ use super::{Scenario, Stage};
 use crate::cache::run;
 
 mod clusters;
+mod formation;
 mod groups;
 mod install;
 mod operators;
+mod scale;
 mod topics;
 
 /// All of them.
 pub fn all() -> Vec<&'static Scenario> {
-    let rooms: [&'static [Scenario]; 5] =
-        [install::ALL, clusters::ALL, topics::ALL, groups::ALL, operators::ALL];
+    let rooms: [&'static [Scenario]; 7] = [
+        install::ALL,
+        clusters::ALL,
+        formation::ALL,
+        topics::ALL,
+        scale::ALL,
+        groups::ALL,
+        operators::ALL,
+    ];
     let mut all: Vec<&Scenario> = rooms.into_iter().flatten().collect();
     all.sort_by_key(|scenario| scenario.number);
     all

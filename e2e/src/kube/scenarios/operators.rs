@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::super::evidence::OPERATOR;
 use super::super::site::OPERATOR_RELEASE;
@@ -72,6 +72,13 @@ fn begin(stage: &Stage<'_>) -> Result<()> {
 
 fn namespaces(stage: &mut Stage<'_>) -> Result<()> {
     let site = stage.site();
+    let result = namespaces_go(stage);
+    // Others need an operator, whatever became of this.
+    site.install_operator(&[]).and(result)
+}
+
+fn namespaces_go(stage: &mut Stage<'_>) -> Result<()> {
+    let site = stage.site();
     let mut goes = |what: &str, before: &dyn Fn(&str) -> Result<()>| -> Result<()> {
         let beside = stage.beside(what)?;
         begin(&beside)?;
@@ -90,21 +97,13 @@ fn namespaces(stage: &mut Stage<'_>) -> Result<()> {
         // What is documented for that.
         let let_go = ["operator", "--release", "--namespace", OPERATOR];
         run(site.command(crate::server::klamm_binary()?).args(let_go)).map(drop)
-    })?;
-    site.install_operator(&[])
-}
-
-/// The pod that holds the operators' lease.
-fn holder(stage: &Stage<'_>) -> Result<String> {
-    let lease = stage.site().json(&["-n", OPERATOR, "get", "lease", "klamm-operator"])?;
-    let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default();
-    Ok(holder.to_owned())
+    })
 }
 
 /// Waits until somebody else than `before` holds the lease; says who.
 fn next_holder(stage: &Stage<'_>, before: &str) -> Result<String> {
     until("another operator takes over", TAKES_OVER, || {
-        let now = holder(stage)?;
+        let now = stage.holder()?;
         Ok((!now.is_empty() && now != before).then_some(now))
     })
 }
@@ -121,7 +120,7 @@ fn takes_over(stage: &mut Stage<'_>) -> Result<()> {
     begin(stage)?;
     stage.scale_operator(2)?;
     let first = until("somebody holds the lease", TAKES_OVER, || {
-        Ok(Some(holder(stage)?).filter(|it| !it.is_empty()))
+        Ok(Some(stage.holder()?).filter(|it| !it.is_empty()))
     })?;
     let kill = ["-n", OPERATOR, "delete", "pod", &first, "--force", "--grace-period=0"];
     stage.site().kubectl(&kill)?;
@@ -141,7 +140,7 @@ fn takes_over(stage: &mut Stage<'_>) -> Result<()> {
     stage.apply(&topic("later", "partitions: 1"))?;
     stage.until_ready("topic.klamm.io", "later", "True", SOON)?;
     std::thread::sleep(SOON);
-    let (now, leads) = (writes(stage, &second)?, holder(stage)?);
+    let (now, leads) = (writes(stage, &second)?, stage.holder()?);
     ensure!(now == woken, "the one that was paused wrote:\n{woken}\nand then\n{now}");
     ensure!(leads == third, "{leads} leads, and not {third}");
     stage.scale_operator(1)
@@ -149,16 +148,7 @@ fn takes_over(stage: &mut Stage<'_>) -> Result<()> {
 
 /// Sends a signal to the process of an operator's pod, on its node.
 fn signal(stage: &Stage<'_>, pod: &str, signal: &str) -> Result<()> {
-    let found = stage.site().json(&["-n", OPERATOR, "get", "pod", pod])?;
-    let node = found["spec"]["nodeName"].as_str().context("the pod has a node")?;
-    let number = node.trim_start_matches(|letter: char| !letter.is_ascii_digit());
-    let send = format!(
-        "for it in /proc/[0-9]*; do tr '\\0' '\\n' <$it/environ 2>/dev/null | grep -qx KLAMM_POD_NAME={pod} && \
-         kill -{signal} ${{it#/proc/}} && echo sent; done; true"
-    );
-    let sent = stage.site().harm(&["node", number, "exec", "sh", "-c", &send])?;
-    ensure!(sent.contains("sent"), "no process of {pod} on {node}");
-    Ok(())
+    stage.at_process(OPERATOR, pod, &format!("kill -{signal} $1")).map(drop)
 }
 
 fn few_rights(stage: &mut Stage<'_>) -> Result<()> {
