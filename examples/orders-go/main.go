@@ -68,6 +68,7 @@ func place(ctx context.Context, run string) error {
 		Balancer:     &kafka.Hash{},
 		RequiredAcks: kafka.RequireAll,
 		BatchTimeout: 10 * time.Millisecond,
+		MaxAttempts:  120, // two minutes: see docs/clients.md
 	}
 	defer writer.Close()
 	messages := make([]kafka.Message, *orders)

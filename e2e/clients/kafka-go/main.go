@@ -50,6 +50,10 @@ func produce(broker, topic string) error {
 		Balancer:     &kafka.Hash{},
 		RequiredAcks: kafka.RequireAll,
 		BatchTimeout: 10 * time.Millisecond,
+		// Two minutes, as long as Kafka's own producer tries. The default of 10 is over after 7.4 s, and this
+		// client may not ask for 12 s who leads: at random moments up to 6 s apart, of which one is lost if
+		// it asks the broker that is gone, and not when it is told NOT_LEADER_OR_FOLLOWER (v0.4.51).
+		MaxAttempts: 120,
 		Completion: func(messages []kafka.Message, err error) {
 			for _, message := range messages {
 				if err != nil {
