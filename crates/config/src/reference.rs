@@ -24,7 +24,7 @@ The first layer that names a key, from the top, decides.
 | all brokers, dynamic | AlterConfigs on the broker resource with an empty name |
 | command line | `--set key=value` |
 | environment | `KLAMM_LOG_DIRS` is `log.dirs`; `KLAMM_SHARDS` is `klamm.shards` |
-| file | `klamm broker --config FILE`, in Java's `.properties` syntax |
+| file | `klamm broker --config FILE`, in Java's `.properties` syntax; `${env:NAME}` in a value is what that variable holds |
 | default | the tables below |
 
 A topic that does not set a key takes the value of its *broker-wide names*, from left to right.

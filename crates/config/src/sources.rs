@@ -2,12 +2,19 @@
 //!
 //! `KLAMM_LOG_DIRS` is `log.dirs`: the prefix off, lower case, `_` to `.`. Of our own keys the prefix
 //! counts once: `KLAMM_SHARDS` is `klamm.shards`.
+//!
+//! In a file, `${env:NAME}` within a value is what the variable holds, as with Kafka's `EnvVarConfigProvider` (KIP-887):
+//! what only the machine knows, such as the address of a pod's node.
+
+use std::collections::BTreeMap;
 
 use crate::error::ConfigError;
 use crate::rows::broker;
 use crate::{Properties, properties};
 
 const PREFIX: &str = "KLAMM_";
+/// Begins the name of a variable within a file's value.
+const VARIABLE: &str = "${env:";
 
 /// Variables with our prefix that are no settings: they belong to the command line and to the tests.
 const OTHERS: &[&str] = &["KLAMM_CACHE", "KLAMM_LOG", "KLAMM_UPDATE", "KLAMM_BOOTSTRAP"];
@@ -21,6 +28,11 @@ pub fn merge(
     set: &[String],
 ) -> Result<Properties, ConfigError> {
     let mut merged = properties::parse(file)?;
+    let environment: BTreeMap<String, String> = environment.into_iter().collect();
+    for (key, value) in &mut merged {
+        *value = filled_in(value, &environment)
+            .map_err(|problem| ConfigError::Syntax { place: key.clone(), problem })?;
+    }
     merged.extend(
         environment.into_iter().filter_map(|(name, value)| Some((variable_key(&name)?, value))),
     );
@@ -32,6 +44,24 @@ pub fn merge(
         merged.insert(key.trim().to_owned(), value.to_owned());
     }
     Ok(merged)
+}
+
+/// The value with its variables replaced by what they hold.
+fn filled_in(value: &str, environment: &BTreeMap<String, String>) -> Result<String, String> {
+    let (mut filled, mut rest) = (String::with_capacity(value.len()), value);
+    while let Some((before, after)) = rest.split_once(VARIABLE) {
+        let (name, after) = after
+            .split_once('}')
+            .ok_or_else(|| format!("expected a closing brace after {VARIABLE}"))?;
+        let held = environment
+            .get(name)
+            .ok_or_else(|| format!("the environment variable {name} is not set"))?;
+        filled.push_str(before);
+        filled.push_str(held);
+        rest = after;
+    }
+    filled.push_str(rest);
+    Ok(filled)
 }
 
 /// The key that an environment variable sets.
@@ -85,6 +115,21 @@ mod tests {
             merge("", [], &["node.id".to_owned()]).unwrap_err().to_string(),
             "--set: expected key=value, found \"node.id\""
         );
+    }
+
+    #[test]
+    fn a_value_of_a_file_may_name_variables() {
+        let environment = [("HOST_IP".to_owned(), "10.0.0.7".to_owned())];
+        let merged = |file| merge(file, environment.clone(), &[]);
+        let found =
+            merged("advertised.listeners=A://a:1,B://${env:HOST_IP}:2,C://${env:HOST_IP}:3");
+        assert_eq!(found.unwrap()["advertised.listeners"], "A://a:1,B://10.0.0.7:2,C://10.0.0.7:3");
+        for (file, expected) in [
+            ("broker.rack=${env:ZONE}", "broker.rack: the environment variable ZONE is not set"),
+            ("broker.rack=a${env:HOST_IP", "broker.rack: expected a closing brace after ${env:"),
+        ] {
+            assert_eq!(merged(file).unwrap_err().to_string(), expected);
+        }
     }
 
     #[test]

@@ -256,7 +256,7 @@ settings! {
 
         /// How many threads carry partitions and connections; 0 is one per two cores.
         num_shards: i32 = row("klamm.shards", Kind::Int, "0").valid(Valid::Between(0, 1024));
-        /// The memory that requests, caches and queues share; 0 takes half of what the process may use by its
+        /// The memory that requests, answers, caches and queues share; 0 takes half of what the process may use by its
         /// cgroup, 512 MiB at most.
         memory_bytes: i64 = row("klamm.memory.bytes", Kind::Long, "0").valid(Valid::AtLeast(0));
         /// How much of each shard's newest data is served from memory.
