@@ -60,13 +60,17 @@ pub struct ClusterSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "rules::config_schema::<256>")]
     pub config: BTreeMap<String, String>,
+    /// Where brokers stand, so that a partition's replicas do not stand together. Left out: nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rack: Option<Rack>,
     /// What the cluster bears of evictions and lost nodes.
     #[serde(default)]
     pub disruption: Disruption,
     /// In which namespaces Topics and ConsumerGroups may name this Cluster.
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
-    /// The container image of the brokers. Left out: the operator's own.
+    /// The container image of the brokers. Left out: the operator's own when the Cluster was made; a newer operator
+    /// changes nothing and says `UpgradeAvailable`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub image: Option<String>,
@@ -143,7 +147,7 @@ pub enum PoolRoles {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Listener {
-    /// Its name.
+    /// Its name; some that Klamm needs itself are taken.
     #[schemars(length(min = 1, max = 15), regex(pattern = r"^[a-z][a-z0-9]*$"))]
     pub name: String,
     /// The port on which brokers listen, and that of the bootstrap Service. 9090, 9091 and 9644 are taken.
@@ -173,6 +177,37 @@ pub enum ListenerType {
     NodePort,
     /// Through a load balancer for each broker.
     LoadBalancer,
+}
+
+/// Where brokers stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rack {
+    /// The label of the nodes that becomes each broker's `broker.rack`. Kubernetes 1.35 or later tells it to pods.
+    #[serde(default)]
+    pub topology_key: TopologyKey,
+}
+
+/// A label of nodes that says where they stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TopologyKey {
+    /// The zone.
+    #[default]
+    #[serde(rename = "topology.kubernetes.io/zone")]
+    Zone,
+    /// The region.
+    #[serde(rename = "topology.kubernetes.io/region")]
+    Region,
+}
+
+impl TopologyKey {
+    /// The label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Zone => "topology.kubernetes.io/zone",
+            Self::Region => "topology.kubernetes.io/region",
+        }
+    }
 }
 
 /// What the cluster bears of evictions.
@@ -316,6 +351,12 @@ pub struct ListenerStatus {
 /// Brokers run with settings or an image that the spec no longer declares, until each has been restarted.
 pub const RESTART_PENDING: &str = "RestartPending";
 
+/// The operator comes with another image than the brokers run, which go on with theirs until `image` says otherwise.
+pub const UPGRADE_AVAILABLE: &str = "UpgradeAvailable";
+
+/// Volumes are smaller than `storage.size` says.
+pub const STORAGE_PENDING: &str = "StoragePending";
+
 reasons! {
     /// Why a Cluster is, or is not, `Ready`.
     ClusterReason {
@@ -329,6 +370,8 @@ reasons! {
         InvalidSpec: "The spec breaks a rule, or asks for what cannot be done.",
         Forbidden: "The operator lacks a right that it needs here.",
         NotYetRestarted: "Some brokers run with what was declared before; they are restarted by hand, one by one.",
+        NotYetGrown: "Volumes are smaller than declared; they are grown by hand.",
+        NewerImage: "The operator comes with another image than the brokers run; they go on with theirs.",
         Paused: "Reconciliation is paused.",
         Deleting: "The Cluster is being deleted.",
     }

@@ -159,6 +159,10 @@ pub const OWNED_SETTINGS: [&str; 12] = [
     "process.roles",
 ];
 
+/// Names of listeners, of ports and of what a Service is called after: another listener may not have them.
+const TAKEN_LISTENERS: [&str; 7] =
+    ["bootstrap", "brokers", "connection", "controller", "forward", "http", "internal"];
+
 const CLUSTER: &[Rule<ClusterSpec>] = &[
     Rule {
         field: ".storage.size",
@@ -269,11 +273,12 @@ const CLUSTER: &[Rule<ClusterSpec>] = &[
     Rule {
         field: ".listeners",
         cel: "!has(self.listeners) || \
-              self.listeners.all(it, !(it.name in ['controller', 'forward', 'internal']))",
-        message: "has a name that Klamm needs itself: controller, forward or internal",
+              self.listeners.all(it, !(it.name in ['bootstrap', 'brokers', 'connection', 'controller', \
+              'forward', 'http', 'internal']))",
+        message: "has a name that Klamm needs itself: bootstrap, brokers, connection, controller, forward, \
+                  http or internal",
         holds: Holds::Always(|new| {
-            let taken = ["controller", "forward", "internal"];
-            new.listeners.iter().all(|listener| !taken.contains(&listener.name.as_str()))
+            new.listeners.iter().all(|it| !TAKEN_LISTENERS.contains(&it.name.as_str()))
         }),
     },
     Rule {

@@ -175,6 +175,10 @@ pub struct TopicStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub topic_id: Option<String>,
+    /// With `existing: Fail`: there was no such topic, and this resource creates it. One that is there after a crash is
+    /// then its own.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub creating: bool,
     /// How many partitions there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partitions: Option<i32>,
@@ -191,6 +195,10 @@ pub struct TopicStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+fn is_false(it: &bool) -> bool {
+    !it
 }
 
 /// Changes from elsewhere that Klamm put right.

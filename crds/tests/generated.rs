@@ -32,6 +32,22 @@ fn manifests_are_fresh_and_below_their_limit() {
     }
 }
 
+/// What protects the kinds goes wherever they go, by Helm or by kubectl.
+#[test]
+fn plain_manifests_have_what_the_chart_has() {
+    let chart = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../charts/klamm-crds/templates");
+    let policy = std::fs::read_to_string(chart.join("deletion-protection.yaml"));
+    check_file("manifests/crds/deletion-protection.yaml", &policy.expect("it is there"));
+    let manifests = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../manifests");
+    let listed =
+        std::fs::read_to_string(manifests.join("kustomization.yaml")).expect("it is there");
+    let listed: Vec<&str> = listed.lines().filter_map(|line| line.strip_prefix("  - ")).collect();
+    assert!(listed.len() > 4, "{listed:?}");
+    for file in listed {
+        assert!(manifests.join(file).is_file(), "manifests/{file} is not there");
+    }
+}
+
 #[test]
 fn the_reference_is_fresh() {
     check_file("docs/reference/resources.md", &crds::yaml::reference());

@@ -104,6 +104,22 @@ fn refusals_name_their_reason_and_change_nothing() {
     }
 }
 
+/// What is noted before a creation is no claim on what somebody else creates when that was refused.
+#[test]
+fn who_was_refused_takes_nothing_that_appears_later() {
+    let place = place("existing: Fail");
+    let mut reconciler = Reconciler::new(place.clone());
+    run(reconciler.reconcile_all(at(0)));
+    assert_eq!(broker_topic(&place, "orders"), None, "it is noted first that there is none");
+    place.apply(&topic("orders", "existing: Fail, replicas: 3"));
+    run(reconciler.reconcile_all(at(1)));
+    put(&place, "orders", existing(3, &[]));
+    place.apply(&topic("orders", "existing: Fail"));
+    settle(&place, 2);
+    assert_eq!(place.topic_ready("orders"), "False Conflict");
+    assert_eq!(broker_topic(&place, "orders"), Some(existing(3, &[])));
+}
+
 #[test]
 fn a_topic_that_may_not_shrink_still_gets_its_settings() {
     let place = place("partitions: 2, config: {segment.bytes: \"1048576\"}");
@@ -288,21 +304,28 @@ fn a_fault_at_any_call_leaves_the_same_topic() {
     let now = settle(&undisturbed, 0);
     undisturbed.apply(&topic("orders", spec));
     settle(&undisturbed, now);
-    for fault in [Fault::Request, Fault::Answer] {
-        for lose_statuses in [false, true] {
-            for call in 0..24 {
-                let place = place("partitions: 3");
-                place.model.fault.set(Some((call, fault)));
-                place.lose_statuses.set(lose_statuses);
-                let mut reconciler = Reconciler::new(place.clone());
-                run(reconciler.reconcile_all(at(0)));
-                place.lose_statuses.set(false);
-                let now = settle(&place, 1);
-                place.apply(&topic("orders", spec));
-                settle(&place, now);
-                assert_eq!(wanted(&place), wanted(&undisturbed), "{fault:?} {call}");
-                assert_eq!(place.model.state.borrow().created, 1, "{fault:?} {call}");
-                assert!(place.topic_ready("orders").starts_with("True"), "{fault:?} {call}");
+    // Where one that exists is not adopted, the first pass notes that there is none and the second creates it: then what
+    // is there after a crash is its own.
+    for (more, creates) in [("", 0), (", existing: Fail", 1)] {
+        for fault in [Fault::Request, Fault::Answer] {
+            for lose_statuses in [false, true] {
+                for call in 0..24 {
+                    let place = place(&format!("partitions: 3{more}"));
+                    place.model.fault.set(Some((call, fault)));
+                    let mut reconciler = Reconciler::new(place.clone());
+                    for pass in 0..2 {
+                        place.lose_statuses.set(lose_statuses && pass == creates);
+                        run(reconciler.reconcile_all(at(pass)));
+                    }
+                    place.lose_statuses.set(false);
+                    let now = settle(&place, 2);
+                    place.apply(&topic("orders", &format!("{spec}{more}")));
+                    settle(&place, now);
+                    assert_eq!(wanted(&place), wanted(&undisturbed), "{more} {fault:?} {call}");
+                    assert_eq!(place.model.state.borrow().created, 1, "{more} {fault:?} {call}");
+                    let ready = place.topic_ready("orders");
+                    assert!(ready.starts_with("True"), "{more} {fault:?} {call}: {ready}");
+                }
             }
         }
     }

@@ -443,7 +443,7 @@ impl Laptop {
             && local.cluster != *cluster
         {
             let message = format!("{} runs here; one `klamm up` runs one", local.cluster);
-            return Err(PlatformError(message));
+            return Err(PlatformError::Failed(message));
         }
         if self.runs(wanted) {
             return Ok(());
@@ -459,7 +459,7 @@ impl Laptop {
         let running = running.unwrap_or_default();
         if !running.is_empty() {
             tracing::info!("restarting the brokers with other settings");
-            stop_all(running).await.map_err(|error| PlatformError(error.to_string()))?;
+            stop_all(running).await.map_err(|error| PlatformError::Failed(error.to_string()))?;
         }
         let started = self.start(&dir, wanted).await;
         let mut local = Local {
@@ -543,7 +543,7 @@ impl Platform for Laptop {
             let is_ours =
                 self.state.borrow().local.as_ref().is_some_and(|local| local.cluster == key);
             if is_ours {
-                self.stop().await.map_err(|error| PlatformError(error.to_string()))?;
+                self.stop().await.map_err(|error| PlatformError::Failed(error.to_string()))?;
             }
             Ok(())
         })

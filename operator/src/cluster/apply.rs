@@ -4,7 +4,7 @@ use crds::cluster::ClusterReason;
 use crds::{Cluster, Key, Kind};
 
 use super::{Outcome, Plan, Refused, Step};
-use crate::platform::Platform;
+use crate::platform::{Platform, PlatformError};
 
 /// Carries out `plan`, up to the first step that fails.
 pub async fn apply(cluster: &Cluster, plan: &Plan, platform: &dyn Platform) -> Outcome {
@@ -19,8 +19,12 @@ pub async fn apply(cluster: &Cluster, plan: &Plan, platform: &dyn Platform) -> O
         match result {
             Ok(()) => outcome.done.push(step.clone()),
             Err(error) => {
-                outcome.failure =
-                    Some(Refused { reason: ClusterReason::BrokerDown, message: error.to_string() });
+                let reason = match error {
+                    PlatformError::Forbidden(_) => ClusterReason::Forbidden,
+                    PlatformError::Taken(_) => ClusterReason::InvalidSpec,
+                    PlatformError::Failed(_) => ClusterReason::BrokerDown,
+                };
+                outcome.failure = Some(Refused { reason, message: error.to_string() });
                 break;
             }
         }

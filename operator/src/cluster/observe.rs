@@ -5,14 +5,14 @@ use std::rc::Rc;
 use crds::{Cluster, Key, Kind, Resource};
 
 use super::{ClusterSeen, Observed};
-use crate::kafka::Admin;
+use crate::kafka::{Admin, AdminError, ClusterFacts};
 use crate::platform::{Platform, Resources, cluster_of};
 
 /// How the brokers of `cluster` run, and what they say.
 pub async fn observe(cluster: &Cluster, platform: &dyn Platform) -> Observed {
     let key = crds::resource::key(Kind::Cluster, &cluster.metadata);
     let facts = match platform.admin(&key) {
-        Ok(admin) => admin.describe_cluster().await,
+        Ok(admin) => its_facts(cluster, admin.as_ref(), platform).await,
         Err(error) => Err(error),
     };
     Observed { limits: platform.limits(), running: platform.brokers(cluster), facts }
@@ -25,16 +25,31 @@ pub async fn see(
     all: &Resources,
     platform: &dyn Platform,
 ) -> (ClusterSeen, Option<Rc<dyn Admin>>) {
-    if all.cluster(key).is_none_or(|it| it.metadata.deletion_timestamp.is_some()) {
-        return (ClusterSeen::NotFound, None);
-    }
+    let cluster = all.cluster(key).filter(|it| it.metadata.deletion_timestamp.is_none());
+    let Some(cluster) = cluster else { return (ClusterSeen::NotFound, None) };
     let admin = match platform.admin(key) {
         Ok(admin) => admin,
         Err(error) => return (ClusterSeen::NotReady(error.to_string()), None),
     };
-    match admin.describe_cluster().await {
+    match its_facts(cluster, admin.as_ref(), platform).await {
         Ok(facts) => (ClusterSeen::Ready { brokers: facts.brokers }, Some(admin)),
         Err(error) => (ClusterSeen::NotReady(error.to_string()), None),
+    }
+}
+
+/// What the Cluster's own brokers say. An address may be another cluster's by now.
+async fn its_facts(
+    cluster: &Cluster,
+    admin: &dyn Admin,
+    platform: &dyn Platform,
+) -> Result<ClusterFacts, AdminError> {
+    let facts = admin.describe_cluster().await?;
+    match platform.cluster_id(cluster).filter(|id| *id != facts.cluster_id) {
+        None => Ok(facts),
+        Some(id) => Err(AdminError::Unreachable(format!(
+            "brokers of another cluster answer ({}, and not {id})",
+            facts.cluster_id
+        ))),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Says what a person reads about a Cluster. Pure.
 
-use crds::cluster::{BrokerState, BrokerStatus, ClusterReason, RESTART_PENDING};
+use crds::cluster::{
+    BrokerState, BrokerStatus, ClusterReason, RESTART_PENDING, STORAGE_PENDING, UPGRADE_AVAILABLE,
+};
 use crds::conditions::{self, Condition, READY, RECONCILING, STALLED};
 use crds::{Cluster, ClusterStatus};
 
@@ -20,36 +22,57 @@ pub fn status(
     let mut status = cluster.status.clone().unwrap_or_default();
     status.observed_generation = cluster.metadata.generation;
     status.replicas = seen.running.as_ref().map_or(0, |it| it.count);
-    let serving = seen.facts.as_ref().map(|it| it.brokers.as_slice()).unwrap_or_default();
+    let unready = seen.running.as_ref().map(|it| it.unready.as_slice()).unwrap_or_default();
+    let mut serving = seen.facts.as_ref().map(|it| it.brokers.clone()).unwrap_or_default();
+    serving.retain(|id| !unready.contains(id));
     status.ready_replicas = i32::try_from(serving.len()).unwrap_or(i32::MAX);
     if let Ok(facts) = &seen.facts {
         status.cluster_id = Some(facts.cluster_id.clone());
     }
-    status.brokers = broker_states(seen.running.as_ref(), serving);
+    status.brokers = broker_states(seen.running.as_ref(), &serving);
     status.listeners = seen.running.as_ref().map(|it| it.listeners.clone()).unwrap_or_default();
     status.selector = seen.running.as_ref().and_then(|it| it.selector.clone());
     let (reason, message) = verdict(cluster, seen, plan, outcome, serving.len());
     set_conditions(&mut status, cluster, reason, &message, now);
     let outdated = seen.running.as_ref().map(|it| it.outdated.as_slice()).unwrap_or_default();
-    set_restart_pending(&mut status, cluster, outdated, now);
+    // Brokers that run with what was declared before are no fault: the next restart of each ends it.
+    let pending = (!outdated.is_empty()).then(|| {
+        let ids = outdated.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
+        let message = format!(
+            "brokers {ids} run with what was declared before; hint: delete one pod after the other, each \
+             once the one before is ready"
+        );
+        (ClusterReason::NotYetRestarted, message)
+    });
+    tell(&mut status, cluster, RESTART_PENDING, pending, now);
+    let newer = seen.running.as_ref().and_then(|it| it.upgrade.as_ref()).map(|image| {
+        let message = format!("the operator comes with {image}; hint: spec.image: {image}");
+        (ClusterReason::NewerImage, message)
+    });
+    tell(&mut status, cluster, UPGRADE_AVAILABLE, newer, now);
+    let smaller = seen.running.as_ref().and_then(|it| it.smaller.clone());
+    let smaller = smaller.map(|message| (ClusterReason::NotYetGrown, message));
+    tell(&mut status, cluster, STORAGE_PENDING, smaller, now);
     status
 }
 
-/// Brokers that run with what was declared before are no fault: the next restart of each ends it.
-fn set_restart_pending(status: &mut ClusterStatus, cluster: &Cluster, outdated: &[i32], now: Now) {
-    if outdated.is_empty() {
-        conditions::clear(&mut status.conditions, RESTART_PENDING);
+/// A claim that is there while it holds.
+fn tell(
+    status: &mut ClusterStatus,
+    cluster: &Cluster,
+    type_: &str,
+    holds: Option<(ClusterReason, String)>,
+    now: Now,
+) {
+    let Some((reason, message)) = holds else {
+        conditions::clear(&mut status.conditions, type_);
         return;
-    }
-    let ids = outdated.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
+    };
     let condition = Condition {
-        type_: RESTART_PENDING.to_owned(),
+        type_: type_.to_owned(),
         status: true.into(),
-        reason: ClusterReason::NotYetRestarted.as_str().to_owned(),
-        message: format!(
-            "brokers {ids} run with what was declared before; hint: delete one pod after the other, each \
-             once the one before is ready"
-        ),
+        reason: reason.as_str().to_owned(),
+        message,
         observed_generation: cluster.metadata.generation,
         last_transition_time: now.rfc3339(),
     };
@@ -137,7 +160,7 @@ fn set_conditions(
 ) {
     use ClusterReason as R;
     let (ready, reconciling, stalled) = match reason {
-        R::Available | R::NotYetRestarted => (true, false, false),
+        R::Available | R::NotYetRestarted | R::NotYetGrown | R::NewerImage => (true, false, false),
         R::Creating | R::Draining | R::BrokerDown | R::Deleting => (false, true, false),
         R::NotEnoughBrokers | R::InvalidConfig | R::InvalidSpec | R::Forbidden | R::QuorumLost => {
             (false, false, true)

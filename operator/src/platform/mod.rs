@@ -45,6 +45,12 @@ pub trait Platform {
     /// Stops the brokers of `cluster`. What they stored stays, unless the Cluster says otherwise. May be repeated.
     fn stop_brokers<'a>(&'a self, cluster: &'a Cluster) -> Working<'a, ()>;
 
+    /// The id that the brokers of `cluster` have, as far as it is known before they are asked: whoever answers with
+    /// another one at one of their addresses is somebody else.
+    fn cluster_id(&self, cluster: &Cluster) -> Option<String> {
+        cluster.status.as_ref().and_then(|status| status.cluster_id.clone())
+    }
+
     /// The way to the brokers of `cluster`.
     ///
     /// # Errors
@@ -88,6 +94,12 @@ pub struct Running {
     pub is_as_wanted: bool,
     /// Those that run with what was declared before, by id.
     pub outdated: Vec<i32>,
+    /// Those whose pods are not ready, by id: no Service leads to them.
+    pub unready: Vec<i32>,
+    /// The image that brokers would run if they were made now, if those that run have another one and none is declared.
+    pub upgrade: Option<String>,
+    /// In which way their volumes are smaller than declared, if so.
+    pub smaller: Option<String>,
     /// The name of each one's pod, by id, where there are pods.
     pub pods: Vec<(i32, String)>,
     /// Why they do not run as wanted, if so.
@@ -131,8 +143,17 @@ impl BrokerFailure {
 
 /// Why the platform did not do what was asked. It is tried again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct PlatformError(pub String);
+pub enum PlatformError {
+    /// A right is missing.
+    #[error("{0}")]
+    Forbidden(String),
+    /// A name is taken by what is not ours.
+    #[error("{0}")]
+    Taken(String),
+    /// Anything else.
+    #[error("{0}")]
+    Failed(String),
+}
 
 /// Something that a person may want to know.
 #[derive(Clone, Debug, PartialEq, Eq)]

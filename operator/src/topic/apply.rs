@@ -18,7 +18,8 @@ pub async fn apply(
     for step in &plan.steps {
         match perform(topic, step, admin, platform).await {
             Ok(()) => outcome.done.push(step.clone()),
-            Err(failure) => {
+            Err((failure, is_in_doubt)) => {
+                outcome.may_have_created = is_in_doubt && matches!(step, Step::Create(_));
                 outcome.failure = Some(failure);
                 break;
             }
@@ -27,22 +28,31 @@ pub async fn apply(
     outcome
 }
 
+/// Whether a step may have been done although it failed: its answer was lost, or it was tried again after that.
+fn is_in_doubt(error: &AdminError) -> bool {
+    match error {
+        AdminError::Unreachable(_) => true,
+        AdminError::Refused { why, .. } => *why == Refusal::TopicExists,
+    }
+}
+
+/// What went wrong, and whether the step may have been done all the same.
 async fn perform(
     topic: &Topic,
     step: &Step,
     admin: Option<&dyn Admin>,
     platform: &dyn Platform,
-) -> Result<(), Refused> {
+) -> Result<(), (Refused, bool)> {
+    let certain = |reason, message| (Refused { reason, message }, false);
     if let Step::Release = step {
         let key: Key = crds::resource::key(crds::Kind::Topic, &topic.metadata);
         return platform
             .release(&key)
             .await
-            .map_err(|e| Refused { reason: TopicReason::StepFailed, message: e.to_string() });
+            .map_err(|error| certain(TopicReason::StepFailed, error.to_string()));
     }
     let Some(admin) = admin else {
-        let message = "the brokers do not answer".to_owned();
-        return Err(Refused { reason: TopicReason::ClusterNotReady, message });
+        return Err(certain(TopicReason::ClusterNotReady, "the brokers do not answer".to_owned()));
     };
     let name = topic.topic_name();
     match step {
@@ -53,7 +63,7 @@ async fn perform(
         Step::Delete { topic_id } => admin.delete_topic(topic_id.clone()).await,
         Step::Release => Ok(()),
     }
-    .map_err(|error| failed(&error))
+    .map_err(|error| (failed(&error), is_in_doubt(&error)))
 }
 
 fn failed(error: &AdminError) -> Refused {

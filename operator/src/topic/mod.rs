@@ -104,6 +104,8 @@ pub struct Refused {
 pub struct Outcome {
     /// The steps that were done.
     pub done: Vec<Step>,
+    /// Whether the topic may have been created although nobody said so.
+    pub may_have_created: bool,
     /// Why the next one was not.
     pub failure: Option<Refused>,
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crds::conditions::{self, READY};
-use crds::{Key, Topic};
+use crds::{Cluster, Key, Kind, Topic};
 
 use super::Observed;
 use crate::cluster::{ClusterSeen, cluster_key};
@@ -48,7 +48,15 @@ pub(super) fn has_other_replicas(topic: &Topic, facts: &TopicFacts) -> bool {
 pub fn claimed_by(topic: &Topic, all: &Resources) -> Option<Key> {
     let cluster = cluster_key(&topic.spec.cluster_ref, &topic.metadata);
     let mine = rank(topic);
-    let first = all.wanting(&cluster, &topic.topic_name()).map(rank).min();
+    // Who may not name the Cluster takes nothing away from who may.
+    let may_name = |other: &&Topic| {
+        let namespace = crds::resource::key(Kind::Topic, &other.metadata).namespace;
+        let is_allowed =
+            |it: &Cluster| it.spec.allowed_namespaces.allows(&namespace, &cluster.namespace);
+        all.cluster(&cluster).is_none_or(is_allowed)
+    };
+    let name = topic.topic_name();
+    let first = all.wanting(&cluster, &name).filter(may_name).map(rank).min();
     first.filter(|first| *first < mine).map(|(_, _, key)| key)
 }
 
@@ -62,7 +70,7 @@ fn rank(topic: &Topic) -> (bool, Option<i64>, Key) {
     let has_it = !lost && status.is_some_and(|it| it.topic_id.is_some());
     // A resource without a creation time is older than none: it was not stored anywhere yet.
     let created = topic.metadata.creation_timestamp.as_ref().map(|it| it.0.as_millisecond());
-    (!has_it, created, crds::resource::key(crds::Kind::Topic, &topic.metadata))
+    (!has_it, created, crds::resource::key(Kind::Topic, &topic.metadata))
 }
 
 #[cfg(test)]

@@ -47,7 +47,14 @@ pub fn plan(topic: &Topic, seen: &Observed) -> Plan {
         // Gone although it was ours: the status forgets its id first, so that a crash between creating
         // it again and recording the new id does not look like somebody else's topic.
         None if recorded_id(topic).is_some() => Plan::default(),
-        None => plan_creation(topic, brokers),
+        None => {
+            let creation = plan_creation(topic, brokers);
+            if is_noted(topic) || !creation.refusals.is_empty() {
+                return creation;
+            }
+            // The status says first that there was none: what is there after a crash is then ours.
+            Plan::default()
+        }
         Some(facts) => match not_ours(topic, facts) {
             Some(refused) => Plan { steps: Vec::new(), refusals: vec![refused] },
             None => plan_correction(topic, seen, facts, brokers),
@@ -152,6 +159,7 @@ fn not_ours(topic: &Topic, facts: &TopicFacts) -> Option<Refused> {
         Some(_) => None,
         None => match topic.spec.existing {
             ExistingPolicy::Adopt => None,
+            ExistingPolicy::Fail if is_noted(topic) => None,
             ExistingPolicy::Fail => Some(Refused {
                 reason: TopicReason::Conflict,
                 message: "the topic exists already; hint: existing: Adopt takes it over".to_owned(),
@@ -192,6 +200,14 @@ fn too_many_replicas(topic: &Topic, brokers: i32) -> Option<Refused> {
             if brokers == 1 { "s" } else { "" },
         ),
     })
+}
+
+/// Whether a topic may be created: where one that exists is not adopted, the status says first that there was none.
+fn is_noted(topic: &Topic) -> bool {
+    match topic.spec.existing {
+        ExistingPolicy::Adopt => true,
+        ExistingPolicy::Fail => topic.status.as_ref().is_some_and(|status| status.creating),
+    }
 }
 
 fn recorded_id(topic: &Topic) -> Option<&str> {

@@ -1,10 +1,11 @@
 //! Says what a person reads about a Topic. Pure.
 
 use crds::conditions::{self, Condition, ConditionStatus, READY, RECONCILING, STALLED};
-use crds::topic::{Drift, TopicReason};
+use crds::topic::{Drift, ExistingPolicy, TopicReason};
 use crds::{Topic, TopicStatus};
 
 use super::{Observed, Outcome, Plan, Refused, Step};
+use crate::cluster::ClusterSeen;
 use crate::now::Now;
 
 /// Keys of `status.drift`, at most.
@@ -28,6 +29,7 @@ pub fn status(
         });
     if let Some(facts) = seen.topic.as_ref().filter(|_| is_ours && !topic.spec.paused) {
         status.topic_id = Some(facts.id.clone());
+        status.creating = false;
         status.partitions = Some(facts.partitions);
         status.replicas = Some(facts.replicas);
         status.moving_partitions = (seen.moving > 0).then_some(seen.moving);
@@ -42,6 +44,12 @@ pub fn status(
         status.partitions = None;
         status.replicas = None;
         status.moving_partitions = None;
+    }
+    let is_there_none = matches!(seen.cluster, ClusterSeen::Ready { .. }) && seen.topic.is_none();
+    if is_there_none && old.topic_id.is_none() && !topic.spec.paused {
+        // What was refused was not created: one that appears is somebody else's.
+        let goes_on = refused.is_none() || outcome.may_have_created;
+        status.creating = goes_on && topic.spec.existing == ExistingPolicy::Fail;
     }
     let mut drifted = drifted(topic, &old, outcome);
     if is_gone {

@@ -365,7 +365,7 @@ impl Platform for Place {
 
     fn write_status<'a>(&'a self, resource: &'a Resource) -> Working<'a, ()> {
         if self.lose_statuses.get() {
-            return Box::pin(std::future::ready(Err(PlatformError("lost".to_owned()))));
+            return Box::pin(std::future::ready(Err(PlatformError::Failed("lost".to_owned()))));
         }
         self.writes.set(self.writes.get() + 1);
         self.resources.borrow_mut().insert(resource.key(), resource.clone());

@@ -24,9 +24,10 @@
 
 use std::collections::BTreeMap;
 
-use crds::Cluster;
+use crds::{Cluster, Quantity};
 use serde_json::{Value, json};
 
+mod fnv;
 mod nodes;
 mod policies;
 mod services;
@@ -50,6 +51,10 @@ pub const CLUSTER_ID_LABEL: &str = "klamm.io/cluster-id";
 pub const FORMED_LABEL: &str = "klamm.io/formed";
 /// What brokers were started with, as a hash: who differs needs a restart.
 pub const SETTINGS_ANNOTATION: &str = "klamm.io/settings";
+/// What an object was made from, as a hash: one that differs is made anew, also where a field went.
+pub const RENDERED_ANNOTATION: &str = "klamm.io/rendered";
+/// The environment variable of a pod that holds its node's address.
+const NODE_ADDRESS: &str = "NODE_ADDRESS";
 /// The port among brokers, and of who operates them.
 pub const INTERNAL_PORT: u16 = 9090;
 /// The port for `kubectl klamm forward`, on each pod's loopback.
@@ -66,10 +71,15 @@ pub struct Known {
     pub is_formed: bool,
     /// The image of brokers whose Cluster names none.
     pub image: String,
-    /// Where a broker is reached from outside through a listener: host and port.
-    pub outside: BTreeMap<(String, i32), (String, u16)>,
+    /// Where a broker is reached from outside through a listener: host and port. The host of a node is the pod's to
+    /// know.
+    pub outside: BTreeMap<(String, i32), (Option<String>, u16)>,
     /// The volume claim templates of StatefulSets that are there already, by name: they never change.
     pub claims: BTreeMap<String, Value>,
+    /// How large the volume of each pod is, of those that are there.
+    pub capacities: BTreeMap<String, Quantity>,
+    /// What stands in the way of pods for now: then there are Services and policies only.
+    pub obstacle: Option<String>,
     /// The namespace of the operator, whose pods may connect as brokers do.
     pub operator_namespace: String,
 }
@@ -81,7 +91,8 @@ pub fn render(cluster: &Cluster, known: &Known) -> Rendered {
     let mut objects = services::render(&of);
     objects.extend(policies::render(&of));
     let missing = services::missing_addresses(&of);
-    if missing.is_empty() {
+    let is_whole = missing.is_empty() && known.obstacle.is_none();
+    if is_whole {
         let settings = settings::files(&of);
         objects.push(of.object(
             "v1",
@@ -91,7 +102,23 @@ pub fn render(cluster: &Cluster, known: &Known) -> Rendered {
         ));
         objects.extend(stateful_set::render(&of));
     }
-    Rendered { objects, missing }
+    objects.iter_mut().for_each(sign);
+    Rendered { objects, missing, is_whole }
+}
+
+/// Notes on an object what it was made from. The claims of a StatefulSet never change, but for what the API server
+/// writes into them.
+fn sign(object: &mut Value) {
+    let mut signed = object.clone();
+    if let Some(spec) = signed["spec"].as_object_mut() {
+        spec.remove("volumeClaimTemplates");
+    }
+    let mut hash = fnv::Fnv::default();
+    hash.write(signed.to_string().as_bytes());
+    merge(
+        object,
+        json!({ "metadata": { "annotations": { RENDERED_ANNOTATION: hash.to_string() } } }),
+    );
 }
 
 /// What [`render`] came to.
@@ -101,6 +128,8 @@ pub struct Rendered {
     pub objects: Vec<Value>,
     /// Listeners whose address outside is not known yet, for people.
     pub missing: Vec<String>,
+    /// Whether nothing was left out.
+    pub is_whole: bool,
 }
 
 /// A Cluster that is being rendered.

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use crds::Quantity;
 use crds::cluster::{Listener, ListenerType, PoolRoles};
 use serde_json::{Value, json};
 
-use super::{FORWARD_PORT, HTTP_PORT, INTERNAL_PORT, Node, Of};
+use super::fnv::Fnv;
+use super::{FORWARD_PORT, HTTP_PORT, INTERNAL_PORT, NODE_ADDRESS, Node, Of};
 
 /// Where a pod's volume is mounted; the data lie one below, beside what a file system puts at its root.
 pub(super) const DATA: &str = "/data";
@@ -59,7 +61,7 @@ pub(super) fn fingerprint(of: &Of<'_>) -> String {
         hash.write(value.as_bytes());
         hash.write(b"\n");
     }
-    format!("{:016x}", hash.0)
+    hash.to_string()
 }
 
 fn common(of: &Of<'_>) -> BTreeMap<String, String> {
@@ -89,7 +91,7 @@ fn lines(of: &Of<'_>, node: &Node) -> BTreeMap<String, String> {
     set("klamm.cluster.id", of.known.cluster_id.clone());
     let formation = if of.known.is_formed { "join" } else { "initial" };
     set("klamm.formation", formation.to_owned());
-    if let Ok(bytes) = of.cluster.spec.storage.size.bytes() {
+    if let Ok(bytes) = capacity(of, node).bytes() {
         set("klamm.storage.limit.bytes", storage_limit(bytes).to_string());
     }
     let voters = of.nodes.iter().filter(|node| node.is_voter);
@@ -131,29 +133,27 @@ fn address(of: &Of<'_>, node: &Node, listener: &Listener) -> (String, u16) {
             // `render` does not come here before they are known.
             let found = of.known.outside.get(&(listener.name.clone(), node.id)).cloned();
             let (host, port) = found.unwrap_or_default();
-            (told.unwrap_or(host), port)
+            // In brackets it may be one of IPv6.
+            let host = || host.unwrap_or_else(|| format!("[${{env:{NODE_ADDRESS}}}]"));
+            (told.unwrap_or_else(host), port)
         }
     }
+}
+
+/// How large the volume of a node is, or is going to be: what was declared when its StatefulSet was made.
+fn capacity(of: &Of<'_>, node: &Node) -> Quantity {
+    let name = of.cluster_name();
+    let made = || {
+        let claims = of.known.claims.get(&node.set(name))?;
+        Some(Quantity(claims[0]["spec"]["resources"]["requests"]["storage"].as_str()?.to_owned()))
+    };
+    // What does not read as an amount must not lift the limit.
+    let reads = |it: &Quantity| it.bytes().is_ok();
+    let known = of.known.capacities.get(&node.pod(name)).cloned().filter(reads);
+    known.or_else(|| made().filter(reads)).unwrap_or_else(|| of.cluster.spec.storage.size.clone())
 }
 
 /// A volume is never all ours: a file system keeps a twentieth for itself.
 fn storage_limit(bytes: i64) -> i64 {
     bytes - bytes / 20
-}
-
-/// FNV-1a, 64 bits: the same in every version of every library.
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
 }

@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use crds::cluster::PoolRoles;
+use crds::cluster::{PoolRoles, Rack};
 use crds::template::Template;
 use serde_json::{Value, json};
 
 use super::settings::{DATA, fingerprint, listeners};
 use super::{
-    CLUSTER_ID_LABEL, FORWARD_PORT, HTTP_PORT, INTERNAL_PORT, Node, Of, POOL_LABEL,
+    CLUSTER_ID_LABEL, FORWARD_PORT, HTTP_PORT, INTERNAL_PORT, NODE_ADDRESS, Node, Of, POOL_LABEL,
     SETTINGS_ANNOTATION, merge,
 };
 
@@ -19,8 +19,8 @@ use super::{
 const USER: i64 = 65_532;
 /// Where a pod finds its properties file.
 const SETTINGS: &str = "/etc/klamm";
-/// How long a broker may open its logs before it counts as hung: this many looks, five seconds apart.
-const STARTUP_LOOKS: i32 = 720;
+/// How long a broker may open its logs before it counts as hung: this many looks, a second apart.
+const STARTUP_LOOKS: i32 = 3600;
 /// What a broker waits for lease and restart check at most, before the end of its grace period.
 const STOP_RESERVE_S: i64 = 60;
 
@@ -111,6 +111,8 @@ fn pod(of: &Of<'_>, template: &Template, selector: &Value, roles: PoolRoles) -> 
     }
     if !template.topology_spread_constraints.is_empty() {
         add("topologySpreadConstraints", json!(template.topology_spread_constraints));
+    } else if let Some(rack) = &of.cluster.spec.rack {
+        add("topologySpreadConstraints", json!([spread(of, rack)]));
     }
     if let Some(class) = &template.priority_class_name {
         add("priorityClassName", json!(class));
@@ -120,6 +122,29 @@ fn pod(of: &Of<'_>, template: &Template, selector: &Value, roles: PoolRoles) -> 
         add("imagePullSecrets", names.collect());
     }
     json!({ "metadata": { "labels": labels, "annotations": annotations }, "spec": spec })
+}
+
+/// As many brokers in each rack, where there is room.
+fn spread(of: &Of<'_>, rack: &Rack) -> Value {
+    json!({
+        "maxSkew": 1,
+        "topologyKey": rack.topology_key.label(),
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": { "matchLabels": of.selector() },
+    })
+}
+
+/// What only the pod knows, as variables.
+fn environment(of: &Of<'_>) -> Value {
+    let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
+    let mut variables =
+        vec![field("POD_NAME", "metadata.name"), field(NODE_ADDRESS, "status.hostIP")];
+    if let Some(rack) = &of.cluster.spec.rack {
+        // `broker.rack`; nothing where Kubernetes does not tell it.
+        let label = format!("metadata.labels['{}']", rack.topology_key.label());
+        variables.push(field("KLAMM_BROKER_RACK", &label));
+    }
+    json!(variables)
 }
 
 /// Two brokers on one node are one failure; better that than none.
@@ -165,13 +190,10 @@ fn container(of: &Of<'_>, template: &Template, roles: PoolRoles) -> Value {
             "--set", format!("klamm.stop.wait.ms={wait_ms}"),
             "--log-format", "json",
         ],
-        "env": [{
-            "name": "POD_NAME",
-            "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } },
-        }],
+        "env": environment(of),
         "ports": ports,
         "resources": resources(template),
-        "startupProbe": probe("/startupz", 5, STARTUP_LOOKS),
+        "startupProbe": probe("/startupz", 1, STARTUP_LOOKS),
         "livenessProbe": probe("/livez", 10, 6),
         "readinessProbe": probe("/readyz", 2, 2),
         "securityContext": {

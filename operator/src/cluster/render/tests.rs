@@ -4,7 +4,7 @@ use crds::cluster::{ListenerType, NodePool, PoolRoles};
 use crds::{Cluster, ClusterSpec};
 use serde_json::{Value, json};
 
-use super::{Known, SETTINGS_ANNOTATION, nodes, render};
+use super::{Known, RENDERED_ANNOTATION, SETTINGS_ANNOTATION, nodes, render};
 
 fn cluster(spec: &Value) -> Cluster {
     let text = json!({
@@ -146,10 +146,82 @@ fn brokers_wait_for_the_addresses_that_they_tell_clients() {
     assert!(rendered.objects.iter().all(|it| it["kind"] != "StatefulSet"));
     find(&rendered.objects, "Service", "demo-far-2");
 
-    let address = |id: i32| (("far".to_owned(), id), ("10.0.0.1".to_owned(), 30_000));
-    let found = Known { outside: (0..3).map(address).collect(), ..known() };
-    let rendered = render(&outside, &found);
-    assert_eq!(rendered.missing, [""; 0]);
-    let files = &find(&rendered.objects, "ConfigMap", "demo-brokers")["data"];
-    assert!(files["demo-1.properties"].to_string().contains("FAR://10.0.0.1:30000"));
+    for (host, told) in [(Some("10.0.0.1"), "10.0.0.1"), (None, "[${env:NODE_ADDRESS}]")] {
+        let address = |id: i32| (("far".to_owned(), id), (host.map(str::to_owned), 30_000));
+        let found = Known { outside: (0..3).map(address).collect(), ..known() };
+        let rendered = render(&outside, &found);
+        assert_eq!(rendered.missing, [""; 0]);
+        let files = &find(&rendered.objects, "ConfigMap", "demo-brokers")["data"];
+        let file = files["demo-1.properties"].as_str().expect("a file");
+        assert!(file.contains(&format!("FAR://{told}:30000")), "{file}");
+        // The pod fills in what only it knows.
+        for address in ["10.0.0.7", "fd00::7"] {
+            let pod = [("NODE_ADDRESS".to_owned(), address.to_owned())];
+            let fixed = config::sources::merge(file, pod, &[]).expect("it parses");
+            let settings = config::Settings::resolve(fixed).expect("the broker takes it");
+            let advertised = settings.broker.advertised_listeners.iter().flatten();
+            let far = advertised.into_iter().find(|it| it.name == "FAR");
+            let wanted = if host.is_some() { "10.0.0.1" } else { address };
+            assert_eq!(far.map(|it| it.host.as_str()), Some(wanted));
+        }
+    }
+}
+
+#[test]
+fn brokers_are_told_where_they_stand_and_stand_apart() {
+    let mut racked = three();
+    racked.spec.rack = serde_json::from_value(json!({})).ok();
+    let objects = render(&racked, &known()).objects;
+    let pod = &find(&objects, "StatefulSet", "demo")["spec"]["template"]["spec"];
+    let spread = &pod["topologySpreadConstraints"][0];
+    assert_eq!(spread["topologyKey"], "topology.kubernetes.io/zone");
+    let variables = pod["containers"][0]["env"].as_array().expect("variables");
+    let rack = variables.iter().find(|it| it["name"] == "KLAMM_BROKER_RACK").expect("the rack's");
+    let path = &rack["valueFrom"]["fieldRef"]["fieldPath"];
+    assert_eq!(path, "metadata.labels['topology.kubernetes.io/zone']");
+}
+
+#[test]
+fn what_stands_in_the_way_of_pods_leaves_the_way_in() {
+    let waiting = Known { obstacle: Some("volumes are being removed".to_owned()), ..known() };
+    let objects = render(&three(), &waiting).objects;
+    assert!(objects.iter().all(|it| it["kind"] != "StatefulSet"));
+    find(&objects, "Service", "demo-bootstrap");
+}
+
+/// A field that goes leaves no trace in what is rendered, but for this.
+#[test]
+fn what_an_object_was_made_from_is_noted_on_it() {
+    let noted = |cluster: &Cluster, known: &Known| {
+        let objects = render(cluster, known).objects;
+        let set = find(&objects, "StatefulSet", "demo");
+        set["metadata"]["annotations"][RENDERED_ANNOTATION].as_str().expect("a hash").to_owned()
+    };
+    let before = noted(&three(), &known());
+    let mut other = three();
+    other.spec.template =
+        serde_json::from_value(json!({ "nodeSelector": { "disk": "fast" } })).ok();
+    assert!(other.spec.template.is_some());
+    assert_ne!(noted(&other, &known()), before);
+    // What the API server adds to claims is not ours.
+    let claims =
+        json!([{ "metadata": { "name": "data" }, "spec": { "volumeMode": "Filesystem" } }]);
+    let live = Known { claims: [("demo".to_owned(), claims)].into(), ..known() };
+    assert_eq!(noted(&three(), &live), before);
+}
+
+#[test]
+fn a_broker_may_store_what_its_own_volume_holds() {
+    let mut larger = three();
+    larger.spec.storage.size = crds::Quantity("100Gi".to_owned());
+    let claims = json!([{ "spec": { "resources": { "requests": { "storage": "10Gi" } } } }]);
+    let capacities = [("demo-1".to_owned(), crds::Quantity("20Gi".to_owned()))].into();
+    let known = Known { claims: [("demo".to_owned(), claims)].into(), capacities, ..known() };
+    let objects = render(&larger, &known).objects;
+    let files = &find(&objects, "ConfigMap", "demo-brokers")["data"];
+    for (pod, gibibytes) in [("demo-0", 10_i64), ("demo-1", 20)] {
+        let limit = (gibibytes << 30) - (gibibytes << 30) / 20;
+        let file = files[format!("{pod}.properties")].as_str().expect("a file");
+        assert!(file.contains(&format!("klamm.storage.limit.bytes={limit}\n")), "{file}");
+    }
 }

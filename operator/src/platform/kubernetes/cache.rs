@@ -109,9 +109,12 @@ impl Cache {
         Rc::clone(&self.resources)
     }
 
-    /// Puts a resource in.
-    pub(super) fn put(&mut self, resource: Resource) {
-        Rc::make_mut(&mut self.resources).put(resource);
+    /// Takes in what we have written ourselves, unless a watch has shown something newer meanwhile, or that it is gone.
+    pub(super) fn written(&mut self, resource: Resource) {
+        let known = self.resources.get(&resource.key());
+        if known.is_some_and(|known| version(known) < version(&resource)) {
+            Rc::make_mut(&mut self.resources).put(resource);
+        }
     }
 
     /// Takes in what a watch showed.
@@ -240,9 +243,8 @@ impl Cache {
             let uid = cluster.metadata.uid.as_deref();
             owners.into_iter().flatten().any(|owner| owner["uid"].as_str() == uid)
         };
-        // Without addresses the settings are not rendered, and are not superfluous.
-        let keeps_all = !rendered.missing.is_empty();
-        all.filter(|live| !keeps_all && is_owned(live) && !is_rendered(live)).collect()
+        // What was left out is not superfluous.
+        all.filter(|live| rendered.is_whole && is_owned(live) && !is_rendered(live)).collect()
     }
 
     /// The Cluster's StatefulSets.

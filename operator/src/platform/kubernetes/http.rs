@@ -18,7 +18,7 @@ use super::watch::Woken;
 /// What is served, made anew every now and then on the thread that knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Page {
-    /// Whether all watches have shown what there is.
+    /// Whether all watches have shown what there is, or that they cannot, and not all that.
     pub(super) is_ready: bool,
     pub(super) metrics: String,
 }
@@ -73,6 +73,12 @@ pub(super) fn page(
     let resources = kubernetes.cache.borrow().resources();
     gauge("resources", "Clusters, Topics and ConsumerGroups", resources.iter().count());
     gauge("clusters", "Clusters, also those that are only named", resources.clusters().count());
+    let waiting = watches - woken.complete().min(watches);
+    gauge(
+        "waiting_watches",
+        "Watches that have shown nothing yet: a right is missing, or a kind",
+        waiting,
+    );
     let writes = Family::<Vec<(String, String)>, Gauge>::default();
     for ((verb, kind), count) in kubernetes.writer.counts.borrow().iter() {
         let label =
@@ -83,5 +89,5 @@ pub(super) fn page(
     let mut metrics = String::new();
     // Writing to a text does not fail.
     let _ = encode(&mut metrics, &registry);
-    Page { is_ready: woken.complete() >= watches, metrics }
+    Page { is_ready: woken.heard() >= watches && woken.is_any_complete(), metrics }
 }

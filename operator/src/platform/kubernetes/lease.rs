@@ -27,9 +27,9 @@ pub(super) const EVERY: Duration = Duration::from_secs(2);
 
 /// What was seen of a lease, and when that was new.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Seen {
+pub(super) struct Seen {
     version: Option<String>,
-    holder: Option<String>,
+    pub(super) holder: Option<String>,
     duration: Duration,
     /// By our clock, when this version was first seen.
     since: Duration,
@@ -96,13 +96,11 @@ impl Tenure {
 
 /// Holds the lease whenever that is possible, for ever.
 pub(super) async fn keep(client: Client, namespace: &str, name: &str, me: &str, tenure: &Tenure) {
-    let api: Api<Lease> = Api::namespaced(client, namespace);
     let clock = &tenure.world.clock;
     let mut seen = Seen::default();
     let mut told = String::new();
     loop {
-        let before = clock.tick();
-        match turn(&api, name, me, &mut seen, tenure, before).await {
+        match turn(client.clone(), namespace, name, me, &mut seen, tenure).await {
             Ok(()) => told.clear(),
             Err(error) => {
                 let error = error.to_string();
@@ -116,14 +114,17 @@ pub(super) async fn keep(client: Client, namespace: &str, name: &str, me: &str, 
     }
 }
 
-async fn turn(
-    api: &Api<Lease>,
+/// Looks once, and takes or renews the lease if it may.
+pub(super) async fn turn(
+    client: Client,
+    namespace: &str,
     name: &str,
     me: &str,
     seen: &mut Seen,
     tenure: &Tenure,
-    before: Duration,
 ) -> Result<(), kube::Error> {
+    let before = tenure.world.clock.tick();
+    let api: Api<Lease> = Api::namespaced(client, namespace);
     let found = api.get_opt(name).await?;
     let lease = found.clone().unwrap_or_default();
     note(seen, &lease, tenure.world.clock.tick());

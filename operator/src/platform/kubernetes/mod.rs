@@ -33,12 +33,16 @@ use crate::kafka::{Admin, AdminError};
 mod cache;
 mod check;
 mod events;
+#[cfg(test)]
+mod fake;
 mod http;
 mod lease;
 mod pods;
 mod release;
 mod run;
 mod subset;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod write;
 
@@ -85,7 +89,8 @@ impl Kubernetes {
     fn known(&self, cluster: &Cluster) -> Known {
         let cache = self.cache.borrow();
         let mut known = pods::known(cluster, &cache);
-        known.image.clone_from(&self.image);
+        // What runs is upgraded when a person says so, and not because an operator was.
+        known.image = pods::image(cluster, &cache).unwrap_or_else(|| self.image.clone());
         known.operator_namespace.clone_from(&self.namespace);
         known
     }
@@ -105,11 +110,12 @@ impl Kubernetes {
 
     async fn run_brokers(&self, cluster: &Cluster) -> Result<(), PlatformError> {
         if let Some(why) = refused(cluster) {
-            return Err(PlatformError(why));
+            return Err(PlatformError::Taken(why));
         }
         let (rendered, missing) = self.wanted(cluster);
         for object in &missing {
-            self.writer.apply(object).await?;
+            let live = self.cache.borrow().object(object);
+            self.writer.apply(object, live.as_deref()).await?;
         }
         let claims = pods::unmarked_claims(cluster, &self.cache.borrow());
         for claim in claims {
@@ -137,6 +143,13 @@ impl Kubernetes {
         }
         Ok(())
     }
+}
+
+/// Which addresses outside are not known yet.
+fn awaited(rendered: &render::Rendered) -> Option<String> {
+    let names = rendered.missing.join(", ");
+    (!names.is_empty())
+        .then(|| format!("the address of listener {names} is awaited: it is Kubernetes' to give"))
 }
 
 /// Why nothing can be made of this Cluster's name.
@@ -176,15 +189,18 @@ impl Platform for Kubernetes {
         let superfluous = cache.superfluous(cluster, &rendered);
         let unmarked = pods::unmarked_claims(cluster, &cache);
         let (may_be, held_back) = pods::as_it_may_be(cluster, &cache);
-        let mut running = pods::running(&may_be, &cache)?;
-        running.failure = running.failure.or(held_back.map(BrokerFailure::InvalidSpec));
+        let waits = self.known(cluster).obstacle.or_else(|| awaited(&rendered));
+        let mut running = match (pods::running(&may_be, &cache), &waits) {
+            (None, None) => return None,
+            (running, _) => running.unwrap_or_default(),
+        };
+        let has_another = |image: &String| cluster.spec.image.is_none() && *image != self.image;
+        let image = pods::image(cluster, &cache);
+        running.upgrade = image.filter(has_another).map(|_| self.image.clone());
+        running.smaller = pods::smaller_than_declared(&may_be, &cache);
+        let failure = running.failure.or(held_back.map(BrokerFailure::InvalidSpec));
+        running.failure = failure.or(waits.map(BrokerFailure::Starting));
         running.is_as_wanted = missing.is_empty() && superfluous.is_empty() && unmarked.is_empty();
-        if running.failure.is_none() && !rendered.missing.is_empty() {
-            let names = rendered.missing.join(", ");
-            let why =
-                format!("the address of listener {names} is awaited: it is Kubernetes' to give");
-            running.failure = Some(BrokerFailure::Starting(why));
-        }
         Some(running)
     }
 
@@ -194,6 +210,10 @@ impl Platform for Kubernetes {
 
     fn stop_brokers<'a>(&'a self, cluster: &'a Cluster) -> Working<'a, ()> {
         Box::pin(self.stop_brokers(cluster))
+    }
+
+    fn cluster_id(&self, cluster: &Cluster) -> Option<String> {
+        Some(self.known(cluster).cluster_id)
     }
 
     fn admin(&self, cluster: &Key) -> Result<Rc<dyn Admin>, AdminError> {
@@ -233,7 +253,7 @@ impl Platform for Kubernetes {
         Box::pin(async move {
             let written = self.writer.status(resource).await?;
             // The watch tells it too, later; until then the next pass would write it again.
-            self.cache.borrow_mut().put(written);
+            self.cache.borrow_mut().written(written);
             Ok(())
         })
     }

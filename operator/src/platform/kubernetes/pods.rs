@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crds::cluster::{ListenerStatus, ListenerType};
-use crds::{Cluster, Key, Kind};
+use crds::{Cluster, Key, Kind, Quantity};
 use serde_json::Value;
 
 use super::cache::{Cache, Watched, is_ready};
@@ -28,7 +28,14 @@ const REFUSES: &str = "error: ";
 /// What rendering needs to know, as far as objects tell.
 pub(super) fn known(cluster: &Cluster, cache: &Cache) -> Known {
     let key = crds::resource::key(Kind::Cluster, &cluster.metadata);
-    let claims = cache.of_cluster(Watched::Claim, &key);
+    let (claims, going): (Vec<_>, Vec<_>) = cache
+        .of_cluster(Watched::Claim, &key)
+        .into_iter()
+        .partition(|claim| claim["metadata"]["deletionTimestamp"].is_null());
+    // A pod that was made now would take up a volume that vanishes under it, or wait for it.
+    let obstacle = (!going.is_empty() && nothing_runs(&key, cache)).then(|| {
+        format!("{} volumes of an earlier Cluster of this name are being removed", going.len())
+    });
     let label = |name: &str| {
         claims.iter().find_map(|it| Some(it["metadata"]["labels"][name].as_str()?.to_owned()))
     };
@@ -47,8 +54,62 @@ pub(super) fn known(cluster: &Cluster, cache: &Cache) -> Known {
         is_formed,
         outside: outside(cluster, &key, cache),
         claims: templates.collect(),
+        capacities: claims.iter().filter_map(|it| capacity(it)).collect(),
+        obstacle,
         ..Known::default()
     }
+}
+
+/// Which pod has a claim, and how large its volume is.
+fn capacity(claim: &Value) -> Option<(String, Quantity)> {
+    let pod = claim["metadata"]["name"].as_str()?.strip_prefix("data-")?;
+    let capacity = claim["status"]["capacity"]["storage"].as_str()?;
+    Some((pod.to_owned(), Quantity(capacity.to_owned())))
+}
+
+/// The smallest volume that was asked for, if more is declared by now.
+pub(super) fn smaller_than_declared(cluster: &Cluster, cache: &Cache) -> Option<String> {
+    let declared = cluster.spec.storage.size.bytes().ok()?;
+    let name = cluster.metadata.name.as_deref().unwrap_or_default();
+    let nodes = render::nodes(&cluster.spec);
+    // Claims of brokers that are no more, and those that go, are not theirs.
+    let is_used = |claim: &&Rc<Value>| {
+        let of =
+            |node: &render::Node| claim["metadata"]["name"] == *format!("data-{}", node.pod(name));
+        claim["metadata"]["deletionTimestamp"].is_null() && nodes.iter().any(of)
+    };
+    let asked = |claim: &Rc<Value>| {
+        let asked = claim["spec"]["resources"]["requests"]["storage"].as_str()?;
+        let quantity = Quantity(asked.to_owned());
+        let name = claim["metadata"]["name"].as_str()?;
+        Some((quantity.bytes().ok()?, asked.to_owned(), name.to_owned()))
+    };
+    let smallest = cache.claims_of(cluster).iter().filter(is_used).filter_map(asked).min()?;
+    let (bytes, asked, name) = smallest;
+    (bytes < declared).then(|| {
+        format!(
+            "storage.size: {} is declared and the claim {name} asks for {asked}; volumes are not grown yet; hint: \
+             raise what each claim asks for, if its StorageClass allows that",
+            cluster.spec.storage.size.0
+        )
+    })
+}
+
+/// Whether there is neither a StatefulSet nor a pod that stays.
+fn nothing_runs(cluster: &Key, cache: &Cache) -> bool {
+    let stays = |pod: &Rc<Value>| pod["metadata"]["deletionTimestamp"].is_null();
+    cache.of_cluster(Watched::StatefulSet, cluster).is_empty()
+        && !cache.of_cluster(Watched::Pod, cluster).iter().any(stays)
+}
+
+/// The image that the Cluster's brokers were made with, if there are any.
+pub(super) fn image(cluster: &Cluster, cache: &Cache) -> Option<String> {
+    let sets = cache.sets_of(cluster);
+    let image = |set: &Rc<Value>| {
+        let container = &set["spec"]["template"]["spec"]["containers"][0];
+        Some(container["image"].as_str()?.to_owned())
+    };
+    sets.iter().find_map(image)
 }
 
 /// The templates without what the API server adds, so that they compare as equal.
@@ -76,11 +137,14 @@ fn id_of(uid: &str) -> String {
 }
 
 /// Where each broker is reached through the listeners that lead outside.
-fn outside(cluster: &Cluster, key: &Key, cache: &Cache) -> BTreeMap<(String, i32), (String, u16)> {
+fn outside(
+    cluster: &Cluster,
+    key: &Key,
+    cache: &Cache,
+) -> BTreeMap<(String, i32), (Option<String>, u16)> {
     let mut found = BTreeMap::new();
     let name = cluster.metadata.name.as_deref().unwrap_or_default();
     let services = cache.of_cluster(Watched::Service, key);
-    let pods = cache.of_cluster(Watched::Pod, key);
     let nodes = render::nodes(&cluster.spec);
     for listener in &cluster.spec.listeners {
         for node in nodes.iter().filter(|node| node.is_broker()) {
@@ -90,10 +154,10 @@ fn outside(cluster: &Cluster, key: &Key, cache: &Cache) -> BTreeMap<(String, i32
             };
             let address = match listener.type_ {
                 ListenerType::Internal => None,
-                ListenerType::NodePort => {
-                    node_port(service, &pods, listener.advertised_host.is_some())
+                ListenerType::NodePort => node_port(service).map(|port| (None, port)),
+                ListenerType::LoadBalancer => {
+                    balancer(service, listener.port).map(|(host, port)| (Some(host), port))
                 }
-                ListenerType::LoadBalancer => balancer(service, listener.port),
             };
             if let Some(address) = address {
                 found.insert((listener.name.clone(), node.id), address);
@@ -103,12 +167,8 @@ fn outside(cluster: &Cluster, key: &Key, cache: &Cache) -> BTreeMap<(String, i32
     found
 }
 
-/// Any node takes a NodePort's connections: that of the first pod that has one, or none if a name is told instead.
-fn node_port(service: &Value, pods: &[Rc<Value>], is_named: bool) -> Option<(String, u16)> {
-    let port = service["spec"]["ports"][0]["nodePort"].as_u64()?;
-    let host = pods.iter().find_map(|pod| pod["status"]["hostIP"].as_str());
-    let host = if is_named { Some("") } else { host };
-    Some((host?.to_owned(), u16::try_from(port).ok()?))
+fn node_port(service: &Value) -> Option<u16> {
+    u16::try_from(service["spec"]["ports"][0]["nodePort"].as_u64()?).ok()
 }
 
 fn balancer(service: &Value, port: i32) -> Option<(String, u16)> {
@@ -178,12 +238,16 @@ pub(super) fn running(cluster: &Cluster, cache: &Cache) -> Option<Running> {
         let runs = pod["metadata"]["labels"]["controller-revision-hash"].as_str();
         revision(node).zip(runs).is_some_and(|(wanted, runs)| wanted != runs)
     };
+    let is_unready = |node: &&render::Node| !pod(&node.pod(name)).is_some_and(|pod| is_ready(pod));
     let failures = nodes.iter().filter_map(|node| failure(pod(&node.pod(name))?));
     let worst = failures.max_by_key(|(weight, _)| *weight).map(|(_, failure)| failure);
     Some(Running {
         count: i32::try_from(nodes.iter().filter(|it| it.is_broker()).count()).unwrap_or(i32::MAX),
         is_as_wanted: false,
         outdated: nodes.iter().filter(is_outdated).map(|node| node.id).collect(),
+        unready: nodes.iter().filter(is_unready).map(|node| node.id).collect(),
+        upgrade: None,
+        smaller: None,
         pods: nodes.iter().map(|node| (node.id, node.pod(name))).collect(),
         failure: worst,
         listeners: listeners(cluster, cache),
@@ -238,6 +302,12 @@ fn listeners(cluster: &Cluster, cache: &Cache) -> Vec<ListenerStatus> {
     );
     let key = crds::resource::key(Kind::Cluster, &cluster.metadata);
     let outside = outside(cluster, &key, cache);
+    let (nodes, pods) = (render::nodes(&cluster.spec), cache.of_cluster(Watched::Pod, &key));
+    let node_address = |id: i32| {
+        let pod = nodes.iter().find(|node| node.id == id)?.pod(name);
+        let pod = pods.iter().find(|it| it["metadata"]["name"] == *pod)?;
+        Some(bracketed(pod["status"]["hostIP"].as_str()?))
+    };
     let inside = |listener: &str, port: i32| ListenerStatus {
         name: listener.to_owned(),
         bootstrap: format!("{name}-bootstrap.{namespace}.svc:{port}"),
@@ -249,28 +319,36 @@ fn listeners(cluster: &Cluster, cache: &Cache) -> Vec<ListenerStatus> {
         ListenerType::Internal => inside(&listener.name, listener.port),
         ListenerType::NodePort | ListenerType::LoadBalancer => {
             let brokers = outside.iter().filter(|((name, _), _)| *name == listener.name);
-            let address = |((_, id), (host, port)): (&(String, i32), &(String, u16))| {
+            let address = |((_, id), (host, port)): (&(String, i32), &(Option<String>, u16))| {
                 let named = listener.advertised_host.as_ref();
-                let host = named.map_or(host.clone(), |it| it.replace("{id}", &id.to_string()));
-                format!("{host}:{port}")
+                let named = named.map(|it| it.replace("{id}", &id.to_string()));
+                let host = named.or_else(|| host.clone()).or_else(|| node_address(*id))?;
+                Some(format!("{host}:{port}"))
             };
-            let bootstrap: Vec<String> = brokers.map(address).take(16).collect();
+            let bootstrap: Vec<String> = brokers.filter_map(address).take(16).collect();
             ListenerStatus { name: listener.name.clone(), bootstrap: bootstrap.join(",") }
         }
     };
     cluster.spec.listeners.iter().map(of).collect()
 }
 
-/// The addresses of pods at which brokers can be asked, those that are ready first.
+/// The addresses of pods at which brokers can be asked: of those that are ready, else of all.
 pub(super) fn addresses(cluster: &Key, cache: &Cache) -> Vec<String> {
     let mut pods = cache.of_cluster(Watched::Pod, cluster);
-    pods.sort_by_key(|pod| !is_ready(pod));
+    // The address of one that is lost may be somebody else's by now.
+    if pods.iter().any(|pod| is_ready(pod)) {
+        pods.retain(|pod| is_ready(pod));
+    }
     let address = |pod: &Rc<Value>| {
-        let host = pod["status"]["podIP"].as_str()?;
-        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        let host = bracketed(pod["status"]["podIP"].as_str()?);
         Some(format!("{host}:{INTERNAL_PORT}"))
     };
     let mut addresses: Vec<String> = pods.iter().filter_map(address).take(16).collect();
     addresses.sort();
     addresses
+}
+
+/// An address as it stands before a port.
+fn bracketed(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }

@@ -1,7 +1,7 @@
 //! The operator's loop: a task per Cluster, woken by the watches and by its own clock.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -52,7 +52,7 @@ pub enum RunError {
 pub(super) fn scopes(options: &Options) -> Vec<Option<String>> {
     match options.namespaces.as_slice() {
         [] => vec![None],
-        some => some.iter().cloned().map(Some).collect(),
+        some => BTreeSet::from_iter(some).into_iter().cloned().map(Some).collect(),
     }
 }
 
@@ -140,8 +140,8 @@ async fn conduct(
     tenure: &Tenure,
     watches: usize,
 ) {
-    // What is not known yet would look as if it were not there.
-    while woken.complete() < watches {
+    // Who comes first of two that want the same is seen once all are.
+    while woken.heard() < watches {
         woken.changed().await;
     }
     let mut tasks: BTreeMap<Key, Task> = BTreeMap::new();
@@ -186,11 +186,15 @@ async fn attend(
     tenure: Tenure,
     cluster: Key,
 ) {
-    let platform: Rc<dyn Platform> = kubernetes;
+    let platform: Rc<dyn Platform> = kubernetes.clone();
+    // Of a Cluster whose volumes are not known it would look as if it had none. One that is only named has none.
+    let is_known = || {
+        woken.is_complete(&cluster.namespace) || kubernetes.resources().cluster(&cluster).is_none()
+    };
     let mut reconciler = Reconciler::of_cluster(platform, cluster.clone());
     let mut is_first = true;
     loop {
-        if !tenure.holds() {
+        if !tenure.holds() || !is_known() {
             // Whoever leads next begins with a look at everything.
             is_first = true;
             world.clock.sleep(LOOK_FOR_LEASE).await;

@@ -30,8 +30,10 @@ pub(super) struct Woken {
     /// By Cluster; `None` is all of it.
     who: RefCell<BTreeMap<Key, Option<BTreeSet<Key>>>>,
     notify: Notify,
-    /// Watches that have shown all that there is.
-    complete: Cell<usize>,
+    /// Watches that have shown all that there is, by their namespace.
+    complete: RefCell<BTreeMap<Option<String>, usize>>,
+    /// Watches that have shown all that there is, or that they cannot.
+    heard: Cell<usize>,
 }
 
 impl Woken {
@@ -68,9 +70,31 @@ impl Woken {
         self.notify.notified()
     }
 
+    /// Whether all that there is in a namespace has been shown.
+    pub(super) fn is_complete(&self, namespace: &str) -> bool {
+        let complete = self.complete.borrow();
+        let has_all = |scope: Option<String>| complete.get(&scope) == Some(&Watched::ALL.len());
+        has_all(None) || has_all(Some(namespace.to_owned()))
+    }
+
+    /// Whether there is a namespace that can be worked in.
+    pub(super) fn is_any_complete(&self) -> bool {
+        self.complete.borrow().values().any(|count| *count == Watched::ALL.len())
+    }
+
     /// How many watches have shown all that there is.
     pub(super) fn complete(&self) -> usize {
-        self.complete.get()
+        self.complete.borrow().values().sum()
+    }
+
+    /// How many watches have been heard of.
+    pub(super) fn heard(&self) -> usize {
+        self.heard.get()
+    }
+
+    fn hear(&self) {
+        self.heard.set(self.heard.get() + 1);
+        self.notify.notify_waiters();
     }
 }
 
@@ -93,7 +117,7 @@ pub(super) async fn follow(
     }
     let mut events = watch(api, config).default_backoff().boxed_local();
     let mut listed = Vec::new();
-    let mut is_first = true;
+    let (mut is_first, mut is_heard) = (true, false);
     let mut told = String::new();
     loop {
         match events.try_next().await {
@@ -110,8 +134,11 @@ pub(super) async fn follow(
                 let gone = kubernetes.cache.borrow_mut().keep_only(watched, &listed, of);
                 gone.into_iter().for_each(|wakes| woken.note(wakes));
                 if std::mem::take(&mut is_first) {
-                    woken.complete.set(woken.complete.get() + 1);
+                    *woken.complete.borrow_mut().entry(namespace.clone()).or_default() += 1;
                     woken.notify.notify_waiters();
+                }
+                if !std::mem::replace(&mut is_heard, true) {
+                    woken.hear();
                 }
                 told.clear();
             }
@@ -125,6 +152,10 @@ pub(super) async fn follow(
             }
             Ok(None) => return,
             Err(error) => {
+                // The others are not held up by what will not come.
+                if is_lasting(&error) && !std::mem::replace(&mut is_heard, true) {
+                    woken.hear();
+                }
                 // The stream waits before it tries again; what it says each time is worth one line.
                 let error = error.to_string();
                 if error != told {
@@ -139,6 +170,15 @@ pub(super) async fn follow(
             }
         }
     }
+}
+
+/// Whether a watch broke off for a reason that a person has to mend: a right, or the kind, is missing.
+fn is_lasting(error: &watcher::Error) -> bool {
+    let of = match error {
+        watcher::Error::InitialListFailed(of) | watcher::Error::WatchStartFailed(of) => of,
+        _ => return false,
+    };
+    matches!(of, kube::Error::Api(status) if status.code == 403 || status.code == 404)
 }
 
 /// What the API server calls a kind.

@@ -37,13 +37,26 @@ impl Writer {
         Self { client, may_write, counts: RefCell::default() }
     }
 
-    /// Makes an object of ours as it should be.
-    pub(super) async fn apply(&self, object: &Value) -> Result<(), PlatformError> {
+    /// Makes an object of ours as it should be; `live` is what is known to be there. Watches show only what has our
+    /// label, so that before anything is made under a name it is asked whose that is.
+    pub(super) async fn apply(
+        &self,
+        object: &Value,
+        live: Option<&Value>,
+    ) -> Result<(), PlatformError> {
         let kind = object["kind"].as_str().unwrap_or_default();
-        self.ask("apply", kind)?;
         let api = self.api(object)?;
         let parameters = PatchParams::apply(MANAGER).force();
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let found = match live {
+            Some(_) => None,
+            None => api.get_opt(name).await.map_err(|error| told(kind, name, &error))?,
+        };
+        let found = found.and_then(|found| serde_json::to_value(found).ok());
+        if let Some(found) = live.or(found.as_ref()).filter(|found| !is_ours(object, found)) {
+            return Err(taken(object, found));
+        }
+        self.ask("apply", kind)?;
         api.patch(name, &parameters, &Patch::Apply(object))
             .await
             .map_err(|e| told(kind, name, &e))?;
@@ -161,7 +174,7 @@ impl Writer {
     /// Whether a write may be made; it is counted.
     fn ask(&self, verb: &'static str, kind: &str) -> Result<(), PlatformError> {
         if !(self.may_write)() {
-            return Err(PlatformError("another operator holds the lease".to_owned()));
+            return Err(PlatformError::Failed("another operator holds the lease".to_owned()));
         }
         *self.counts.borrow_mut().entry((verb, kind.to_owned())).or_default() += 1;
         Ok(())
@@ -171,19 +184,58 @@ impl Writer {
         let kind = object["kind"].as_str().unwrap_or_default();
         let watched = Watched::ALL.into_iter().find(|it| it.names().2 == kind);
         let watched =
-            watched.ok_or_else(|| PlatformError(format!("{kind} is none of our kinds")))?;
+            watched.ok_or_else(|| PlatformError::Failed(format!("{kind} is none of our kinds")))?;
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or("default");
         Ok(Api::namespaced_with(self.client.clone(), namespace, &resource(watched)))
     }
 }
 
+/// Whether `found` is controlled by whom `object` is, or by nobody since its Cluster was deleted without it
+/// (`--cascade=orphan`).
+fn is_ours(object: &Value, found: &Value) -> bool {
+    match controller(found) {
+        Some(owner) => controller(object) == Some(owner),
+        None => cluster(found).is_some_and(|of| cluster(object) == Some(of)),
+    }
+}
+
+fn cluster(object: &Value) -> Option<&str> {
+    object["metadata"]["labels"][render::CLUSTER_LABEL].as_str()
+}
+
+/// The uid of who controls an object.
+fn controller(object: &Value) -> Option<&str> {
+    let owners = object["metadata"]["ownerReferences"].as_array()?;
+    owners.iter().find(|owner| owner["controller"] == true)?["uid"].as_str()
+}
+
+/// What was of an earlier Cluster of the same name is on its way out; anything else is somebody's.
+fn taken(object: &Value, found: &Value) -> PlatformError {
+    let kind = object["kind"].as_str().unwrap_or_default();
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    match cluster(found) {
+        Some(of) if cluster(object) == Some(of) => PlatformError::Failed(format!(
+            "{kind} {name} is of an earlier Cluster of this name, and is being removed"
+        )),
+        Some(of) => PlatformError::Taken(format!(
+            "{kind} {name} is the Cluster {of}'s; hint: give this one another name, or its pool"
+        )),
+        None => PlatformError::Taken(format!(
+            "there is a {kind} {name} that Klamm did not make; hint: remove it, or give the Cluster another name"
+        )),
+    }
+}
+
 /// What a person reads of an error of the API server's.
 fn told(kind: &str, name: &str, error: &kube::Error) -> PlatformError {
-    PlatformError(match error {
-        kube::Error::Api(status) if status.code == 403 => {
-            format!("{kind} {name}: {}; hint: the operator's Role lacks a right", status.message)
+    match error {
+        kube::Error::Api(status) if status.code == 403 => PlatformError::Forbidden(format!(
+            "{kind} {name}: {}; hint: the operator's Role lacks a right, or a quota is spent",
+            status.message
+        )),
+        kube::Error::Api(status) => {
+            PlatformError::Failed(format!("{kind} {name}: {}", status.message))
         }
-        kube::Error::Api(status) => format!("{kind} {name}: {}", status.message),
-        other => format!("{kind} {name}: {other}"),
-    })
+        other => PlatformError::Failed(format!("{kind} {name}: {other}")),
+    }
 }
