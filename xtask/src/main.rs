@@ -8,6 +8,8 @@
 )]
 
 mod bench;
+#[cfg(test)]
+mod charts;
 mod clients;
 mod codegen;
 mod e2e;
