@@ -257,6 +257,19 @@ pub fn memory(id: u32, line: &str) -> Result<u64> {
 pub fn until<T>(
     what: &str,
     limit: Duration,
+    found: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    until_each(POLL_EVERY, what, limit, found)
+}
+
+/// The same, with a pause of one's own between two looks: a look may cost more than what is waited for.
+///
+/// # Errors
+/// As [`until`].
+pub fn until_each<T>(
+    pause: Duration,
+    what: &str,
+    limit: Duration,
     mut found: impl FnMut() -> Result<Option<T>>,
 ) -> Result<T> {
     let give_up = Instant::now() + limit;
@@ -267,6 +280,6 @@ pub fn until<T>(
         if Instant::now() > give_up {
             bail!("waited {limit:?} in vain until {what}");
         }
-        thread::sleep(POLL_EVERY);
+        thread::sleep(pause);
     }
 }

@@ -11,10 +11,12 @@ use serde_json::Value;
 use super::Stage;
 use super::evidence::OPERATOR;
 use super::site::OPERATOR_RELEASE;
-use crate::process::until;
+use super::stage::until;
 
 /// How long nothing may be written.
 const QUIET: Duration = Duration::from_secs(60);
+/// How long an operator that takes over may take for its first looks, and what they find.
+const FIRST_LOOKS: Duration = Duration::from_secs(12);
 /// How long what the scenario did may take to be carried out, and another operator to take over.
 const SETTLES: Duration = Duration::from_secs(60);
 /// The kinds of ours.
@@ -33,6 +35,8 @@ pub fn check(stage: &Stage<'_>) -> Result<()> {
         let now = stage.holder()?;
         Ok((!now.is_empty() && now != holder).then_some(()))
     })?;
+    // What was written before it begins is the last one's: it looks at all once more first.
+    sleep(FIRST_LOOKS);
     until("all is observed", SETTLES, || Ok(unsettled(stage)?.is_empty().then_some(())))
         .with_context(|| format!("{:?}", unsettled(stage).unwrap_or_default()))?;
     if stage.site().is_testbed() {
@@ -69,7 +73,10 @@ fn unsettled(stage: &Stage<'_>) -> Result<BTreeSet<String>> {
             it["observedGeneration"] == object["metadata"]["generation"]
                 && it["status"] != "Unknown"
         });
-        !is_observed || of("Reconciling").is_some_and(|it| it["status"] == "True")
+        // What waits for a Cluster that a person has to mend is not worked on.
+        let waits = of("Ready").is_some_and(|it| it["reason"] == "ClusterNotReady");
+        let is_worked_on = of("Reconciling").is_some_and(|it| it["status"] == "True");
+        !is_observed || is_worked_on && !waits
     };
     let all = resources(stage)?;
     let name = |it: &Value| format!("{} {}", it["kind"], it["metadata"]["name"]);

@@ -113,7 +113,14 @@ impl Site {
         if let Some(image) = image.filter(|_| self.is_testbed()) {
             self.harm(&["load", image.to_str().context("the archive's path is not text")?])?;
         }
-        CHARTS.iter().try_for_each(|chart| self.install_chart(chart, &[]))
+        CHARTS.iter().try_for_each(|chart| self.install_chart(chart, &[]))?;
+        if image.is_some() {
+            // One that ran before runs what the same name stood for then.
+            let deployment = format!("deployment/{OPERATOR_RELEASE}");
+            self.kubectl(&["-n", OPERATOR, "rollout", "restart", &deployment])?;
+            self.kubectl(&["-n", OPERATOR, "rollout", "status", &deployment, "--timeout=60s"])?;
+        }
+        Ok(())
     }
 
     /// Installs or upgrades the chart of the operator alone.
@@ -126,7 +133,9 @@ impl Site {
 
     fn install_chart(&self, chart: &str, settings: &[&str]) -> Result<()> {
         let folder = format!("{}/../charts/{chart}", env!("CARGO_MANIFEST_DIR"));
-        let install = ["upgrade", "--install", chart, &folder, "--namespace", OPERATOR];
+        // What somebody scaled, or applied with kubectl, is the chart's again.
+        let install =
+            ["upgrade", "--install", "--force-conflicts", chart, &folder, "--namespace", OPERATOR];
         let wait = ["--create-namespace", "--reset-values", "--wait", "--timeout=60s"];
         self.helm(&[&install[..], &wait, settings].concat()).map(drop)
     }

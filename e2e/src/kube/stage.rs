@@ -9,7 +9,22 @@ use serde_json::Value;
 use super::evidence::OPERATOR;
 use super::site::OPERATOR_RELEASE;
 use super::{Scenario, Site};
-use crate::process::until;
+use crate::process::until_each;
+
+/// The pause between two looks: each is a process or several.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Looks until `found` gives something, now and then.
+///
+/// # Errors
+/// When it has given nothing after `limit`, or failed.
+pub fn until<T>(
+    what: &str,
+    limit: Duration,
+    found: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    until_each(LOOK_EVERY, what, limit, found)
+}
 
 /// Selects the operators' pods.
 pub const OPERATORS: &str = "app.kubernetes.io/component=operator";
@@ -47,13 +62,17 @@ impl<'a> Stage<'a> {
         Ok(Self { site, namespace, figures: Vec::new() })
     }
 
-    /// Deletes the namespace and all that is in it.
+    /// Deletes the namespace and all that is in it; brokers are not asked to leave in order.
     ///
     /// # Errors
-    /// When it is not gone within a minute: something wedges it.
+    /// When it is not gone within two minutes: something wedges it.
     pub fn close(self) -> Result<()> {
-        self.site.kubectl(&["delete", "namespace", &self.namespace, "--timeout=60s"])?;
-        Ok(())
+        let namespace = self.namespace.as_str();
+        self.site.kubectl(&["delete", "namespace", namespace, "--wait=false"])?;
+        let pods = ["-n", namespace, "delete", "pods", "--all", "--force", "--grace-period=0"];
+        self.site.kubectl(&pods)?;
+        let gone = ["wait", "--for=delete", &format!("namespace/{namespace}"), "--timeout=120s"];
+        self.site.kubectl(&gone).map(drop)
     }
 
     /// Its name.
@@ -210,11 +229,24 @@ impl<'a> Stage<'a> {
         said.with_context(|| format!("at the process of {pod} on {node}"))
     }
 
-    /// Kills the operators that run, as `kill -9` does; others come in their place.
+    /// Kills the operators that run, as `kill -9` does; others come in their place. Without the testbed the kubelet asks
+    /// them to end first.
     ///
     /// # Errors
-    /// When kubectl fails.
+    /// When kubectl fails, or there is none.
     pub fn kill_operator(&self) -> Result<()> {
+        if self.site.is_testbed() {
+            let pods = self.site.json(&["-n", OPERATOR, "get", "pods", "-l", OPERATORS])?;
+            let items = pods["items"].as_array().into_iter().flatten();
+            let runs = |pod: &&Value| {
+                pod["metadata"]["deletionTimestamp"].is_null()
+                    && pod["status"]["phase"] == "Running"
+            };
+            for pod in items.filter(runs) {
+                let name = pod["metadata"]["name"].as_str().context("a pod has a name")?;
+                self.at_process(OPERATOR, name, "kill -KILL $1")?;
+            }
+        }
         let (of, now) = (["-n", OPERATOR, "delete", "pod"], ["--force", "--grace-period=0"]);
         self.site.kubectl(&[&of[..], &["-l", OPERATORS], &now].concat()).map(drop)
     }

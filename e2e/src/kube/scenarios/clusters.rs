@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use super::super::stage::until;
 use super::super::{Scenario, Stage};
 use super::{cluster, topic};
 use crate::cache::run;
 use crate::event::Event;
 use crate::library::{Library, Timeouts};
 use crate::order::Order;
-use crate::process::until;
 
 /// How many orders each client sends.
 const ORDERS: u64 = 120;

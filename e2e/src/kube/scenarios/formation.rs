@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use super::super::stage::until;
 use super::super::{Scenario, Stage};
 use super::{cluster, klamm, topic};
-use crate::process::until;
 
 pub(super) const ALL: &[Scenario] = &[Scenario {
     number: 51,

@@ -9,15 +9,17 @@ mod clusters;
 mod formation;
 mod groups;
 mod install;
+mod listeners;
 mod operators;
 mod scale;
 mod topics;
 
 /// All of them.
 pub fn all() -> Vec<&'static Scenario> {
-    let rooms: [&'static [Scenario]; 7] = [
+    let rooms: [&'static [Scenario]; 8] = [
         install::ALL,
         clusters::ALL,
+        listeners::ALL,
         formation::ALL,
         topics::ALL,
         scale::ALL,

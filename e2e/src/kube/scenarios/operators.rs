@@ -2,15 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::super::evidence::OPERATOR;
 use super::super::site::OPERATOR_RELEASE;
-use super::super::stage::OPERATORS;
+use super::super::stage::{OPERATORS, until};
 use super::super::{Scenario, Stage};
 use super::{cluster, klamm, topic};
 use crate::cache::run;
-use crate::process::until;
 
 pub(super) const ALL: &[Scenario] = &[
     Scenario {
@@ -47,18 +46,28 @@ pub(super) const ALL: &[Scenario] = &[
     },
     Scenario {
         number: 47,
-        name: "a Cluster that is protected from deletion says so",
+        name: "a Cluster that is protected from deletion says so, and so do the kinds",
         limit: Duration::from_secs(60),
         is_smoke: true,
         needs_testbed: false,
         run: protected,
     },
+    Scenario {
+        number: 54,
+        name: "an operator by kubectl, by Helm over that, and by a release of another name: no broker restarts",
+        limit: Duration::from_secs(240),
+        is_smoke: false,
+        needs_testbed: false,
+        run: by_other_ways,
+    },
 ];
 
+/// A release of the operator that is not called like its chart.
+const OTHER_RELEASE: &str = "events";
 const READY: Duration = Duration::from_secs(30);
 const SOON: Duration = Duration::from_secs(10);
 /// How long another operator may wait before it takes over.
-const TAKES_OVER: Duration = Duration::from_secs(20);
+const TAKES_OVER: Duration = Duration::from_secs(25);
 /// How long a namespace may take to go.
 const GOES: &str = "--timeout=60s";
 
@@ -118,16 +127,30 @@ fn writes(stage: &Stage<'_>, pod: &str) -> Result<String> {
 
 fn takes_over(stage: &mut Stage<'_>) -> Result<()> {
     begin(stage)?;
+    // A kubelet that asks whether it lives would end the one that is paused, before it wakes.
+    let unasked = "{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"operator\",\"livenessProbe\":null}]}}}}";
+    let deployment = format!("deployment/{OPERATOR_RELEASE}");
+    stage.site().kubectl(&["-n", OPERATOR, "patch", &deployment, "-p", unasked])?;
+    let result = one_of_two_leads(stage);
+    // One, as it was, whatever became of this.
+    stage.scale_operator(1)?;
+    stage.site().install_operator(&[]).and(result)
+}
+
+fn one_of_two_leads(stage: &mut Stage<'_>) -> Result<()> {
     stage.scale_operator(2)?;
     let first = until("somebody holds the lease", TAKES_OVER, || {
         Ok(Some(stage.holder()?).filter(|it| !it.is_empty()))
     })?;
+    // It gives nothing back; its pod goes too, else it would come back as the same.
+    signal(stage, &first, "KILL")?;
     let kill = ["-n", OPERATOR, "delete", "pod", &first, "--force", "--grace-period=0"];
     stage.site().kubectl(&kill)?;
     let begun = Instant::now();
     let second = next_holder(stage, &first)?;
     stage.figure("after_a_kill_s", begun.elapsed().as_secs_f64());
     stage.scale_operator(2)?;
+    let before = writes(stage, &second)?;
     signal(stage, &second, "STOP")?;
     let begun = Instant::now();
     let third = next_holder(stage, &second)?;
@@ -136,14 +159,17 @@ fn takes_over(stage: &mut Stage<'_>) -> Result<()> {
     stage.until_ready("topic.klamm.io", "meanwhile", "True", SOON)?;
     std::thread::sleep(Duration::from_secs(60).saturating_sub(begun.elapsed()));
     signal(stage, &second, "CONT")?;
-    let woken = until("the one that was paused answers", SOON, || Ok(writes(stage, &second).ok()))?;
+    until("the one that was paused answers", SOON, || Ok(writes(stage, &second).ok()))?;
     stage.apply(&topic("later", "partitions: 1"))?;
     stage.until_ready("topic.klamm.io", "later", "True", SOON)?;
     std::thread::sleep(SOON);
     let (now, leads) = (writes(stage, &second)?, stage.holder()?);
-    ensure!(now == woken, "the one that was paused wrote:\n{woken}\nand then\n{now}");
+    ensure!(now == before, "the one that was paused wrote:\n{before}\nand then\n{now}");
     ensure!(leads == third, "{leads} leads, and not {third}");
-    stage.scale_operator(1)
+    let paused = stage.site().json(&["-n", OPERATOR, "get", "pod", &second])?;
+    let restarts = &paused["status"]["containerStatuses"][0]["restartCount"];
+    ensure!(*restarts == 0, "it was restarted, and not paused: {restarts}");
+    Ok(())
 }
 
 /// Sends a signal to the process of an operator's pod, on its node.
@@ -221,6 +247,42 @@ fn is_left_alone(stage: &Stage<'_>, before: &[(String, String)]) -> Result<()> {
     Ok(())
 }
 
+fn by_other_ways(stage: &mut Stage<'_>) -> Result<()> {
+    begin(stage)?;
+    let before = stage.pod_uids("demo")?;
+    let site = stage.site();
+    site.uninstall_operator()?;
+    let result = is_installed_by_other_ways(stage, &before);
+    // As others expect it, whatever became of this.
+    let gone =
+        ["uninstall", OTHER_RELEASE, "--namespace", OPERATOR, "--wait", "--ignore-not-found"];
+    site.helm(&gone)?;
+    site.install_operator(&["--take-ownership"]).and(result)
+}
+
+fn is_installed_by_other_ways(stage: &Stage<'_>, before: &[(String, String)]) -> Result<()> {
+    let site = stage.site();
+    let works = |name: &str| -> Result<()> {
+        stage.apply(&topic(name, "partitions: 1"))?;
+        stage.until_ready("topic.klamm.io", name, "True", READY)?;
+        stage.until_ready("cluster.klamm.io", "demo", "True", SOON)?;
+        let now = stage.pod_uids("demo")?;
+        ensure!(now == before, "{name}: brokers were restarted: {before:?}, {now:?}");
+        Ok(())
+    };
+    let manifests = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests");
+    site.kubectl(&["apply", "--server-side", "--force-conflicts", "-k", manifests])?;
+    works("by-kubectl").context("installed by kubectl")?;
+    site.install_operator(&["--take-ownership"])?;
+    works("by-helm").context("installed by Helm, over kubectl's")?;
+    site.uninstall_operator()?;
+    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/klamm-operator");
+    let other =
+        ["install", OTHER_RELEASE, chart, "--namespace", OPERATOR, "--wait", "--timeout=60s"];
+    site.helm(&other)?;
+    works("by-another").context("installed by a release of another name")
+}
+
 fn protected(stage: &mut Stage<'_>) -> Result<()> {
     let is_protected = |value: bool| {
         let spec = format!("spec: {{deletionProtection: {value}, ");
@@ -232,5 +294,12 @@ fn protected(stage: &mut Stage<'_>) -> Result<()> {
     let is_told = why.contains("protected from deletion") && why.contains("deletionProtection");
     ensure!(is_told, "it was deleted, or nothing was said: {why:?}");
     stage.apply(&is_protected(false))?;
-    stage.kubectl(&["delete", "cluster.klamm.io", "demo", "--timeout=30s"]).map(drop)
+    stage.kubectl(&["delete", "cluster.klamm.io", "demo", "--timeout=30s"])?;
+    let said = stage.site().kubectl(&["delete", "crd", "topics.klamm.io", "--dry-run=server"]);
+    let why = said.err().map(|error| format!("{error:#}")).unwrap_or_default();
+    ensure!(
+        why.contains("klamm.io/deletion=allowed"),
+        "it was deleted, or nothing was said: {why:?}"
+    );
+    Ok(())
 }

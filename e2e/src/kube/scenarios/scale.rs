@@ -8,7 +8,7 @@ use super::super::evidence::OPERATOR;
 use super::super::invariants::writes;
 use super::super::{Scenario, Stage};
 use super::{cluster, topic};
-use crate::process::until;
+use crate::process::until_each;
 
 pub(super) const ALL: &[Scenario] = &[Scenario {
     number: 12,
@@ -50,7 +50,7 @@ fn thousand(stage: &mut Stage<'_>) -> Result<()> {
     })?;
     stage.figure("created_s", begun.elapsed().as_secs_f64());
     let path = format!("/apis/klamm.io/v1alpha1/namespaces/{}/topics", stage.namespace());
-    until("all topics are ready", GIVEN_UP, || {
+    until_each(Duration::from_secs(1), "all topics are ready", GIVEN_UP, || {
         let said = stage.site().kubectl(&["get", "--raw", &path])?;
         let all: serde_json::Value = serde_json::from_str(&said)?;
         let items = all["items"].as_array().context("a list has items")?;
