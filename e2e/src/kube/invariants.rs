@@ -66,6 +66,12 @@ fn specs_are_their_owners(stage: &Stage<'_>) -> Result<()> {
 
 /// Resources whose `Ready` is not about what they are now, or that are still worked on.
 fn unsettled(stage: &Stage<'_>) -> Result<BTreeSet<String>> {
+    let all = resources(stage)?;
+    let is_stalled = |object: &Value| {
+        let mut conditions = object["status"]["conditions"].as_array().into_iter().flatten();
+        conditions.any(|it| it["type"] == "Stalled" && it["status"] == "True")
+    };
+    let is_any_cluster_stalled = all.iter().any(|it| it["kind"] == "Cluster" && is_stalled(it));
     let is_unsettled = |object: &Value| {
         let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let of = |type_: &str| conditions.iter().find(|it| it["type"] == type_);
@@ -74,11 +80,11 @@ fn unsettled(stage: &Stage<'_>) -> Result<BTreeSet<String>> {
                 && it["status"] != "Unknown"
         });
         // What waits for a Cluster that a person has to mend is not worked on.
-        let waits = of("Ready").is_some_and(|it| it["reason"] == "ClusterNotReady");
+        let waits = is_any_cluster_stalled
+            && of("Ready").is_some_and(|it| it["reason"] == "ClusterNotReady");
         let is_worked_on = of("Reconciling").is_some_and(|it| it["status"] == "True");
         !is_observed || is_worked_on && !waits
     };
-    let all = resources(stage)?;
     let name = |it: &Value| format!("{} {}", it["kind"], it["metadata"]["name"]);
     Ok(all.iter().filter(|it| is_unsettled(it)).map(name).collect())
 }

@@ -65,13 +65,13 @@ impl<'a> Stage<'a> {
     /// Deletes the namespace and all that is in it; brokers are not asked to leave in order.
     ///
     /// # Errors
-    /// When it is not gone within two minutes: something wedges it.
+    /// When it is not gone within a minute: something wedges it.
     pub fn close(self) -> Result<()> {
         let namespace = self.namespace.as_str();
         self.site.kubectl(&["delete", "namespace", namespace, "--wait=false"])?;
         let pods = ["-n", namespace, "delete", "pods", "--all", "--force", "--grace-period=0"];
         self.site.kubectl(&pods)?;
-        let gone = ["wait", "--for=delete", &format!("namespace/{namespace}"), "--timeout=120s"];
+        let gone = ["wait", "--for=delete", &format!("namespace/{namespace}"), "--timeout=60s"];
         self.site.kubectl(&gone).map(drop)
     }
 

@@ -67,7 +67,7 @@ const OTHER_RELEASE: &str = "events";
 const READY: Duration = Duration::from_secs(30);
 const SOON: Duration = Duration::from_secs(10);
 /// How long another operator may wait before it takes over.
-const TAKES_OVER: Duration = Duration::from_secs(25);
+const TAKES_OVER: Duration = Duration::from_secs(20);
 /// How long a namespace may take to go.
 const GOES: &str = "--timeout=60s";
 

@@ -53,8 +53,8 @@ pub(super) const ALL: &[Scenario] = &[
 
 const KIND: &str = "topic.klamm.io";
 const SOON: Duration = Duration::from_secs(10);
-/// How long what somebody else changed may stay so: until the next look, and what that takes.
-const PUT_RIGHT: Duration = Duration::from_secs(6);
+/// How long what somebody else changed may stay so.
+const PUT_RIGHT: Duration = Duration::from_secs(5);
 
 fn begin(stage: &Stage<'_>, more: &str) -> Result<()> {
     stage.apply(&(cluster("demo", 1) + more))?;

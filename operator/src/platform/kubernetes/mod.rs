@@ -65,8 +65,9 @@ const SIDE_BY_SIDE: usize = 16;
 /// How often a group's figures are written at most, and everything is looked at: also what somebody changed behind our
 /// back in the brokers.
 const FIGURES_EVERY: Duration = Duration::from_secs(30);
-/// See [`FIGURES_EVERY`]; a topic that somebody changed with a Kafka client is put right within this time.
-const RESYNC_EVERY: Duration = Duration::from_secs(5);
+/// See [`FIGURES_EVERY`]; a topic that somebody changed with a Kafka client is put right within five seconds, what a look
+/// takes among them.
+const RESYNC_EVERY: Duration = Duration::from_secs(4);
 /// What holds a resource until its deletion policy was followed.
 const FINALIZER: &str = "klamm.io/policy";
 
