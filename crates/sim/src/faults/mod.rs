@@ -153,6 +153,12 @@ impl FaultKind {
         matches!(self, Self::PowerLoss | Self::DiskError)
     }
 
+    /// Whether one machine's broker cannot prove afterwards that it has all that it wrote: so it is when it cannot read
+    /// its disk as it begins.
+    fn unproves(self) -> bool {
+        self.loses_the_unflushed() || self == Self::ReadError
+    }
+
     /// Whether the broker has to recover from it.
     pub fn is_restart(self) -> bool {
         let one = matches!(self, Self::Kill | Self::PowerLoss | Self::Restart | Self::DiskLost);

@@ -155,10 +155,11 @@ impl<S: System> Weather<'_, S> {
         }
     }
 
-    /// Until a new disk is filled, another machine that crashes is one too many: its process is killed instead.
+    /// Until a new disk is filled, another machine that crashes is one too many, and so is a disk that cannot be read
+    /// when a broker begins: its process is killed instead.
     async fn within_budget(&mut self, fault: &Fault) -> Fault {
         let instead = match fault.kind {
-            kind if kind.loses_the_unflushed() => FaultKind::Kill,
+            kind if kind.unproves() => FaultKind::Kill,
             FaultKind::PowerLossAll => FaultKind::KillAll,
             _ => return fault.clone(),
         };
