@@ -1,5 +1,5 @@
 //! `cargo xtask e2e`: what is promised on Kubernetes, tried on a real one. The scenarios are in `e2e/src/kube`; here
-//! the image is built as it is shipped, and what they need is looked for.
+//! the image is built, for `--smoke` of the binary that other tests use, and what they need is looked for.
 
 use std::path::Path;
 
@@ -23,16 +23,24 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
         let is_it = |it: &String| it.split('=').next() == Some(name);
         args.arguments.iter().any(is_it)
     };
-    if !ONLY_TELLS.iter().any(|name| given(name)) {
-        if !given("--current-context") {
-            let testbed = root.join("e2e/kube/testbed");
-            let testbed = testbed.to_str().context("the clone's path is not text")?;
-            crate::suite::command(root, testbed, &["build"])?;
-        }
-        if !given("--image") {
-            let archive = crate::image::build_default(root)?;
-            arguments.push(format!("--image={}", archive.display()));
-        }
+    let klamm = crate::bench::target(root).join("debug/klamm");
+    if ONLY_TELLS.iter().any(|name| given(name)) {
+        return crate::failover::harm_with(root, &klamm, "kube", &arguments);
+    }
+    if !given("--current-context") {
+        let testbed = root.join("e2e/kube/testbed");
+        let testbed = testbed.to_str().context("the clone's path is not text")?;
+        crate::suite::command(root, testbed, &["build"])?;
+    }
+    let is_smoke = given("--smoke");
+    if !given("--image") {
+        // What every change is tried with waits for no build for release.
+        let build = if is_smoke { crate::image::build_dev } else { crate::image::build_default };
+        arguments.push(format!("--image={}", build(root)?.display()));
+    }
+    if is_smoke && std::env::var_os("KLAMM_BIN").is_none() {
+        crate::suite::command(root, "cargo", &["build", "--package", "klamm"])?;
+        return crate::failover::harm_with(root, &klamm, "kube", &arguments);
     }
     crate::failover::harm(root, "kube", &arguments)
 }

@@ -21,13 +21,30 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
 
 /// Runs a program of `e2e` against a release build of Klamm, or the one that `KLAMM_BIN` names.
 pub(crate) fn harm(root: &Path, program: &str, arguments: &[String]) -> Result<()> {
-    let mut cargo = Command::new("cargo");
-    cargo.args(["run", "--quiet", "-p", "e2e", "--bin", program, "--"]).args(arguments);
-    if std::env::var_os("KLAMM_BIN").is_none() {
-        crate::suite::command(root, "cargo", &["build", "--release", "-p", "klamm"])?;
-        cargo.env("KLAMM_BIN", crate::bench::target(root).join("release/klamm"));
-    }
-    let status = cargo.current_dir(root).status().context("cannot run cargo")?;
+    let klamm = match std::env::var_os("KLAMM_BIN") {
+        Some(klamm) => klamm.into(),
+        None => {
+            crate::suite::command(root, "cargo", &["build", "--release", "-p", "klamm"])?;
+            crate::bench::target(root).join("release/klamm")
+        }
+    };
+    harm_with(root, &klamm, program, arguments)
+}
+
+/// Runs a program of `e2e` against this binary of Klamm.
+pub(crate) fn harm_with(
+    root: &Path,
+    klamm: &Path,
+    program: &str,
+    arguments: &[String],
+) -> Result<()> {
+    let status = Command::new("cargo")
+        .args(["run", "--quiet", "-p", "e2e", "--bin", program, "--"])
+        .args(arguments)
+        .env("KLAMM_BIN", klamm)
+        .current_dir(root)
+        .status()
+        .context("cannot run cargo")?;
     ensure!(status.success(), "not all is well: {status}");
     Ok(())
 }

@@ -32,10 +32,14 @@ pub(crate) struct Args {
     /// For which machines.
     #[arg(long, default_value = "amd64", value_parser = ["amd64", "arm64"])]
     arch: String,
-    /// With which of cargo's profiles; `shipped` is smaller and takes longer.
-    #[arg(long, default_value = "shipped", value_parser = ["shipped", "release"])]
+    /// With which of cargo's profiles; `shipped` is smaller and takes longer, `dev` is for tests: the binary that they
+    /// use anyway, beside the libraries that it loads.
+    #[arg(long, default_value = "shipped", value_parser = ["shipped", "release", DEV])]
     profile: String,
 }
+
+/// The profile of what is tested, and the only one whose binary is not static.
+const DEV: &str = "dev";
 
 impl Default for Args {
     fn default() -> Self {
@@ -47,6 +51,12 @@ impl Default for Args {
 /// Builds the image for this machine, quickly; gives its archive.
 pub(crate) fn build_default(root: &Path) -> Result<PathBuf> {
     built(root, &Args::default())
+}
+
+/// Builds the image of the binary that tests use; gives its archive.
+pub(crate) fn build_dev(root: &Path) -> Result<PathBuf> {
+    let output = crate::bench::target(root).join("klamm-dev.tar");
+    built(root, &Args { profile: DEV.into(), output: Some(output), ..Args::default() })
 }
 
 /// The same of the example's.
@@ -76,15 +86,17 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
         "arm64" => "aarch64-unknown-linux-gnu",
         other => bail!("no binary is built for {other}"),
     };
-    let binary = match args.example {
-        false => build(root, target, &args.profile)?,
-        true => build_go(root, &args.arch)?,
+    let (binary, libraries) = match (args.example, args.profile.as_str()) {
+        (true, _) => (build_go(root, &args.arch)?, Vec::new()),
+        (false, DEV) => build_to_test(root, &args.arch)?,
+        (false, profile) => (build(root, target, profile)?, Vec::new()),
     };
     let size = fs::metadata(&binary)?.len();
     let output = args.output(root);
     let name = args.name.clone().unwrap_or_else(|| format!("{}:0.1.0", args.program()));
     let program = format!("usr/bin/{}", args.program());
-    let archive = archive(&name, &args.arch, &program, &files(&program, &binary)?)?;
+    let files = files(&program, &binary, &libraries)?;
+    let archive = archive(&name, &args.arch, &program, &files)?;
     fs::write(&output, &archive).with_context(|| output.display().to_string())?;
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     println!(
@@ -117,6 +129,27 @@ fn build(root: &Path, target: &str, profile: &str) -> Result<PathBuf> {
     Ok(binary)
 }
 
+/// The binary that tests use, without what only a debugger reads, and the libraries that it loads.
+fn build_to_test(root: &Path, arch: &str) -> Result<(PathBuf, Vec<PathBuf>)> {
+    let is_ours =
+        matches!((arch, std::env::consts::ARCH), ("amd64", "x86_64") | ("arm64", "aarch64"));
+    ensure!(is_ours, "with --profile {DEV} the image is for this machine, and not for {arch}");
+    crate::suite::command(root, "cargo", &["build", "--package", "klamm"])?;
+    let built = crate::bench::target(root).join("debug/klamm");
+    let binary = built.with_file_name("klamm-stripped");
+    let text = |path: &Path| path.to_str().map(str::to_owned).context("the path is not text");
+    let strip = ["--strip-debug", "-o", &text(&binary)?, &text(&built)?];
+    crate::suite::command(root, "strip", &strip)?;
+    let told = std::process::Command::new("ldd").arg(&binary).output().context("cannot run ldd")?;
+    ensure!(told.status.success(), "ldd {}: {}", binary.display(), told.status);
+    Ok((binary, libraries(&String::from_utf8(told.stdout)?)))
+}
+
+/// The files among what `ldd` tells, as `libm.so.6 => /lib/x86_64-linux-gnu/libm.so.6 (0x…)`.
+fn libraries(told: &str) -> Vec<PathBuf> {
+    told.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
+}
+
 /// The example, as static as Klamm.
 fn build_go(root: &Path, arch: &str) -> Result<PathBuf> {
     let binary = crate::bench::target(root).join(format!("klamm-orders-go-{arch}"));
@@ -133,15 +166,24 @@ fn build_go(root: &Path, arch: &str) -> Result<PathBuf> {
 }
 
 /// What the image holds, by path.
-fn files<'p>(program: &'p str, binary: &Path) -> Result<BTreeMap<&'p str, (u32, Vec<u8>)>> {
-    let binary = fs::read(binary).with_context(|| binary.display().to_string())?;
+fn files(
+    program: &str,
+    binary: &Path,
+    libraries: &[PathBuf],
+) -> Result<BTreeMap<String, (u32, Vec<u8>)>> {
+    let read = |path: &Path| fs::read(path).with_context(|| path.display().to_string());
     let authorities = fs::read(AUTHORITIES)
         .with_context(|| format!("{AUTHORITIES}; hint: install ca-certificates"))?;
-    Ok(BTreeMap::from([
-        ("etc/passwd", (0o644, PASSWD.as_bytes().to_vec())),
-        ("etc/ssl/certs/ca-certificates.crt", (0o644, authorities)),
-        (program, (0o755, binary)),
-    ]))
+    let mut files = BTreeMap::from([
+        ("etc/passwd".to_owned(), (0o644, PASSWD.as_bytes().to_vec())),
+        ("etc/ssl/certs/ca-certificates.crt".to_owned(), (0o644, authorities)),
+        (program.to_owned(), (0o755, read(binary)?)),
+    ]);
+    for library in libraries {
+        let path = library.to_str().context("a library's path is not text")?;
+        files.insert(path.trim_start_matches('/').to_owned(), (0o755, read(library)?));
+    }
+    Ok(files)
 }
 
 /// The archive.
@@ -149,7 +191,7 @@ fn archive(
     name: &str,
     arch: &str,
     program: &str,
-    files: &BTreeMap<&str, (u32, Vec<u8>)>,
+    files: &BTreeMap<String, (u32, Vec<u8>)>,
 ) -> Result<Vec<u8>> {
     let layer = layer(files)?;
     let layer_digest = digest(&layer);
@@ -216,7 +258,7 @@ fn reference(name: &str) -> String {
     }
 }
 
-fn layer(files: &BTreeMap<&str, (u32, Vec<u8>)>) -> Result<Vec<u8>> {
+fn layer(files: &BTreeMap<String, (u32, Vec<u8>)>) -> Result<Vec<u8>> {
     let mut tar = tar::Builder::new(Vec::new());
     let mut folders: Vec<String> = Vec::new();
     for path in files.keys() {
@@ -265,7 +307,7 @@ mod tests {
     use super::*;
 
     fn made() -> Vec<u8> {
-        let files = BTreeMap::from([("usr/bin/klamm", (0o755, b"binary".to_vec()))]);
+        let files = BTreeMap::from([("usr/bin/klamm".to_owned(), (0o755, b"binary".to_vec()))]);
         archive("klamm:1", "amd64", "usr/bin/klamm", &files).expect("it is made")
     }
 
@@ -299,6 +341,14 @@ mod tests {
         assert_eq!(reference("klamm:1"), "docker.io/library/klamm:1");
         assert_eq!(reference("acme/klamm:1"), "docker.io/acme/klamm:1");
         assert_eq!(reference("ghcr.io/acme/klamm:1"), "ghcr.io/acme/klamm:1");
+    }
+
+    #[test]
+    fn libraries_are_found_in_what_ldd_tells() {
+        let told = "\tlinux-vdso.so.1 (0x7ffd)\n\tlibc.so.6 => /lib/x/libc.so.6 (0x7f)\n\t/lib64/ld.so.2 (0x7f)\n";
+        let found: Vec<String> =
+            libraries(told).iter().map(|it| it.display().to_string()).collect();
+        assert_eq!(found, ["/lib/x/libc.so.6", "/lib64/ld.so.2"]);
     }
 
     #[test]
