@@ -39,7 +39,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
         arguments.push(format!("--image={}", build(root)?.display()));
     }
     if is_smoke && std::env::var_os("KLAMM_BIN").is_none() {
-        crate::suite::command(root, "cargo", &["build", "--package", "klamm"])?;
+        crate::suite::build_binaries(root)?;
         return crate::failover::harm_with(root, &klamm, "kube", &arguments);
     }
     crate::failover::harm(root, "kube", &arguments)

@@ -134,7 +134,7 @@ fn build_to_test(root: &Path, arch: &str) -> Result<(PathBuf, Vec<PathBuf>)> {
     let is_ours =
         matches!((arch, std::env::consts::ARCH), ("amd64", "x86_64") | ("arm64", "aarch64"));
     ensure!(is_ours, "with --profile {DEV} the image is for this machine, and not for {arch}");
-    crate::suite::command(root, "cargo", &["build", "--package", "klamm"])?;
+    crate::suite::build_binaries(root)?;
     let built = crate::bench::target(root).join("debug/klamm");
     let binary = built.with_file_name("klamm-stripped");
     let text = |path: &Path| path.to_str().map(str::to_owned).context("the path is not text");

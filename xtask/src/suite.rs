@@ -117,6 +117,11 @@ fn lint(root: &Path, _: &Args) -> Result<()> {
 }
 
 fn build(root: &Path, _: &Args) -> Result<()> {
+    build_binaries(root)
+}
+
+/// Builds the binaries that tests use. A package by itself would have other features, and be compiled anew.
+pub(crate) fn build_binaries(root: &Path) -> Result<()> {
     command(root, "cargo", &["build", "--workspace", "--bins"])
 }
 
